@@ -1,0 +1,32 @@
+// Package deps holds the module list steady until every room is built; it is removed then.
+package deps
+
+import (
+	_ "github.com/cenkalti/backoff/v5"
+	_ "github.com/clerk/clerk-sdk-go/v2"
+	_ "github.com/clerk/clerk-sdk-go/v2/jwt"
+	_ "github.com/clerk/clerk-sdk-go/v2/user"
+	_ "github.com/go-json-experiment/json"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/hashicorp/golang-lru/v2"
+	_ "github.com/jmoiron/sqlx"
+	_ "github.com/lib/pq"
+	_ "github.com/lmittmann/tint"
+	_ "github.com/pressly/goose/v3"
+	_ "github.com/pressly/goose/v3/lock"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/robfig/cron/v3"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/schollz/progressbar/v3"
+	_ "github.com/svix/svix-webhooks/go"
+	_ "github.com/urfave/cli/v3"
+	_ "go.uber.org/goleak"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/sync/singleflight"
+	_ "golang.org/x/time/rate"
+	_ "modernc.org/sqlite"
+	_ "pgregory.net/rapid"
+	_ "github.com/go-jose/go-jose/v3"
+	_ "github.com/prometheus/client_golang/prometheus/testutil"
+	_ "golang.org/x/term"
+)
