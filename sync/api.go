@@ -1,0 +1,190 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/clerk/clerk-sdk-go/v2"
+	"golang.org/x/time/rate"
+)
+
+// APIConfig configures an [API].
+type APIConfig struct {
+	// SecretKey is the key of Clerk's Backend API, "sk_test_…" or "sk_live_…". It is required.
+	SecretKey string
+
+	// URL is the address of Clerk's Backend API without the version. Empty means https://api.clerk.com.
+	URL string
+
+	// Share is the percentage of Clerk's rate limit that passes may use; the rest is the product's. Zero means 50.
+	Share int
+
+	// RateLimit is Clerk's rate limit in requests per 10 seconds. Zero means what Clerk documents: 1000 for live keys, 100 for
+	// test keys. A negative value means none, for an emulator.
+	RateLimit int
+
+	// Transport sends the requests. Nil means http.DefaultTransport.
+	Transport http.RoundTripper
+
+	// Observe, if not nil, is called after every try with the endpoint, such as "/users/{id}", and the status, or 0 where no
+	// answer came. It may be called by several goroutines at once.
+	Observe func(endpoint string, status int)
+}
+
+// API reads Clerk's Backend API: within its rate limit, with retries. It is shared by all readers of a process, so that they
+// share the limit, too. Its methods may be called by any number of goroutines at once.
+type API struct {
+	backend  clerk.Backend
+	observe  func(string, int)
+	limit    *rate.Limiter // everything
+	share    *rate.Limiter // passes; taken before limit, so that logins never queue behind a pass
+	paused   atomic.Int64  // Unix milliseconds until which Clerk asked passes to wait
+	mu       sync.Mutex
+	instance string // the instance of the key; "" until asked, and again after a 401
+}
+
+const defaultURL = "https://api.clerk.com"
+
+// The documented rate limits, in requests per 10 seconds. A limiter hands out a window's requests evenly but for a burst, so that
+// no window of 10 seconds, wherever it starts, sees more than the limit.
+const (
+	liveLimit = 1000
+	testLimit = 100
+	window    = 10 * time.Second
+)
+
+func limiter(perWindow int) *rate.Limiter {
+	burst := max(perWindow/10, 1)
+	return rate.NewLimiter(rate.Limit(float64(max(perWindow-burst, 1))/window.Seconds()), burst)
+}
+
+// NewAPI returns a client for the instance that the key belongs to. It makes no request.
+func NewAPI(cfg APIConfig) (*API, error) {
+	if !strings.HasPrefix(cfg.SecretKey, "sk_") {
+		return nil, errors.New("opening Clerk's API: the secret key must start with sk_test_ or sk_live_; copy it from Clerk's dashboard")
+	}
+	if cfg.URL == "" {
+		cfg.URL = defaultURL
+	}
+	if u, err := url.Parse(cfg.URL); err != nil || u.Host == "" {
+		return nil, errors.New("opening Clerk's API: the URL must look like https://api.clerk.com")
+	}
+	if cfg.Share < 0 || cfg.Share > 100 {
+		return nil, errors.New("opening Clerk's API: the share of the rate limit is a percentage from 1 to 100")
+	}
+	if cfg.Share == 0 {
+		cfg.Share = 50
+	}
+	if cfg.RateLimit == 0 {
+		cfg.RateLimit = testLimit
+		if strings.HasPrefix(cfg.SecretKey, "sk_live_") {
+			cfg.RateLimit = liveLimit
+		}
+	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(string, int) {}
+	}
+	if cfg.Transport == nil {
+		cfg.Transport = http.DefaultTransport
+	}
+	a := &API{observe: cfg.Observe, limit: rate.NewLimiter(rate.Inf, 1), share: rate.NewLimiter(rate.Inf, 1)}
+	if cfg.RateLimit > 0 {
+		a.limit, a.share = limiter(cfg.RateLimit), limiter(max(cfg.RateLimit*cfg.Share/100, 1))
+	}
+	a.backend = clerk.NewBackend(&clerk.BackendConfig{
+		// No Timeout: it would cover all tries together. The transport sets a deadline per try.
+		HTTPClient: &http.Client{Transport: &transport{api: a, base: cfg.Transport}},
+		URL:        clerk.String(strings.TrimSuffix(strings.TrimSuffix(cfg.URL, "/"), "/v1") + "/v1"),
+		Key:        clerk.String(cfg.SecretKey),
+	})
+	return a, nil
+}
+
+// call is one request with all its tries. The transport fills in the answer, since the SDK's own decoding refuses a whole page
+// for one user's metadata, and loses the status of errors that are not JSON.
+type call struct {
+	endpoint string
+	patience patience
+	tries    int
+
+	started time.Time // of the try that was answered
+	status  int
+	header  http.Header
+	body    []byte
+}
+
+// patience is how much time a call may take.
+type patience struct {
+	tries   uint          // at most
+	perTry  time.Duration // until the body has been read
+	overall time.Duration
+	pass    bool // keeps to the share of the limit, and waits while Clerk asks for it
+}
+
+var (
+	passPatience  = patience{tries: 8, perTry: 30 * time.Second, overall: 5 * time.Minute, pass: true}
+	loginPatience = patience{tries: 2, perTry: 3 * time.Second, overall: 5 * time.Second}
+)
+
+type callKey struct{}
+
+// get makes one GET request and returns its answer, whatever the status. The error is [ErrUnavailable] where none came.
+func (a *API) get(ctx context.Context, endpoint, path string, query url.Values, p patience) (*call, error) {
+	c := &call{endpoint: endpoint, patience: p}
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, callKey{}, c), p.overall)
+	defer cancel()
+	req := clerk.NewAPIRequest(http.MethodGet, path)
+	req.SetParams(params(query))
+	err := a.backend.Call(ctx, req, c)
+	if c.status == 0 {
+		return c, fmt.Errorf("asking Clerk for %s: %w: %w", endpoint, ErrUnavailable, plainNetError(err))
+	}
+	if c.status == http.StatusUnauthorized {
+		a.forgetInstance()
+	}
+	return c, nil
+}
+
+// Read takes the SDK's answer, of which the transport has kept everything already.
+func (c *call) Read(*clerk.APIResponse) {}
+
+// failure describes an answer that is neither the object nor its absence.
+func (c *call) failure() error {
+	switch c.status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fmt.Errorf("asking Clerk for %s: it refuses the secret key (HTTP %d): %w", c.endpoint, c.status, ErrUnavailable)
+	default:
+		return fmt.Errorf("asking Clerk for %s: HTTP %d: %w", c.endpoint, c.status, ErrUnavailable)
+	}
+}
+
+// params are query parameters as the SDK wants them.
+type params url.Values
+
+func (p params) ToQuery() url.Values                  { return url.Values(p) }
+func (p params) ToMultipart() ([]byte, string, error) { return nil, "", nil }
+
+// plainNetError drops the URL from a network error, since its query can hold ids and e-mails.
+func plainNetError(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	if err == nil {
+		return errors.New("no answer")
+	}
+	return err
+}
+
+func (a *API) forgetInstance() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.instance = ""
+}

@@ -1,0 +1,168 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// errUnstamped is a mistake in a program, not in its input.
+var errUnstamped = errors.New("evidence from a read must come from a Reader, which checks whose key it reads with")
+
+// Apply merges evidence into the mirror, and returns once it is committed, with one result per piece in their order. Evidence
+// and the row of its event are committed in one transaction; many callers' evidence may share one.
+//
+// The error is [ErrUnavailable] where the database cannot answer: then nothing is known to be committed, and the caller should
+// try again later. Evidence that cannot be merged is no error: it is kept in quarantine, and its result says so. A caller whose
+// context ends early gets the context's error; its evidence may or may not have been committed.
+func (m *Mirror) Apply(ctx context.Context, evidence ...Evidence) ([]Result, error) {
+	if len(evidence) == 0 {
+		return nil, nil
+	}
+	for {
+		r, err := m.prepare(ctx, evidence)
+		if err != nil {
+			return nil, fmt.Errorf("applying evidence: %w", err)
+		}
+		err = m.submit(ctx, r)
+		if errors.Is(err, errPinned) {
+			continue // another process has just pinned the instance: look again at whose events these are
+		}
+		if err != nil {
+			return nil, fmt.Errorf("applying evidence: %w", err)
+		}
+		results := make([]Result, len(r.pieces))
+		for i, p := range r.pieces {
+			results[i] = p.result
+		}
+		return results, nil
+	}
+}
+
+// prepare does for evidence what needs no transaction: it sorts out foreign events and reads that show nothing new, decodes the
+// rest and works out what it says.
+func (m *Mirror) prepare(ctx context.Context, evidence []Evidence) (*request, error) {
+	pinned, err := m.Pinned(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := newRequest(make([]*piece, len(evidence)), pinned)
+	for i := range evidence {
+		p := &piece{Evidence: &evidence[i], key: Bottom, dead: Never}
+		r.pieces[i] = p
+		if err := m.triage(ctx, p, pinned); err != nil {
+			return nil, err
+		}
+	}
+	if err := m.skipSame(ctx, r.pieces); err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	for _, p := range r.pieces {
+		if !p.final {
+			m.interpret(p, now)
+		}
+	}
+	return r, nil
+}
+
+// triage settles pieces that never reach an object's row.
+func (m *Mirror) triage(ctx context.Context, p *piece, pinned string) error {
+	if p.Event != nil && foreign(pinned, p.Event.InstanceID) {
+		p.settle(Result{Outcome: Ignored, Foreign: true})
+		_ = m.countForeign(ctx, p.Event.InstanceID)
+		return nil
+	}
+	if p.Event != nil && p.Event.Quarantine != "" {
+		p.settle(Result{Outcome: Quarantined, Reason: p.Event.Quarantine})
+		return nil
+	}
+	if p.Kind == "" {
+		p.settle(Result{Outcome: Ignored})
+		return nil
+	}
+	if p.Source != Webhook && (p.read == nil || pinned == "") {
+		return errUnstamped
+	}
+	var known bool
+	if p.kind, known = describe(p.Kind); !known {
+		return fmt.Errorf("there is no kind %q", p.Kind)
+	}
+	return nil
+}
+
+// farthest bounds how far ahead a deferred event is scheduled, whatever date it claims.
+const farthest = 100 * 365 * 24 * time.Hour
+
+// interpret decodes a piece and works out its key or its dead, as the table of the package's documentation says.
+func (m *Mirror) interpret(p *piece, now time.Time) {
+	if p.Object == nil {
+		m.interpretGone(p, now)
+		return
+	}
+	o, err := p.kind.decode(p.Object, m.cfg.PrivateMetadata)
+	if o.id != "" {
+		p.ID = o.id
+	}
+	if err != nil {
+		p.settle(Result{Outcome: Quarantined, Reason: err.Error()})
+		return
+	}
+	p.object = o
+	p.key = Key{Alive: o.updated, Updated: o.updated, Seen: p.At, Hash: o.hash}
+	if p.At == 0 {
+		p.key.Seen = o.updated
+	}
+	if p.read != nil && !p.read.skewed {
+		p.key.Alive = max(o.updated, p.At-p.read.margin)
+	}
+	latest := now.Add(clockError).UnixMilli()
+	if dated := max(o.updated, p.key.Seen); dated > latest {
+		p.due = now.Add(time.Duration(min(dated-latest, farthest.Milliseconds())) * time.Millisecond)
+		p.settle(Result{Outcome: Deferred, Reason: "dated in the future"})
+	}
+}
+
+func (m *Mirror) interpretGone(p *piece, now time.Time) {
+	switch {
+	case p.ID == "" || len(p.ID) > maxIDLength:
+		p.settle(Result{Outcome: Quarantined, Reason: errNoID.Error()})
+	case p.read != nil:
+		p.dead = p.At - p.read.margin
+	case p.At == 0 || p.At > now.Add(clockError).UnixMilli():
+		p.dead = now.Add(clockError).UnixMilli()
+	default:
+		p.dead = p.At + eventLead.Milliseconds()
+	}
+}
+
+// skipSame settles reads of visible, never deleted objects whose very bytes the rows hold already. Not writing them cannot be
+// told from never having read them, and is what lets a pass without drift write nothing. A login's read is always written, since
+// it also tells when the user was last looked at.
+func (m *Mirror) skipSame(ctx context.Context, pieces []*piece) error {
+	for _, k := range kinds {
+		var ids []string
+		var reads []*piece
+		for _, p := range pieces {
+			if !p.final && p.kind == k && p.read != nil && p.Object != nil && p.ID != "" {
+				ids, reads = append(ids, p.ID), append(reads, p)
+			}
+		}
+		if len(ids) == 0 {
+			continue
+		}
+		rows, err := m.standings(ctx, nil, k, ids)
+		if err != nil {
+			return unavailable(err)
+		}
+		for _, p := range reads {
+			row, found := rows[p.ID]
+			p.same = found && row.visible() && row.digest == digest(p.Object, m.cfg.PrivateMetadata)
+			if p.same && row.dead == Never && p.Source != Login {
+				p.settle(Result{Outcome: Unchanged})
+			}
+		}
+	}
+	return nil
+}

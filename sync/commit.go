@@ -1,0 +1,172 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// errPinned means that the instance was pinned after a request was prepared without a pin.
+var errPinned = errors.New("the instance has been pinned meanwhile")
+
+// commitTimeout bounds one transaction. Clerk's sender gives up after 15 s, so an answer later than that helps nobody.
+const commitTimeout = 8 * time.Second
+
+// commitAll commits a batch and sets every request's error. A batch that the database refuses for one piece's sake is split until
+// that piece stands alone, so that it cannot fail its neighbours; alone, it is quarantined.
+func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
+	err := m.tryCommit(ctx, batch)
+	if err == nil || diagnose(err) != poison {
+		if err != nil && !errors.Is(err, errPinned) {
+			err = unavailable(err)
+		}
+		for _, r := range batch {
+			r.err = err
+		}
+		return
+	}
+	if len(batch) > 1 {
+		m.commitAll(ctx, batch[:len(batch)/2])
+		m.commitAll(ctx, batch[len(batch)/2:])
+		return
+	}
+	m.commitApart(ctx, batch[0], err)
+}
+
+// commitApart commits the pieces of one refused request each by itself, and quarantines those that are refused alone.
+func (m *Mirror) commitApart(ctx context.Context, r *request, refusal error) {
+	if len(r.pieces) == 1 || r.oneEvent() {
+		r.quarantine(refusal)
+		if err := m.tryCommit(ctx, []*request{r}); err != nil {
+			r.err = unavailable(err)
+		}
+		return
+	}
+	for _, p := range r.pieces {
+		if p.quiet() {
+			continue
+		}
+		alone := newRequest([]*piece{p}, r.pinned)
+		m.commitAll(ctx, []*request{alone})
+		if alone.err != nil {
+			r.err = alone.err
+			return
+		}
+	}
+}
+
+// oneEvent reports whether all pieces were told by one event, whose row can have only one outcome.
+func (r *request) oneEvent() bool {
+	for _, p := range r.pieces {
+		if p.Event == nil || p.Event != r.pieces[0].Event {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *request) quarantine(refusal error) {
+	reason := "the database refused it"
+	var state interface{ SQLState() string }
+	if errors.As(refusal, &state) {
+		reason += " with SQLSTATE " + state.SQLState()
+	}
+	for _, p := range r.pieces {
+		if !p.quiet() {
+			p.settle(Result{Outcome: Quarantined, Reason: reason})
+		}
+	}
+}
+
+// tryCommit commits a batch, again and again while it only clashes with other transactions.
+func (m *Mirror) tryCommit(ctx context.Context, batch []*request) error {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	for {
+		err := m.commit(ctx, batch)
+		if err == nil || diagnose(err) != clash {
+			return err
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("giving up on clashing transactions: %w", err)
+		}
+	}
+}
+
+// commit writes one batch in one transaction: the objects of each kind by id, then the events, then the changes.
+func (m *Mirror) commit(ctx context.Context, batch []*request) error {
+	begun := time.Now()
+	tx, err := m.db.BeginTxx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if err := m.harden(ctx, tx); err != nil {
+		return err
+	}
+	if err := m.checkPin(ctx, tx, batch); err != nil {
+		return err
+	}
+	var pieces []*piece
+	for _, r := range batch {
+		pieces = append(pieces, r.pieces...)
+	}
+	var changes []Change
+	for _, k := range kinds {
+		made, err := m.mergeKind(ctx, tx, k, pieces)
+		if err != nil {
+			return err
+		}
+		changes = append(changes, made...)
+	}
+	if err := m.keepEvents(ctx, tx, pieces); err != nil {
+		return err
+	}
+	if err := m.feed(ctx, tx, changes); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	m.tell(Commit{Changes: changes, Pieces: len(pieces), Duration: time.Since(begun)})
+	return nil
+}
+
+// harden makes the answer wait until the commit is on disk, whatever the server's default. It never weakens a setting that waits
+// for more. SQLite's synchronous=FULL is a property of the connection.
+func (m *Mirror) harden(ctx context.Context, tx *sqlx.Tx) error {
+	if !m.dialect.postgres {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `SELECT set_config('synchronous_commit', 'on', true)
+WHERE current_setting('synchronous_commit') IN ('off', 'local')`)
+	return err
+}
+
+// checkPin makes sure that requests prepared without a pin are committed without one. Both this and pinning hold the lock of the
+// feed, so the first event and the pin cannot miss each other.
+func (m *Mirror) checkPin(ctx context.Context, tx *sqlx.Tx, batch []*request) error {
+	unpinned := false
+	for _, r := range batch {
+		unpinned = unpinned || r.pinned == ""
+	}
+	if !unpinned {
+		return nil
+	}
+	if err := m.lockFeed(ctx, tx); err != nil {
+		return err
+	}
+	var pin instance
+	if _, err := readState(ctx, tx, m.dialect, "instance", &pin); err != nil {
+		return err
+	}
+	if pin.ID != "" {
+		m.notePin(pin.ID)
+		return errPinned
+	}
+	return nil
+}
+

@@ -1,0 +1,120 @@
+package sync
+
+import (
+	"fmt"
+	"strings"
+)
+
+// dialect is what differs between the two databases. Their statements are otherwise the same.
+type dialect struct {
+	postgres bool
+	schema   string
+}
+
+// sql writes a query for this database: {users} becomes the qualified name of that table, {now} the database's clock as a
+// timestamp and {ms} the same in Unix milliseconds.
+func (d dialect) sql(query string) string {
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(query, "{")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		name, after, closed := strings.Cut(rest, "}")
+		switch {
+		case !closed || !isWord(name): // a brace of a JSON text, not one of ours
+			b.WriteByte('{')
+			after = rest
+		case name == "now":
+			b.WriteString(d.now())
+		case name == "ms":
+			b.WriteString(d.ms())
+		default:
+			b.WriteString(d.table(name))
+		}
+		query = after
+	}
+}
+
+func isWord(s string) bool {
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_") == ""
+}
+
+func (d dialect) table(name string) string {
+	if d.postgres {
+		return d.schema + "." + name
+	}
+	return d.schema + "_" + name
+}
+
+func (d dialect) now() string {
+	if d.postgres {
+		return "clock_timestamp()"
+	}
+	return "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+}
+
+func (d dialect) ms() string {
+	if d.postgres {
+		return "cast(floor(extract(epoch from clock_timestamp()) * 1000) as bigint)"
+	}
+	return "cast(round((julianday('now') - 2440587.5) * 86400000) as integer)"
+}
+
+// greatest returns the greater of two integers, neither of which is null.
+func (d dialect) greatest(a, b string) string {
+	if d.postgres {
+		return fmt.Sprintf("greatest(%s, %s)", a, b)
+	}
+	return fmt.Sprintf("max(%s, %s)", a, b)
+}
+
+// rows returns a FROM item that turns the statement's one parameter, a JSON array of objects, into rows called e, and the
+// expressions that read the columns from them.
+func (d dialect) rows(columns []column) (from string, exprs []string) {
+	exprs = make([]string, len(columns))
+	if !d.postgres {
+		for i, c := range columns {
+			exprs[i] = sqliteExpr(c)
+		}
+		return "json_each($1) AS e", exprs
+	}
+	defs := make([]string, len(columns))
+	for i, c := range columns {
+		exprs[i] = "e." + c.name
+		typ := c.typ
+		if typ == binary {
+			typ, exprs[i] = text, "decode(e."+c.name+", 'hex')"
+		}
+		defs[i] = c.name + " " + string(typ)
+	}
+	return "jsonb_to_recordset(cast($1 as jsonb)) AS e(" + strings.Join(defs, ", ") + ")", exprs
+}
+
+func sqliteExpr(c column) string {
+	switch c.typ {
+	case binary:
+		return "unhex(e.value ->> '" + c.name + "')"
+	case document:
+		return "e.value -> '" + c.name + "'"
+	default:
+		return "e.value ->> '" + c.name + "'"
+	}
+}
+
+// byID orders the rows of a parameter by id, byte by byte, so that every transaction locks in the same order.
+func (d dialect) byID() string {
+	if d.postgres {
+		return `e.id COLLATE "C"`
+	}
+	return "e.value ->> 'id'"
+}
+
+// among is the right side of "id IN": the texts in a JSON array, the statement's one parameter.
+func (d dialect) among() string {
+	if d.postgres {
+		return "(SELECT jsonb_array_elements_text(cast($1 as jsonb)))"
+	}
+	return "(SELECT value FROM json_each($1))"
+}

@@ -1,0 +1,110 @@
+package sync
+
+import "time"
+
+// Source names the feeder that brought a piece of evidence. It is stored with the row and with each change.
+type Source string
+
+// The five sources.
+const (
+	Webhook   Source = "webhook"   // an event that Clerk sent
+	Reconcile Source = "reconcile" // a full pass
+	Delta     Source = "delta"     // a delta pass
+	Login     Source = "login"     // a login helper
+	Resync    Source = "resync"    // an operator's order to read again
+)
+
+// Evidence is one observation of one object: that it existed with this content, or that it did not exist.
+//
+// The webhook handler makes evidence from events, by setting the fields. Evidence from reads is made by a [Reader] alone, because
+// a read counts only when it was made with the pinned instance's key; Apply refuses a hand-made one.
+type Evidence struct {
+	// Kind is the kind of object; "" with an Event means that the event speaks of nothing that is mirrored.
+	Kind Kind
+
+	// ID is Clerk's id of the object. Where Object is set, it is read from there.
+	ID string
+
+	// Object is Clerk's JSON of the object; nil means that the object is gone.
+	Object []byte
+
+	// At is the timestamp of the event that told it (the end of its unit, where Clerk gave seconds) or the start of the read, in
+	// Unix milliseconds. Zero means that the event carried none.
+	At int64
+
+	// Source is the feeder.
+	Source Source
+
+	// Event is the event that told it; nil for reads.
+	Event *Event
+
+	read *read
+}
+
+// read is a Reader's stamp on the evidence that it made.
+type read struct {
+	margin int64 // M, in milliseconds
+	skewed bool  // the clock could not be trusted, so the read proves nothing beyond the payload's own updated_at
+}
+
+// Event is one event that Clerk sent: a row of the events table.
+type Event struct {
+	ID         string    // the message id that was verified; the same on every redelivery
+	Type       string    // such as user.updated
+	ObjectID   string    // the id of the object it speaks of; may be empty
+	InstanceID string    // the Clerk instance it comes from
+	OccurredAt time.Time // the envelope's timestamp; zero if there was none
+	ReceivedAt time.Time // when this delivery came; zero means now
+
+	// Body is the verified body. It is stored only while the event is quarantined or deferred.
+	Body []byte
+
+	// Quarantine, where not empty, says why the event cannot be applied; it is then kept as quarantined. It must name members and
+	// rules only, never values.
+	Quarantine string
+}
+
+// Outcome is what one piece of evidence did to the mirror.
+type Outcome string
+
+// The outcomes. Deferred evidence is dated in the future and applies itself when its time has come; quarantined evidence cannot
+// be applied and waits for an operator.
+const (
+	Created     Outcome = "created"
+	Updated     Outcome = "updated"
+	Refreshed   Outcome = "refreshed" // only what does not matter moved, such as last_active_at: no change
+	Deleted     Outcome = "deleted"
+	Revived     Outcome = "revived"
+	Unchanged   Outcome = "unchanged"
+	Stale       Outcome = "stale"
+	Ignored     Outcome = "ignored"
+	Deferred    Outcome = "deferred"
+	Quarantined Outcome = "quarantined"
+)
+
+// Result tells what became of one piece of evidence.
+type Result struct {
+	Outcome Outcome
+
+	// Foreign reports that the event was ignored because it belongs to another Clerk instance, or to none that exists.
+	Foreign bool
+
+	// Conflict reports that the evidence contradicts what is known, so that a read by id is worth its request: a live event about
+	// a hidden object that is not newer than its deletion, another content under the same updated_at, or a deletion of an object
+	// that was seen alive later.
+	Conflict bool
+
+	// Reason says why evidence was quarantined or deferred; it names members, never values.
+	Reason string
+}
+
+// Change is one visible change of one object: a row of the changes table, in the order of commit.
+type Change struct {
+	Kind       Kind
+	ObjectID   string
+	Op         Outcome // Created, Updated, Deleted or Revived
+	Version    int64   // the object's own count of changes: 1, 2, 3 …
+	Initial    bool    // created, but of an object older than the mirror
+	OccurredAt time.Time
+	Source     Source
+}

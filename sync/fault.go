@@ -1,0 +1,77 @@
+package sync
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+)
+
+// fault is what an error of the database means for a batch.
+type fault int
+
+const (
+	outage fault = iota // nobody's fault: answer "try again"
+	clash               // two transactions were in each other's way: run it again now
+	poison              // one of the pieces cannot be stored: find it
+)
+
+// diagnose classifies an error by its SQLSTATE, which every PostgreSQL driver tells, or by SQLite's result code. What it cannot
+// place is taken for poison: the search for the piece ends in an outage if no piece can be stored alone.
+func diagnose(err error) fault {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) {
+		return outage
+	}
+	var state interface{ SQLState() string }
+	if errors.As(err, &state) {
+		return diagnoseSQLState(state.SQLState())
+	}
+	var sqlite interface{ Code() int }
+	if errors.As(err, &sqlite) {
+		return diagnoseSQLite(sqlite.Code() & 0xff)
+	}
+	var network net.Error
+	if errors.As(err, &network) {
+		return outage
+	}
+	return outage
+}
+
+func diagnoseSQLState(state string) fault {
+	switch {
+	case strings.HasPrefix(state, "40"), state == "55P03":
+		return clash
+	case strings.HasPrefix(state, "22"), // the data does not fit
+		strings.HasPrefix(state, "23"), // a constraint, perhaps of the team's own trigger
+		strings.HasPrefix(state, "54"), // too deep, too long
+		strings.HasPrefix(state, "P0"): // the team's own trigger raised it
+		return poison
+	}
+	return outage
+}
+
+func diagnoseSQLite(code int) fault {
+	switch code {
+	case 5, 6: // busy, locked
+		return clash
+	case 1, 18, 19, 20: // error (malformed JSON), too big, constraint, mismatch
+		return poison
+	}
+	return outage
+}
+
+// unavailable marks an error of the database as one that trying again may cure. The driver's message stays out of it: it can
+// quote rows.
+func unavailable(err error) error {
+	var state interface{ SQLState() string }
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &state):
+		return fmt.Errorf("the database answered SQLSTATE %s: %w", state.SQLState(), ErrUnavailable)
+	default:
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+}

@@ -1,0 +1,202 @@
+package sync
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/clerksync/clerksync/internal/scan"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Readers of columns. A member of an unexpected type is null in its column and stays as it is in data.
+
+func textMember(name string) func(*object) []byte {
+	return func(o *object) []byte { return textColumn(o.member(name)) }
+}
+
+func textColumn(v []byte) []byte {
+	if len(v) == 0 || v[0] != '"' {
+		return nil
+	}
+	return scan.Clean(nil, v)
+}
+
+func boolMember(name string) func(*object) []byte {
+	return func(o *object) []byte {
+		if v := o.member(name); isBool(v) {
+			return v
+		}
+		return nil
+	}
+}
+
+func isBool(v []byte) bool { return string(v) == "true" || string(v) == "false" }
+
+func timeMember(name string) func(*object) []byte {
+	return func(o *object) []byte {
+		ms, ok := scan.Int(o.member(name))
+		if !ok {
+			return nil
+		}
+		s, ok := stampMilli(ms)
+		if !ok {
+			return nil
+		}
+		return appendText(nil, s)
+	}
+}
+
+func freeMember(name string) func(*object) []byte {
+	return func(o *object) []byte {
+		if o.withheld(name) {
+			return nil
+		}
+		return o.member(name)
+	}
+}
+
+// Writers of the canonical projection. An optional member that is absent hashes like one that is null, false or empty, since
+// Clerk leaves them out in some places.
+
+func projectText(name string) func([]byte, *object) []byte {
+	return func(dst []byte, o *object) []byte { return appendCanonicalText(dst, o.member(name)) }
+}
+
+func projectBool(name string) func([]byte, *object) []byte {
+	return func(dst []byte, o *object) []byte {
+		return strconv.AppendBool(dst, string(o.member(name)) == "true")
+	}
+}
+
+func projectInt(name string) func([]byte, *object) []byte {
+	return func(dst []byte, o *object) []byte {
+		if n, ok := scan.Int(o.member(name)); ok {
+			return strconv.AppendInt(dst, n, 10)
+		}
+		return append(dst, null...)
+	}
+}
+
+func projectFree(name string) func([]byte, *object) []byte {
+	return func(dst []byte, o *object) []byte {
+		if slices.Contains(o.unstorable, name) {
+			return append(dst, null...)
+		}
+		v := o.member(name)
+		if v == nil || string(v) == "{}" {
+			return append(dst, "{}"...)
+		}
+		return appendCanonical(dst, v)
+	}
+}
+
+// appendCanonical appends a value by RFC 8785. Where that has no answer, which is for objects with twin names, the value stands
+// for itself.
+func appendCanonical(dst, v []byte) []byte {
+	c := jsontext.Value(slices.Clone(v))
+	if err := c.Canonicalize(); err != nil {
+		return scan.Compact(dst, v)
+	}
+	return append(dst, c...)
+}
+
+func appendCanonicalText(dst, v []byte) []byte {
+	s, ok := scan.String(v)
+	if !ok {
+		return append(dst, null...)
+	}
+	return appendText(dst, s)
+}
+
+// appendText appends s as a JSON string with the least escaping, as RFC 8785 wants it.
+func appendText(dst []byte, s string) []byte {
+	dst, err := jsontext.AppendQuote(dst, s)
+	if err != nil { // the only error is invalid UTF-8, replaced already; an empty string keeps the JSON whole
+		return append(dst, `""`...)
+	}
+	return dst
+}
+
+// contacts are a user's addresses of one sort: a list of objects with an id, a value and a verification.
+type contacts struct{ list, value, primary string }
+
+type contact struct{ id, value, status string }
+
+func (c contacts) of(o *object) []contact {
+	var all []contact
+	_ = scan.Array(o.member(c.list), func(elem []byte) error {
+		var one contact
+		_ = scan.Object(elem, func(m scan.Member) error {
+			switch string(m.Name) {
+			case "id":
+				one.id, _ = scan.String(m.Value)
+			case c.value:
+				one.value, _ = scan.String(m.Value)
+			case "verification":
+				one.status = verificationStatus(m.Value)
+			}
+			return nil
+		})
+		all = append(all, one)
+		return nil
+	})
+	return all
+}
+
+func verificationStatus(verification []byte) (status string) {
+	_ = scan.Object(verification, func(m scan.Member) error {
+		if string(m.Name) == "status" {
+			status, _ = scan.String(m.Value)
+		}
+		return nil
+	})
+	return status
+}
+
+func (c contacts) primaryOf(o *object) (contact, bool) {
+	id, ok := scan.String(o.member(c.primary))
+	if !ok {
+		return contact{}, false
+	}
+	all := c.of(o)
+	i := slices.IndexFunc(all, func(one contact) bool { return one.id == id })
+	if i < 0 {
+		return contact{}, false
+	}
+	return all[i], true
+}
+
+func (c contacts) primaryValue(o *object) []byte {
+	one, ok := c.primaryOf(o)
+	if !ok || one.value == "" {
+		return nil
+	}
+	return appendText(nil, one.value)
+}
+
+func (c contacts) primaryVerified(o *object) []byte {
+	one, ok := c.primaryOf(o)
+	if !ok {
+		return nil
+	}
+	return strconv.AppendBool(nil, one.status == "verified")
+}
+
+// project appends id, value and verification status of every entry, sorted by id, which is the order that both a webhook and a
+// list can be brought into.
+func (c contacts) project(dst []byte, o *object) []byte {
+	all := c.of(o)
+	slices.SortStableFunc(all, func(a, b contact) int { return strings.Compare(a.id, b.id) })
+	dst = append(dst, '[')
+	for i, one := range all {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendText(append(dst, '['), one.id)
+		dst = appendText(append(dst, ','), one.value)
+		dst = appendText(append(dst, ','), one.status)
+		dst = append(dst, ']')
+	}
+	return append(dst, ']')
+}

@@ -1,0 +1,161 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// Config configures a [Mirror]. Its zero value is the default of every setting.
+type Config struct {
+	// Schema is the PostgreSQL schema of the tables, or the prefix of their names on SQLite. Empty means "clerk".
+	Schema string
+
+	// ReadMargin is M of the merge rule: how far a read's evidence is dated back to allow for clock error and for stale reads on
+	// Clerk's side. Zero means 2 minutes; a negative value means none, for an emulator that shares our clock.
+	ReadMargin time.Duration
+
+	// PrivateMetadata stores users' private_metadata, which Clerk sends to every webhook. False leaves it out.
+	PrivateMetadata bool
+
+	// Unprepared sends every statement as a whole, for poolers in transaction mode that lose prepared statements.
+	Unprepared bool
+
+	// InstanceID, such as "ins_…", pins the Clerk instance where no key could tell. Empty leaves that to the first [Reader].
+	InstanceID string
+}
+
+// The constants of the merge rule.
+const (
+	clockError        = 60 * time.Second // σ: how far two honest clocks may differ
+	eventLead         = 5 * time.Second  // κ: how far an event's timestamp may lie before the deletion that it reports
+	defaultReadMargin = 2 * time.Minute
+)
+
+var (
+	// ErrUnavailable means that the database or Clerk cannot answer now. Nothing was decided; trying again may help.
+	ErrUnavailable = errors.New("temporarily unavailable")
+
+	// ErrWrongInstance means that the key or the events belong to another Clerk instance than the one this mirror is pinned to.
+	ErrWrongInstance = errors.New("another Clerk instance than the mirror's")
+)
+
+// Mirror is the copy of one Clerk instance in one database. Its methods may be called by any number of goroutines at once.
+type Mirror struct {
+	db         *sqlx.DB
+	cfg        Config
+	dialect    dialect
+	statements statements
+	born       int64
+	queue      queue
+	clock      clock
+
+	mu       sync.Mutex
+	pinned   string    // the instance; "" while none is pinned
+	looked   time.Time // when pinned was last read, while it is empty
+	watchers map[int]func(Commit)
+	watched  int
+}
+
+// Commit is what one transaction of [Mirror.Apply] did; see [Mirror.Watch].
+type Commit struct {
+	Changes  []Change
+	Pieces   int           // evidence that the transaction carried, merged or not
+	Duration time.Duration // from the transaction's begin to its commit
+}
+
+var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
+
+// Open opens the mirror in a database whose tables are migrated (package migrations). The database belongs to the caller, who
+// closes it after the last call of the mirror. Drivers "postgres" and "pgx" mean PostgreSQL, "sqlite" and "sqlite3" SQLite.
+func Open(ctx context.Context, db *sqlx.DB, cfg Config) (*Mirror, error) {
+	if cfg.Schema == "" {
+		cfg.Schema = "clerk"
+	}
+	if !schemaName.MatchString(cfg.Schema) {
+		return nil, fmt.Errorf("opening the mirror: %q is no schema name: use lower-case letters, digits and underscores", cfg.Schema)
+	}
+	if cfg.ReadMargin == 0 {
+		cfg.ReadMargin = defaultReadMargin
+	}
+	cfg.ReadMargin = max(cfg.ReadMargin, 0)
+	m := &Mirror{db: db, cfg: cfg, watchers: map[int]func(Commit){}}
+	switch name := db.DriverName(); name {
+	case "postgres", "pgx":
+		m.dialect = dialect{postgres: true, schema: cfg.Schema}
+		m.queue.lanes = 2
+	case "sqlite", "sqlite3":
+		m.dialect = dialect{schema: cfg.Schema}
+		m.queue.lanes = 1 // one writer is all that SQLite has
+	default:
+		return nil, fmt.Errorf("opening the mirror: driver %q is neither PostgreSQL's nor SQLite's", name)
+	}
+	if err := m.load(ctx); err != nil {
+		return nil, fmt.Errorf("opening the mirror: %w", err)
+	}
+	if cfg.InstanceID != "" {
+		if err := m.Pin(ctx, cfg.InstanceID); err != nil {
+			return nil, fmt.Errorf("opening the mirror: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// load reads the birth of the mirror and the pinned instance.
+func (m *Mirror) load(ctx context.Context) error {
+	var born struct {
+		At int64 `json:"at"`
+	}
+	found, err := m.ReadState(ctx, "born", &born)
+	if err != nil {
+		return fmt.Errorf("reading the mirror's state (are its tables migrated?): %w", err)
+	}
+	if !found {
+		return errors.New("the mirror's state has no birth: its tables were not made by clerksync's migrations")
+	}
+	m.born = born.At
+	if err := m.prepareStatements(ctx); err != nil {
+		return err
+	}
+	_, err = m.Pinned(ctx)
+	return err
+}
+
+// SQL writes a query for the mirror's database: {users}, {events} and so on become the qualified names of those tables, {now}
+// the database's clock, {ms} the same in Unix milliseconds. Both databases take $1, $2 … and RFC 3339 texts as timestamps.
+func (m *Mirror) SQL(query string) string { return m.dialect.sql(query) }
+
+// DB returns the database that the mirror was opened with.
+func (m *Mirror) DB() *sqlx.DB { return m.db }
+
+// Watch calls fn after every commit of this process, in no particular order and possibly from several goroutines at once. fn must
+// return soon: callers of Apply wait for it. The function that Watch returns ends it.
+func (m *Mirror) Watch(fn func(Commit)) (stop func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.watched++
+	n := m.watched
+	m.watchers[n] = fn
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.watchers, n)
+	}
+}
+
+func (m *Mirror) tell(c Commit) {
+	m.mu.Lock()
+	watchers := make([]func(Commit), 0, len(m.watchers))
+	for _, fn := range m.watchers {
+		watchers = append(watchers, fn)
+	}
+	m.mu.Unlock()
+	for _, fn := range watchers {
+		fn(c)
+	}
+}

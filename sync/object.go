@@ -1,0 +1,191 @@
+package sync
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clerksync/clerksync/internal/scan"
+)
+
+// object is one of Clerk's objects, decoded as far as the mirror needs it. Its members alias the JSON they were read from.
+type object struct {
+	kind       *kind
+	id         string
+	updated    int64 // Clerk's updated_at
+	created    int64 // Clerk's created_at; Never if absent
+	members    []scan.Member
+	unstorable []string // names of the members that no database can store and that are null here
+	private    bool     // private members are kept
+	digest     int64
+	hash       string
+}
+
+// The reasons for which an object cannot be merged. They are shown to operators, so they name members and never hold values.
+var (
+	errNoObject  = errors.New("the object is not a JSON object with unique names")
+	errNoID      = errors.New("the object has no id")
+	errNoUpdated = errors.New("the object has no updated_at in milliseconds")
+	errOtherType = errors.New("the object is of another kind")
+)
+
+// maxIDLength bounds ids: Clerk's have about 32 characters, and an index refuses kilobytes.
+const maxIDLength = 255
+
+// decode reads one object. Whatever hides in free-form members or in members that nobody knows cannot make it fail: only an
+// object without id, type or updated_at cannot be merged. The id is returned whenever there is one.
+func (k *kind) decode(raw []byte, private bool) (*object, error) {
+	o := &object{kind: k, private: private, created: Never, members: make([]scan.Member, 0, 56)}
+	var names scan.Names
+	err := scan.Object(raw, func(m scan.Member) error {
+		if err := names.Add(m.Name); err != nil {
+			return err
+		}
+		o.members = append(o.members, m)
+		return nil
+	})
+	if err != nil {
+		return o, errNoObject
+	}
+	o.dropUnstorable()
+	if id, ok := scan.String(o.member("id")); ok && id != "" && len(id) <= maxIDLength && !strings.ContainsRune(id, '\uFFFD') {
+		o.id = id
+	} else {
+		return o, errNoID
+	}
+	if typ, ok := scan.String(o.member("object")); !ok || typ != k.singular {
+		return o, errOtherType
+	}
+	var ok bool
+	if o.updated, ok = scan.Int(o.member("updated_at")); !ok {
+		return o, errNoUpdated
+	}
+	if at, ok := scan.Int(o.member("created_at")); ok {
+		o.created = at
+	}
+	o.digest = digest(raw, private)
+	o.hash = o.project()
+	return o, nil
+}
+
+// dropUnstorable makes null what no database can store. Text keeps its readable part; see appendClean.
+func (o *object) dropUnstorable() {
+	for i, m := range o.members {
+		free := slices.Contains(o.kind.free, string(m.Name))
+		if m.Hazards&scan.Deep != 0 || free && m.Hazards&hazardous != 0 {
+			o.members[i].Value, o.members[i].Hazards = null, 0
+			o.unstorable = append(o.unstorable, strings.ToValidUTF8(string(m.Name), "\uFFFD"))
+		}
+	}
+}
+
+var null = []byte("null")
+
+// member returns the JSON of a member, or nil if it is absent or null.
+func (o *object) member(name string) []byte {
+	for i := range o.members {
+		if string(o.members[i].Name) == name {
+			if v := o.members[i].Value; string(v) != "null" {
+				return v
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// withheld reports whether a member is private and not asked for.
+func (o *object) withheld(name string) bool {
+	return !o.private && slices.Contains(o.kind.private, name)
+}
+
+// appendData appends Clerk's object less what is not stored.
+func (o *object) appendData(dst []byte) []byte {
+	dst = append(dst, '{')
+	comma := false
+	for _, m := range o.members {
+		if o.withheld(string(m.Name)) {
+			continue
+		}
+		if comma {
+			dst = append(dst, ',')
+		}
+		comma = true
+		dst = appendText(dst, string(m.Name))
+		dst = append(dst, ':')
+		dst = appendClean(dst, m)
+	}
+	return append(dst, '}')
+}
+
+// appendClean appends a member's value in a form that every database stores.
+func appendClean(dst []byte, m scan.Member) []byte {
+	if m.Hazards == 0 {
+		return append(dst, m.Value...)
+	}
+	return scan.Clean(dst, m.Value)
+}
+
+// The projection's version byte. A row whose hash carries another one is refreshed, not updated: the rule changed, not the object.
+// Storing private members is a rule of its own.
+const (
+	projectionVersion        = 1
+	projectionVersionPrivate = 2
+)
+
+// project hashes the canonical projection: the same state told by a webhook and by a list must hash alike.
+func (o *object) project() string {
+	version := byte(projectionVersion)
+	if o.private {
+		version = projectionVersionPrivate
+	}
+	b := make([]byte, 0, 1024)
+	b = append(b, '{')
+	for _, p := range o.kind.projected {
+		if o.withheld(p.name) {
+			continue
+		}
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b = append(b, p.name...)
+		b = append(b, '"', ':')
+		b = p.append(b, o)
+	}
+	b = append(b, '}')
+	sum := sha256.Sum256(b)
+	return string(version) + string(sum[:])
+}
+
+// digest is a fingerprint of an object's JSON as it came. A list that shows the same bytes again has nothing to tell.
+func digest(raw []byte, private bool) int64 {
+	sum := sha256.Sum256(raw)
+	d := int64(binary.BigEndian.Uint64(sum[:8]))
+	if private {
+		d = ^d
+	}
+	return d
+}
+
+// hexHash is a key's hash as the statements take it.
+func hexHash(h string) string { return hex.EncodeToString([]byte(h)) }
+
+// timeFormat writes instants so that text sorts as time does. Both databases read it.
+const timeFormat = "2006-01-02T15:04:05.000Z"
+
+// stamp writes an instant as a statement's parameter.
+func stamp(t time.Time) string { return t.UTC().Format(timeFormat) }
+
+// stampMilli writes an instant given in Unix milliseconds; ok is false where no calendar that both databases know has it.
+func stampMilli(ms int64) (s string, ok bool) {
+	const year10000 = 253402300800000
+	if ms < 0 || ms >= year10000 {
+		return "", false
+	}
+	return stamp(time.UnixMilli(ms)), true
+}

@@ -1,0 +1,254 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/clerksync/clerksync/internal/scan"
+)
+
+// ErrRefused means that Clerk refuses a request's parameters (HTTP 400 or 422), such as a cursor whose user was deleted.
+var ErrRefused = errors.New("Clerk refuses the parameters")
+
+// Reader makes evidence from reads of Clerk's API. Before the first read it asks Clerk which instance the key belongs to, pins an
+// unpinned mirror to it, and reads nothing with [ErrWrongInstance] if the mirror is pinned to another one. Its methods may be
+// called by any number of goroutines at once.
+type Reader struct {
+	mirror   *Mirror
+	api      *API
+	source   Source
+	patience patience
+	requests atomic.Int64
+	retries  atomic.Int64
+}
+
+// NewReader returns a reader whose evidence carries the source. Readers for logins answer within seconds or fail, and use the
+// whole rate limit; all others are patient and keep to their share.
+func NewReader(m *Mirror, api *API, source Source) *Reader {
+	p := passPatience
+	if source == Login {
+		p = loginPatience
+	}
+	return &Reader{mirror: m, api: api, source: source, patience: p}
+}
+
+// Requests returns how many requests the reader has made, and how many of them were repeats.
+func (r *Reader) Requests() (requests, retries int64) { return r.requests.Load(), r.retries.Load() }
+
+// Sighting is one object that a list showed.
+type Sighting struct {
+	ID      string // empty if the object does not tell it
+	Created int64  // created_at in Unix milliseconds, or Never
+	Updated int64  // updated_at in Unix milliseconds, or Never
+	Evidence
+}
+
+// Instance returns the Clerk instance that the key belongs to, which is also the one the mirror is pinned to.
+func (r *Reader) Instance(ctx context.Context) (string, error) {
+	r.api.mu.Lock()
+	id := r.api.instance
+	r.api.mu.Unlock()
+	if id == "" {
+		c, err := r.get(ctx, "/instance", "/instance", nil)
+		if err != nil {
+			return "", err
+		}
+		if c.status != http.StatusOK {
+			return "", c.failure()
+		}
+		if id = memberText(c.body, "id"); id == "" {
+			return "", fmt.Errorf("asking Clerk for /instance: the answer has no id: %w", ErrUnavailable)
+		}
+	}
+	if err := r.mirror.Pin(ctx, id); err != nil {
+		return "", err
+	}
+	r.api.mu.Lock()
+	defer r.api.mu.Unlock()
+	r.api.instance = id
+	return id, nil
+}
+
+// Get reads one object. An object that Clerk does not have is evidence, too: that it is gone. While the clocks differ too much
+// for a 404 to prove that, the error is [ErrUnavailable].
+func (r *Reader) Get(ctx context.Context, k Kind, id string) (Evidence, error) {
+	d, known := describe(k)
+	if !known || id == "" {
+		return Evidence{}, fmt.Errorf("reading %q: no such kind, or no id", k)
+	}
+	if _, err := r.Instance(ctx); err != nil {
+		return Evidence{}, err
+	}
+	c, err := r.get(ctx, d.path+"/{id}", d.path+"/"+url.PathEscape(id), nil)
+	if err != nil {
+		return Evidence{}, err
+	}
+	e := r.evidence(k, c)
+	e.ID = id
+	switch {
+	case c.status == http.StatusOK && memberText(c.body, "id") == id:
+		e.Object = c.body
+		return e, nil
+	case c.status == http.StatusNotFound && errorCode(c.body) == "resource_not_found":
+		if e.read.skewed {
+			skew, _ := r.mirror.Skew()
+			return Evidence{}, fmt.Errorf("Clerk's clock is %s ahead of ours, so a 404 proves nothing: %w", skew.Round(time.Second), ErrUnavailable)
+		}
+		return e, nil
+	}
+	return Evidence{}, c.failure()
+}
+
+// List reads one page of the list of a kind, with the parameters that Clerk documents. The error is [ErrRefused] where Clerk does
+// not accept them.
+func (r *Reader) List(ctx context.Context, k Kind, query url.Values) ([]Sighting, error) {
+	d, known := describe(k)
+	if !known {
+		return nil, fmt.Errorf("listing %q: no such kind", k)
+	}
+	if _, err := r.Instance(ctx); err != nil {
+		return nil, err
+	}
+	c, err := r.get(ctx, d.path, d.path, query)
+	if err != nil {
+		return nil, err
+	}
+	switch c.status {
+	case http.StatusOK:
+		return r.sightings(k, c)
+	case http.StatusUnprocessableEntity, http.StatusBadRequest:
+		return nil, fmt.Errorf("asking Clerk for %s: HTTP %d: %w", d.path, c.status, ErrRefused)
+	}
+	return nil, c.failure()
+}
+
+// Batch is how many ids [Reader.Present] takes at most; it is Clerk's limit.
+const Batch = 100
+
+// Present lists those of the given objects that Clerk has, at most [Batch] of them. An id that is missing from the answer proves
+// nothing; only Get does.
+func (r *Reader) Present(ctx context.Context, k Kind, ids []string) ([]Sighting, error) {
+	d, known := describe(k)
+	if !known || len(ids) > Batch {
+		return nil, fmt.Errorf("listing %d of %q: no such kind, or too many", len(ids), k)
+	}
+	return r.List(ctx, k, url.Values{d.idParam: ids, "limit": {fmt.Sprint(max(len(ids), 1))}})
+}
+
+// Count returns how many objects of the kind Clerk has.
+func (r *Reader) Count(ctx context.Context, k Kind) (int64, error) {
+	d, known := describe(k)
+	if !known {
+		return 0, fmt.Errorf("counting %q: no such kind", k)
+	}
+	if _, err := r.Instance(ctx); err != nil {
+		return 0, err
+	}
+	c, err := r.get(ctx, d.path+"/count", d.path+"/count", nil)
+	if err != nil {
+		return 0, err
+	}
+	if c.status != http.StatusOK {
+		return 0, c.failure()
+	}
+	n, ok := scan.Int(member(c.body, "total_count"))
+	if !ok {
+		return 0, fmt.Errorf("asking Clerk for %s/count: the answer has no total_count: %w", d.path, ErrUnavailable)
+	}
+	return n, nil
+}
+
+func (r *Reader) get(ctx context.Context, endpoint, path string, query url.Values) (*call, error) {
+	c, err := r.api.get(ctx, endpoint, path, query, r.patience)
+	r.requests.Add(int64(c.tries))
+	r.retries.Add(int64(max(c.tries-1, 0)))
+	if err == nil {
+		r.noteClock(c)
+	}
+	return c, err
+}
+
+// noteClock compares the answer's Date, which has whole seconds, with the middle of the request.
+func (r *Reader) noteClock(c *call) {
+	date, err := http.ParseTime(c.header.Get("Date"))
+	if err != nil {
+		return
+	}
+	middle := c.started.Add(time.Since(c.started) / 2)
+	r.mirror.clock.noteAnswer(date.Add(500 * time.Millisecond).Sub(middle))
+}
+
+// evidence stamps what an answer shows.
+func (r *Reader) evidence(k Kind, c *call) Evidence {
+	_, skewed := r.mirror.Skew()
+	return Evidence{
+		Kind: k, Source: r.source, At: c.started.UnixMilli(),
+		read: &read{margin: r.mirror.cfg.ReadMargin.Milliseconds(), skewed: skewed},
+	}
+}
+
+func (r *Reader) sightings(k Kind, c *call) ([]Sighting, error) {
+	var all []Sighting
+	stamped := r.evidence(k, c)
+	err := scan.Array(c.body, func(elem []byte) error {
+		s := Sighting{Created: Never, Updated: Never, Evidence: stamped}
+		s.Object = elem
+		_ = scan.Object(elem, func(m scan.Member) error { // what is no object shows itself when it is applied
+			switch string(m.Name) {
+			case "id":
+				s.ID, _ = scan.String(m.Value)
+			case "created_at":
+				s.Created = intOr(m.Value, Never)
+			case "updated_at":
+				s.Updated = intOr(m.Value, Never)
+			}
+			return nil
+		})
+		s.Evidence.ID = s.ID
+		all = append(all, s)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading Clerk's list: the answer is not a JSON array: %w", ErrUnavailable)
+	}
+	return all, nil
+}
+
+func intOr(v []byte, otherwise int64) int64 {
+	if n, ok := scan.Int(v); ok {
+		return n
+	}
+	return otherwise
+}
+
+// member returns the JSON of a member of an answer, or nil.
+func member(body []byte, name string) (value []byte) {
+	_ = scan.Object(body, func(m scan.Member) error {
+		if string(m.Name) == name {
+			value = m.Value
+		}
+		return nil
+	})
+	return value
+}
+
+func memberText(body []byte, name string) string {
+	s, _ := scan.String(member(body, name))
+	return s
+}
+
+// errorCode returns the code of the first error in one of Clerk's error answers.
+func errorCode(body []byte) (code string) {
+	_ = scan.Array(member(body, "errors"), func(elem []byte) error {
+		if code == "" {
+			code = memberText(elem, "code")
+		}
+		return nil
+	})
+	return code
+}

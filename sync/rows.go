@@ -1,0 +1,252 @@
+package sync
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/jmoiron/sqlx"
+)
+
+// statements are the statements of a commit. Each takes one parameter, a JSON array.
+type statements struct {
+	merge, standing map[Kind]string
+	events, changes string
+	prepared        map[string]*sqlx.Stmt // empty where a pooler forbids them
+}
+
+// prepareStatements writes all statements, and prepares them before any transaction holds a connection that preparing would need.
+func (m *Mirror) prepareStatements(ctx context.Context) error {
+	s := statements{
+		merge: map[Kind]string{}, standing: map[Kind]string{}, prepared: map[string]*sqlx.Stmt{},
+		events: m.dialect.eventsStatement(), changes: m.dialect.changesStatement(),
+	}
+	all := []string{s.events, s.changes}
+	for _, k := range kinds {
+		s.merge[k.name], s.standing[k.name] = m.dialect.mergeStatement(k), m.dialect.standingStatement(k)
+		all = append(all, s.merge[k.name], s.standing[k.name])
+	}
+	if !m.cfg.Unprepared {
+		for _, query := range all {
+			stmt, err := m.db.PreparexContext(ctx, query)
+			if err != nil {
+				return fmt.Errorf("preparing statements: %w", unavailable(err))
+			}
+			s.prepared[query] = stmt
+		}
+	}
+	m.statements = s
+	return nil
+}
+
+// query runs one of the statements, in a transaction or, with tx nil, outside of any.
+func (m *Mirror) query(ctx context.Context, tx *sqlx.Tx, query string, parameter []byte) (*sqlx.Rows, error) {
+	stmt := m.statements.prepared[query]
+	switch {
+	case stmt != nil && tx != nil:
+		return tx.StmtxContext(ctx, stmt).QueryxContext(ctx, string(parameter))
+	case stmt != nil:
+		return stmt.QueryxContext(ctx, string(parameter))
+	case tx != nil:
+		return tx.QueryxContext(ctx, query, string(parameter))
+	default:
+		return m.db.QueryxContext(ctx, query, string(parameter))
+	}
+}
+
+// execute runs a statement that returns nothing.
+func (m *Mirror) execute(ctx context.Context, tx *sqlx.Tx, query string, parameter []byte) error {
+	rows, err := m.query(ctx, tx, query, parameter)
+	if err != nil {
+		return err
+	}
+	return finish(rows)
+}
+
+// finish reads what is left of rows and returns the error that ended them: that of a statement without rows comes no earlier.
+func finish(rows *sqlx.Rows) error {
+	for rows.Next() {
+	}
+	if err := rows.Close(); err != nil {
+		return err
+	}
+	return rows.Err()
+}
+
+// mergeKind merges the pieces of one kind and returns the visible changes in the order of ids.
+func (m *Mirror) mergeKind(ctx context.Context, tx *sqlx.Tx, k *kind, pieces []*piece) ([]Change, error) {
+	var own []*piece
+	for _, p := range pieces {
+		if !p.final && p.kind == k {
+			own = append(own, p)
+		}
+	}
+	if len(own) == 0 {
+		return nil, nil
+	}
+	folds := foldPieces(own)
+	moved, err := m.merge(ctx, tx, k, folds)
+	if err != nil {
+		return nil, err
+	}
+	var still []string
+	for _, f := range folds {
+		if _, ok := moved[f.id]; !ok {
+			still = append(still, f.id)
+		}
+	}
+	stood, err := m.standings(ctx, tx, k, still)
+	if err != nil {
+		return nil, err
+	}
+	var changes []Change
+	for _, f := range folds {
+		s, ok := moved[f.id]
+		if !ok {
+			s = stood[f.id]
+		}
+		f.judge(s)
+		if s.moved && s.changed {
+			changes = append(changes, m.change(f, s))
+		}
+	}
+	return changes, nil
+}
+
+func (m *Mirror) merge(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold) (map[string]standing, error) {
+	parameter := []byte{'['}
+	for i, f := range folds {
+		if i > 0 {
+			parameter = append(parameter, ',')
+		}
+		parameter = f.appendRow(parameter)
+	}
+	rows, err := m.query(ctx, tx, m.statements.merge[k.name], append(parameter, ']'))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	moved := make(map[string]standing, len(folds))
+	for rows.Next() {
+		var id string
+		var hash []byte
+		s := standing{moved: true}
+		err := rows.Scan(&id, &s.wasVisible, &s.version, &s.changed,
+			&s.key.Alive, &s.key.Updated, &s.key.Seen, &s.dead, &hash)
+		if err != nil {
+			return nil, err
+		}
+		s.key.Hash = string(hash)
+		moved[id] = s
+	}
+	return moved, finish(rows)
+}
+
+// standings reads the merge columns of rows by id, in a transaction or, with tx nil, outside of any.
+func (m *Mirror) standings(ctx context.Context, tx *sqlx.Tx, k *kind, ids []string) (map[string]standing, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	parameter, err := json.Marshal(ids)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := m.query(ctx, tx, m.statements.standing[k.name], parameter)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	stood := make(map[string]standing, len(ids))
+	for rows.Next() {
+		var id string
+		var hash []byte
+		var s standing
+		err := rows.Scan(&id, &s.key.Alive, &s.key.Updated, &s.key.Seen, &s.dead, &hash, &s.digest)
+		if err != nil {
+			return nil, err
+		}
+		s.key.Hash = string(hash)
+		stood[id] = s
+	}
+	return stood, finish(rows)
+}
+
+// appendRow appends a fold as a row of the merge statement's parameter. A fold that arrives hidden brings no payload.
+func (f *fold) appendRow(dst []byte) []byte {
+	last := f.live
+	if last == nil || f.killer != nil && !f.state.Visible() {
+		last = f.killer
+	}
+	at := last.At
+	if at == 0 {
+		at = time.Now().UnixMilli()
+	}
+	dst = append(dst, `{"id":`...)
+	dst = appendText(dst, f.id)
+	dst = append(append(append(dst, `,"source":"`...), last.Source...), '"')
+	dst = appendInstant(dst, "synced_at", at)
+	if f.killer != nil {
+		dst = appendInstant(dst, "deleted_at", at)
+	}
+	dst = appendInt(dst, "_alive_at", f.state.Key.Alive)
+	dst = appendInt(dst, "_updated_at", f.state.Key.Updated)
+	dst = appendInt(dst, "_seen_at", f.state.Key.Seen)
+	dst = appendInt(dst, "_dead_at", f.state.Dead)
+	dst = append(dst, `,"_hash":"`...)
+	dst = append(hex.AppendEncode(dst, []byte(f.state.Key.Hash)), '"')
+	if f.live != nil && f.state.Visible() {
+		dst = f.live.object.appendColumns(dst)
+	} else {
+		dst = appendInt(dst, "_digest", 0)
+	}
+	return append(dst, '}')
+}
+
+func (o *object) appendColumns(dst []byte) []byte {
+	for _, c := range o.kind.columns {
+		if v := c.read(o); v != nil {
+			dst = appendMember(dst, c.name, v)
+		}
+	}
+	if len(o.unstorable) > 0 {
+		dst = appendMember(dst, "unstorable", appendText(nil, joinNames(o.unstorable)))
+	}
+	dst = appendInt(dst, "_digest", o.digest)
+	dst = append(dst, `,"data":`...)
+	return o.appendData(dst)
+}
+
+func appendMember(dst []byte, name string, value []byte) []byte {
+	dst = append(append(append(dst, `,"`...), name...), `":`...)
+	return append(dst, value...)
+}
+
+func appendInt(dst []byte, name string, n int64) []byte {
+	return appendMember(dst, name, strconv.AppendInt(nil, n, 10))
+}
+
+// appendInstant appends a timestamp member; one that no calendar has is left out.
+func appendInstant(dst []byte, name string, ms int64) []byte {
+	s, ok := stampMilli(ms)
+	if !ok {
+		s = stamp(time.Now())
+	}
+	return appendMember(dst, name, appendText(nil, s))
+}
+
+// change is the feed's row about a fold that changed its object visibly.
+func (m *Mirror) change(f *fold, s standing) Change {
+	by := f.live
+	if !s.visible() || by == nil {
+		by = f.killer
+	}
+	c := Change{Kind: by.kind.name, ObjectID: f.id, Op: s.transition(), Version: s.version, Source: by.Source, OccurredAt: time.Now().UTC()}
+	if by.At > 0 {
+		c.OccurredAt = time.UnixMilli(by.At).UTC()
+	}
+	c.Initial = c.Op == Created && by.object.created < m.born
+	return c
+}

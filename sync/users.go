@@ -1,0 +1,61 @@
+package sync
+
+// users describes Clerk's users. Its members are those of the user object in Clerk's Backend API and webhooks; the volatile ones
+// (last_sign_in_at, last_active_at, lockout counters, external accounts) are mirrored but not projected, since they move without
+// anything having changed and a webhook tells them in another shape than a list.
+var users = &kind{
+	name:     Users,
+	singular: "user",
+	path:     "/users",
+	idParam:  "user_id",
+	columns: []column{
+		{"external_id", text, textMember("external_id")},
+		{"username", text, textMember("username")},
+		{"first_name", text, textMember("first_name")},
+		{"last_name", text, textMember("last_name")},
+		{"email", text, emails.primaryValue},
+		{"email_verified", boolean, emails.primaryVerified},
+		{"phone", text, phones.primaryValue},
+		{"image_url", text, textMember("image_url")},
+		{"public_metadata", document, freeMember("public_metadata")},
+		{"unsafe_metadata", document, freeMember("unsafe_metadata")},
+		{"private_metadata", document, freeMember("private_metadata")},
+		{"banned", boolean, boolMember("banned")},
+		{"locked", boolean, boolMember("locked")},
+		{"created_at", instant, timeMember("created_at")},
+		{"updated_at", instant, timeMember("updated_at")},
+		{"last_sign_in_at", instant, timeMember("last_sign_in_at")},
+		{"last_active_at", instant, timeMember("last_active_at")},
+	},
+	projected: []projected{
+		{"banned", projectBool("banned")},
+		{"created_at", projectInt("created_at")},
+		{"deprovisioned", projectBool("deprovisioned")},
+		{"email_addresses", emails.project},
+		{"external_id", projectText("external_id")},
+		{"first_name", projectText("first_name")},
+		{"id", projectText("id")},
+		{"image_url", projectText("image_url")},
+		{"last_name", projectText("last_name")},
+		{"locked", projectBool("locked")},
+		{"phone_numbers", phones.project},
+		{"primary_email_address_id", projectText("primary_email_address_id")},
+		{"primary_phone_number_id", projectText("primary_phone_number_id")},
+		{"primary_web3_wallet_id", projectText("primary_web3_wallet_id")},
+		{"private_metadata", projectFree("private_metadata")},
+		{"public_metadata", projectFree("public_metadata")},
+		{"two_factor_enabled", projectBool("two_factor_enabled")},
+		{"unsafe_metadata", projectFree("unsafe_metadata")},
+		{"username", projectText("username")},
+		{"web3_wallets", wallets.project},
+	},
+	free:    []string{"public_metadata", "unsafe_metadata", "private_metadata"},
+	private: []string{"private_metadata"},
+}
+
+// A user's contacts. The primary one is the entry whose id the user names, never the first.
+var (
+	emails  = contacts{list: "email_addresses", value: "email_address", primary: "primary_email_address_id"}
+	phones  = contacts{list: "phone_numbers", value: "phone_number", primary: "primary_phone_number_id"}
+	wallets = contacts{list: "web3_wallets", value: "web3_wallet", primary: "primary_web3_wallet_id"}
+)
