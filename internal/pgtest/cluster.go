@@ -1,0 +1,195 @@
+package pgtest
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Options of a cluster. The zero value is one for tests.
+type Options struct {
+	// Durable makes the server wait for the disk as it does in production. The zero value loses data when the machine crashes,
+	// never when the server does.
+	Durable bool
+	// Settings are server settings, "name=value".
+	Settings []string
+}
+
+// Cluster is a PostgreSQL server with a folder of its own, on a free port of the loopback address and on a Unix socket, where
+// everybody is the superuser "postgres". On Linux it dies with the process that started it. Its methods are for one goroutine.
+type Cluster struct {
+	dir     string
+	port    int
+	bin     string
+	owner   *syscall.Credential
+	options Options
+	process *os.Process
+	exited  chan struct{}
+}
+
+// Start makes a cluster and returns when it answers. The caller must [Cluster.Stop] it.
+func Start(o Options) (*Cluster, error) {
+	bin, err := findServer()
+	if err != nil {
+		return nil, err
+	}
+	owner, err := serverOwner()
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{bin: bin, owner: owner, options: o}
+	if err := c.create(); err != nil {
+		os.RemoveAll(c.dir)
+		return nil, err
+	}
+	for range 5 { // another process may take the free port before the server does
+		if c.port, err = freePort(); err != nil {
+			break
+		}
+		if err = c.Restart(); err == nil {
+			return c, nil
+		}
+	}
+	os.RemoveAll(c.dir)
+	return nil, err
+}
+
+// create makes the folder and the database files in it.
+func (c *Cluster) create() error {
+	var err error
+	if c.dir, err = os.MkdirTemp("", "pgtest-"); err != nil {
+		return err
+	}
+	if c.owner != nil {
+		if err := os.Chown(c.dir, int(c.owner.Uid), int(c.owner.Gid)); err != nil {
+			return err
+		}
+	}
+	initdb := c.command("initdb", "-D", c.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return fmt.Errorf("making the database files: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
+
+func (c *Cluster) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(c.bin, name), args...)
+	cmd.Dir = c.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.owner, Setpgid: true} // Ctrl-C in the terminal is for the tests alone
+	return cmd
+}
+
+// Restart starts the server again after [Cluster.Kill], on the same port and with the same data, and returns when it answers.
+func (c *Cluster) Restart() error {
+	args := []string{
+		"-D", c.data(), "-k", c.dir, "-p", strconv.Itoa(c.port), "-c", "listen_addresses=127.0.0.1",
+		"-c", "max_connections=300", "-c", "shared_buffers=64MB",
+	}
+	if !c.options.Durable {
+		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off")
+	}
+	for _, setting := range c.options.Settings {
+		args = append(args, "-c", setting)
+	}
+	log, err := os.Create(c.logFile())
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	server := c.command("postgres", args...)
+	server.Stdout, server.Stderr = log, log
+	endWithParent(server.SysProcAttr)
+	if err := c.launch(server); err != nil {
+		return err
+	}
+	if err := c.await(); err != nil {
+		c.end(syscall.SIGQUIT)
+		return err
+	}
+	return nil
+}
+
+// launch starts the server from a thread that lives as long as the server does, since endWithParent looks at the thread.
+func (c *Cluster) launch(server *exec.Cmd) error {
+	started, exited := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer close(exited)
+		err := server.Start()
+		started <- err
+		if err == nil {
+			server.Wait()
+		}
+		runtime.UnlockOSThread()
+	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	c.process, c.exited = server.Process, exited
+	return nil
+}
+
+// await polls until the server answers.
+func (c *Cluster) await() error {
+	db, err := sql.Open("postgres", c.URL("postgres"))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := db.PingContext(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-c.exited:
+			log, _ := os.ReadFile(c.logFile())
+			return fmt.Errorf("the server ended while starting:\n%s", log)
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the server: %w", err)
+		}
+	}
+}
+
+func (c *Cluster) logFile() string { return filepath.Join(c.dir, "log") }
+
+// URL returns the address of a database of this cluster, over TCP.
+func (c *Cluster) URL(database string) string {
+	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(c.port)),
+		Path: database, RawQuery: "sslmode=disable"}
+	return u.String()
+}
+
+// Socket returns the folder of the Unix socket and the port that its name carries.
+func (c *Cluster) Socket() (folder string, port int) { return c.dir, c.port }
+
+// Kill ends the server at once, as a crash would. [Cluster.Restart] recovers it.
+func (c *Cluster) Kill() error { return c.end(syscall.SIGQUIT) }
+
+// Stop ends the server and removes its files.
+func (c *Cluster) Stop() error { return errors.Join(c.end(syscall.SIGQUIT), os.RemoveAll(c.dir)) }
+
+func (c *Cluster) end(signal syscall.Signal) error {
+	if err := c.process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	<-c.exited
+	return nil
+}

@@ -1,0 +1,182 @@
+// Package pgtest gives every test a database of its own: a migrated PostgreSQL database on a real server, or a migrated SQLite
+// file. A package that uses PostgreSQL has
+//
+//	func TestMain(m *testing.M) { pgtest.Main(m) }
+//
+// The server starts on first use, takes about a second, and ends with the test binary. Where none is installed the tests fail and
+// say what to install: they never pass without a database.
+package pgtest
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	_ "github.com/lib/pq"
+	"go.uber.org/goleak"
+	_ "modernc.org/sqlite"
+
+	"github.com/clerksync/clerksync/migrations"
+)
+
+// connections is the size of the pools that tests get: enough for contention, few enough for many tests at once.
+const connections = 10
+
+// Main runs a package's tests, stops the server, fails if a goroutine is left, and exits.
+func Main(m *testing.M) {
+	code := m.Run()
+	if err := server.stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "stopping PostgreSQL:", err)
+		code = 1
+	}
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// New returns a pool of up to ten connections to a fresh, migrated PostgreSQL database. It ends with the test.
+func New(t testing.TB) *sqlx.DB {
+	t.Helper()
+	return open(t, "postgres", URL(t))
+}
+
+// URL returns the address of a fresh, migrated PostgreSQL database, which ends with the test.
+func URL(t testing.TB) string {
+	t.Helper()
+	return server.database(t, "migrated")
+}
+
+// Empty is like [URL], but the database is not migrated.
+func Empty(t testing.TB) string {
+	t.Helper()
+	return server.database(t, "bare")
+}
+
+// SQLite returns a pool of up to ten connections to a fresh, migrated SQLite file. It ends with the test.
+func SQLite(t testing.TB) *sqlx.DB {
+	t.Helper()
+	db := open(t, "sqlite", EmptySQLite(t))
+	if err := migrations.Up(t.Context(), db.DB, migrations.Options{Dialect: migrations.SQLite}); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// EmptySQLite returns the address of a fresh SQLite file, for the driver "sqlite". It is not migrated. Nothing waits for the disk.
+func EmptySQLite(t testing.TB) string {
+	t.Helper()
+	return "file:" + filepath.Join(t.TempDir(), "clerksync.db") +
+		"?_txlock=immediate&_pragma=busy_timeout(20000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)"
+}
+
+// Both runs f twice, as parallel subtests: with a fresh, migrated PostgreSQL database and with a SQLite one.
+func Both(t *testing.T, f func(t *testing.T, db *sqlx.DB)) {
+	t.Helper()
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		f(t, New(t))
+	})
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		f(t, SQLite(t))
+	})
+}
+
+func open(t testing.TB, driver, address string) *sqlx.DB {
+	t.Helper()
+	db, err := sqlx.Open(driver, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db
+}
+
+func init() { sqlx.BindDriver("sqlite", sqlx.DOLLAR) }
+
+// server is the one that this test binary shares.
+var server shared
+
+// shared is a cluster with two template databases, "bare" and "migrated". The zero value starts on first use.
+type shared struct {
+	start   sync.Once
+	err     error
+	cluster *Cluster
+	admin   *sql.DB
+	last    atomic.Int64 // numbers the databases
+}
+
+func (s *shared) ready() error {
+	s.start.Do(func() {
+		if s.cluster, s.err = Start(Options{}); s.err != nil {
+			return
+		}
+		if s.admin, s.err = sql.Open("postgres", s.cluster.URL("postgres")); s.err != nil {
+			return
+		}
+		s.err = s.templates()
+	})
+	return s.err
+}
+
+// templates makes the databases that tests copy. Their default collation is a language's where the server can, so that a query
+// which relies on the order of bytes without saying so shows.
+func (s *shared) templates() error {
+	_, err := s.admin.Exec(`CREATE DATABASE bare TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C'`)
+	if err != nil { // older than PostgreSQL 15, or built without ICU
+		if _, err = s.admin.Exec(`CREATE DATABASE bare TEMPLATE template0 ENCODING 'UTF8'`); err != nil {
+			return err
+		}
+	}
+	if _, err := s.admin.Exec(`CREATE DATABASE migrated TEMPLATE bare`); err != nil {
+		return err
+	}
+	db, err := sql.Open("postgres", s.cluster.URL("migrated"))
+	if err != nil {
+		return err
+	}
+	defer db.Close() // an open connection would keep it from being copied
+	return migrations.Up(context.Background(), db, migrations.Options{Dialect: migrations.Postgres})
+}
+
+func (s *shared) database(t testing.TB, template string) string {
+	t.Helper()
+	if err := s.ready(); err != nil {
+		t.Fatal("starting PostgreSQL: ", err)
+	}
+	name := fmt.Sprintf("test_%d", s.last.Add(1))
+	if _, err := s.admin.Exec("CREATE DATABASE " + name + " TEMPLATE " + template); err != nil {
+		t.Fatal("creating a database: ", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the test's own context is over
+		defer cancel()
+		if _, err := s.admin.ExecContext(ctx, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Error("dropping the test's database: ", err)
+		}
+	})
+	return s.cluster.URL(name)
+}
+
+func (s *shared) stop() error {
+	if s.admin != nil {
+		s.admin.Close()
+	}
+	if s.cluster == nil {
+		return nil
+	}
+	return s.cluster.Stop()
+}

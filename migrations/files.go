@@ -1,0 +1,113 @@
+package migrations
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed postgres/*.sql sqlite/*.sql
+var embedded embed.FS
+
+// tables are those of one mirror: where they are, and the files that make them.
+type tables struct {
+	dialect Dialect
+	schema  string
+	files   fs.FS
+	steps   []step
+}
+
+// step is one migration file.
+type step struct {
+	Step
+	file    string
+	creates []string // the relations it makes, without schema or prefix
+}
+
+func newTables(dialect Dialect, schema string) (*tables, error) {
+	folder, err := fs.Sub(embedded, string(dialect))
+	if err != nil {
+		return nil, fmt.Errorf("reading migrations: %w", err)
+	}
+	t := &tables{dialect: dialect, schema: schema, files: schemaFS{folder, schema}}
+	files, err := fs.Glob(t.files, "[0-9]*.sql")
+	if err != nil {
+		return nil, fmt.Errorf("reading migrations: %w", err)
+	}
+	for _, file := range files { // sorted by name, which begins with the version
+		s, err := t.readStep(file)
+		if err != nil {
+			return nil, fmt.Errorf("reading migration %s: %w", file, err)
+		}
+		t.steps = append(t.steps, s)
+	}
+	return t, nil
+}
+
+func (t *tables) readStep(file string) (step, error) {
+	version, err := goose.NumericComponent(file)
+	if err != nil {
+		return step{}, err
+	}
+	text, err := fs.ReadFile(t.files, file)
+	if err != nil {
+		return step{}, err
+	}
+	_, name, _ := strings.Cut(strings.TrimSuffix(file, ".sql"), "_")
+	s := step{Step: Step{Version: version, Name: name}, file: file}
+	create := regexp.MustCompile(`(?m)^CREATE (?:TABLE|VIEW) ` + regexp.QuoteMeta(t.name("")) + `(\w+)`)
+	for _, match := range create.FindAllSubmatch(text, -1) {
+		s.creates = append(s.creates, string(match[1]))
+	}
+	return s, nil
+}
+
+// name qualifies the name of a relation.
+func (t *tables) name(relation string) string {
+	if t.dialect == Postgres {
+		return t.schema + "." + relation
+	}
+	return t.schema + "_" + relation
+}
+
+func (t *tables) engine() goose.Dialect {
+	if t.dialect == Postgres {
+		return goose.DialectPostgres
+	}
+	return goose.DialectSQLite3
+}
+
+// schemaFS fills the schema's name into the files below it, wherever they say {schema}.
+type schemaFS struct {
+	fs.FS
+	schema string
+}
+
+func (f schemaFS) Open(name string) (fs.File, error) {
+	file, err := f.FS.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err != nil || info.IsDir() {
+		return file, err
+	}
+	text, err := fs.ReadFile(f.FS, name)
+	if err != nil {
+		return nil, err
+	}
+	text = bytes.ReplaceAll(text, []byte("{schema}"), []byte(f.schema))
+	return schemaFile{file, bytes.NewReader(text)}, nil
+}
+
+type schemaFile struct {
+	fs.File
+	text *bytes.Reader
+}
+
+func (f schemaFile) Read(p []byte) (int, error) { return f.text.Read(p) }

@@ -1,0 +1,53 @@
+package migrations
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+)
+
+// Print writes plain SQL that makes all the tables and records their versions, so that [Up] has nothing left to do. It is one
+// transaction, for an empty schema: psql and sqlite3 -bail leave nothing behind when a statement of it fails.
+func Print(w io.Writer, o Options) error {
+	t, err := o.tables()
+	if err != nil {
+		return err
+	}
+	run := "psql -v ON_ERROR_STOP=1 -f FILE"
+	if t.dialect == SQLite {
+		run = "sqlite3 -bail DATABASE < FILE"
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "-- The tables of clerksync, for schema %q. Run it as a whole: %s\n\nBEGIN;\n\n", t.schema, run)
+	if err := t.printFile(&b, "versions.sql"); err != nil {
+		return err
+	}
+	for _, s := range t.steps {
+		if err := t.printFile(&b, s.file); err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "INSERT INTO %s (version_id, is_applied) VALUES (%d, true);\n\n", t.name("migrations"), s.Version)
+	}
+	b.WriteString("COMMIT;\n")
+	if _, err := w.Write(b.Bytes()); err != nil {
+		return fmt.Errorf("printing migrations: %w", err)
+	}
+	return nil
+}
+
+// printFile leaves out the lines that are directions to goose.
+func (t *tables) printFile(b *bytes.Buffer, file string) error {
+	text, err := fs.ReadFile(t.files, file)
+	if err != nil {
+		return fmt.Errorf("reading migration %s: %w", file, err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, "-- +goose") {
+			b.WriteString(line)
+		}
+	}
+	b.WriteByte('\n')
+	return nil
+}
