@@ -1,0 +1,130 @@
+package migrations_test
+
+import (
+	"bytes"
+	"database/sql"
+	"os"
+	osexec "os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clerksync/clerksync/internal/pgtest"
+	"github.com/clerksync/clerksync/migrations"
+)
+
+// postgresCatalog describes everything in the schema: columns, constraints, indexes, views and storage.
+const postgresCatalog = `
+SELECT concat_ws(' ', 'column', table_name, column_name, ordinal_position, data_type, collation_name, is_nullable, column_default,
+       identity_generation)
+FROM information_schema.columns WHERE table_schema = $1
+UNION ALL SELECT concat_ws(' ', 'constraint', conrelid::regclass, conname, pg_get_constraintdef(c.oid))
+FROM pg_constraint c JOIN pg_namespace n ON n.oid = connamespace WHERE nspname = $1
+UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = $1
+UNION ALL SELECT concat_ws(' ', 'view', viewname, definition) FROM pg_views WHERE schemaname = $1
+UNION ALL SELECT concat_ws(' ', 'storage', relname, relkind, reloptions, attname, attcompression)
+FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace JOIN pg_attribute a ON attrelid = c.oid
+WHERE nspname = $1
+ORDER BY 1`
+
+const sqliteCatalog = `SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_master
+WHERE substr(tbl_name, 1, length($1) + 1) = $1 || '_' ORDER BY 1`
+
+func catalog(t *testing.T, db *sql.DB, e engine, schema string) []string {
+	t.Helper()
+	query := postgresCatalog
+	if e.dialect == migrations.SQLite {
+		query = sqliteCatalog
+	}
+	return texts(t, db, strings.ReplaceAll(query, "$1", "'"+schema+"'"))
+}
+
+// TestPrint proves that a team with a tool of its own ends where Up does.
+func TestPrint(t *testing.T) {
+	onBoth(t, func(t *testing.T, e engine) {
+		for _, schema := range []string{"clerk", "mirror_2"} {
+			file := filepath.Join(t.TempDir(), "mirror.sql")
+			var text bytes.Buffer
+			if err := migrations.Print(&text, e.options(schema)); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			db := e.open(t)
+			run(t, e, db, file)
+			wantCheck(t, db, e.options(schema), nil)
+			printed := catalog(t, db, e, schema)
+			up(t, db, e.options(schema))
+			if diff := cmp.Diff(printed, catalog(t, db, e, schema)); diff != "" {
+				t.Errorf("Up after the printed SQL changed the tables (-want +got):\n%s", diff)
+			}
+
+			other := sibling(t, e)
+			up(t, other, e.options(schema))
+			want := catalog(t, other, e, schema)
+			if len(want) < 20 {
+				t.Fatalf("the catalog query finds only %q", want)
+			}
+			if diff := cmp.Diff(want, printed); diff != "" {
+				t.Errorf("the printed SQL makes other tables than Up (-want +got):\n%s", diff)
+			}
+			for _, table := range []string{"migrations", "state"} {
+				query := "SELECT count(*) FROM " + e.name(schema, table)
+				if diff := cmp.Diff(texts(t, other, query), texts(t, db, query)); diff != "" {
+					t.Errorf("rows of %s (-want +got):\n%s", table, diff)
+				}
+			}
+		}
+	})
+}
+
+// sibling opens another empty database of the same kind.
+func sibling(t *testing.T, e engine) *sql.DB {
+	t.Helper()
+	e.address = pgtest.EmptySQLite(t)
+	if e.dialect == migrations.Postgres {
+		e.address = pgtest.Empty(t)
+	}
+	return e.open(t)
+}
+
+// run executes a file as an operator does. SQLite's shell comes in a package of its own, so its driver stands in.
+func run(t *testing.T, e engine, db *sql.DB, file string) {
+	t.Helper()
+	if e.dialect == migrations.Postgres {
+		out, err := osexec.Command("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", file, e.address).CombinedOutput()
+		if err != nil || len(out) > 0 {
+			t.Fatalf("psql (apt-get install postgresql-client): %v\n%s", err, out)
+		}
+		return
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec(t, db, string(text))
+}
+
+func TestPrintedSQLRefusesToRunIntoATable(t *testing.T) {
+	t.Parallel()
+	e := engine{migrations.Postgres, "postgres", pgtest.Empty(t)}
+	db := e.open(t)
+	exec(t, db, "CREATE SCHEMA clerk")
+	exec(t, db, "CREATE TABLE clerk.users (id int)")
+	before := catalog(t, db, e, "clerk")
+	var text bytes.Buffer
+	if err := migrations.Print(&text, e.options("")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := osexec.Command("psql", "-X", "-q", e.address) // without ON_ERROR_STOP, as a careless operator would
+	cmd.Stdin = &text
+	if out, _ := cmd.CombinedOutput(); !strings.Contains(string(out), "already exists") {
+		t.Fatalf("psql said %q", out)
+	}
+	if diff := cmp.Diff(before, catalog(t, db, e, "clerk")); diff != "" {
+		t.Errorf("a failed run left something behind (-want +got):\n%s", diff)
+	}
+}
