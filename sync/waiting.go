@@ -1,0 +1,63 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// WaitingBatch is how many due events [Mirror.Waiting] returns at most; each may have a body of a mebibyte.
+const WaitingBatch = 20
+
+// Waiting returns events that are kept to be applied again, with their bodies. Without ids these are the deferred ones that are
+// due by the database's clock, the earliest first, at most [WaitingBatch] of them, less those of another instance than the pinned
+// one; with ids, those events that are quarantined or deferred. What was kept of a read is no event: reading again tells more.
+// The error is [ErrUnavailable] where the database cannot answer.
+func (m *Mirror) Waiting(ctx context.Context, ids ...string) ([]Event, error) {
+	const kept = `SELECT id, type, object_id, instance_id, occurred_at, received_at, payload FROM {events}
+WHERE outcome IN ('quarantined', 'deferred') AND payload IS NOT NULL AND type <> 'read' AND `
+	if len(ids) > 0 {
+		parameter, err := json.Marshal(ids)
+		if err != nil {
+			return nil, err
+		}
+		return m.keptEvents(ctx, kept+`id IN `+m.dialect.among()+` ORDER BY id`, string(parameter))
+	}
+	pinned, err := m.Pinned(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return m.keptEvents(ctx, kept+`outcome = 'deferred' AND due_at <= {now}
+AND (instance_id IS NULL OR instance_id = $1 OR $1 = '') ORDER BY due_at, id LIMIT `+fmt.Sprint(WaitingBatch), pinned)
+}
+
+func (m *Mirror) keptEvents(ctx context.Context, query string, parameter string) ([]Event, error) {
+	var rows []struct {
+		ID         string     `db:"id"`
+		Type       string     `db:"type"`
+		ObjectID   *string    `db:"object_id"`
+		InstanceID *string    `db:"instance_id"`
+		OccurredAt *time.Time `db:"occurred_at"`
+		ReceivedAt time.Time  `db:"received_at"`
+		Payload    []byte     `db:"payload"`
+	}
+	if err := m.db.SelectContext(ctx, &rows, m.SQL(query), parameter); err != nil {
+		return nil, fmt.Errorf("reading kept events: %w", unavailable(err))
+	}
+	events := make([]Event, len(rows))
+	for i, r := range rows {
+		events[i] = Event{ID: r.ID, Type: r.Type, ReceivedAt: r.ReceivedAt, Body: r.Payload}
+		if r.ObjectID != nil {
+			events[i].ObjectID = *r.ObjectID
+		}
+		if r.InstanceID != nil {
+			events[i].InstanceID = *r.InstanceID
+		}
+		if r.OccurredAt != nil {
+			events[i].OccurredAt = *r.OccurredAt
+		}
+	}
+	return events, nil
+}

@@ -1,0 +1,141 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// Config configures a [Handler]. Mirror and Secrets must be set.
+type Config struct {
+	// Mirror takes the evidence.
+	Mirror *clerksync.Mirror
+
+	// Secrets are the signing secrets of the endpoint, as Clerk's dashboard shows them: "whsec_" and base64 of at least 24 bytes.
+	// A delivery that any of them signed is verified, so that one can be rotated out, or two endpoints can share a URL.
+	Secrets []string
+
+	// MaxInFlight is how many deliveries are worked on at once; one more is answered 503. Zero means 1024.
+	MaxInFlight int
+
+	// Logger is told about each delivery: type, message id, outcome and status, never what the event holds. Nil means silence.
+	Logger *slog.Logger
+
+	// Observe is called once a delivery, after its answer is decided, possibly from many goroutines at once. Nil means not.
+	Observe func(Delivery)
+
+	// OnConflict is called where an event contradicts what the mirror knows about an object, so that a read of the object by id
+	// would be worth its request; see [clerksync.Result]. It must not block, and may be called from many goroutines at once. Nil
+	// means that the next pass settles it.
+	OnConflict func(kind clerksync.Kind, id string)
+}
+
+// Handler answers Clerk's deliveries. It serves any number of requests at once, at whatever path it is mounted.
+type Handler struct {
+	cfg      Config
+	keys     keys
+	slots    chan struct{}
+	draining atomic.Bool
+}
+
+const (
+	defaultMaxInFlight = 1024
+	applyTimeout       = 12 * time.Second // Svix waits 15 s for an answer
+)
+
+// NewHandler returns a handler, or an error that says which setting to correct and how; it never quotes a secret.
+func NewHandler(cfg Config) (*Handler, error) {
+	if cfg.Mirror == nil {
+		return nil, errors.New("making the webhook handler: Config.Mirror is missing")
+	}
+	keys, err := parseSecrets(cfg.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.MaxInFlight <= 0 {
+		cfg.MaxInFlight = defaultMaxInFlight
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Handler{cfg: cfg, keys: keys, slots: make(chan struct{}, cfg.MaxInFlight)}, nil
+}
+
+// Drain makes the handler answer 503 to every delivery that begins from now on; those in flight are finished. Clerk delivers the
+// refused ones again.
+func (h *Handler) Drain() { h.draining.Store(true) }
+
+// ServeHTTP implements [http.Handler].
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begun := time.Now()
+	d := h.receive(w, r)
+	d.Duration = time.Since(begun)
+	d.answer(w)
+	h.report(r.Context(), d)
+}
+
+// receive takes a request through the door, its verification and its parse to the mirror.
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request) delivery {
+	if code, reason := h.door(r); code != 0 {
+		return refused(code, reason)
+	}
+	m, reason := readMessage(r.Header)
+	if reason != "" {
+		return refused(http.StatusUnauthorized, reason)
+	}
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	default:
+		return refused(http.StatusServiceUnavailable, "overload")
+	}
+	body, code, reason := readBody(w, r)
+	if code != 0 {
+		return refused(code, reason)
+	}
+	if reason := h.keys.verify(m, body); reason != "" {
+		return refused(http.StatusUnauthorized, reason)
+	}
+	// Its whole seconds stand for half a second more on average.
+	h.cfg.Mirror.NoteDelivery(m.signed.Add(500 * time.Millisecond))
+	return h.apply(r.Context(), m.id, body)
+}
+
+// apply merges what a verified body tells.
+func (h *Handler) apply(ctx context.Context, id string, body []byte) delivery {
+	event, evidence, err := decode(body)
+	d := delivery{id: id, err: err}
+	if err != nil {
+		d.Code, d.Reason = http.StatusBadRequest, "malformed"
+		return d
+	}
+	event.ID, event.ReceivedAt = id, time.Now()
+	d.Type, d.OccurredAt = event.Type, event.OccurredAt
+
+	within, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	results, err := h.cfg.Mirror.Apply(within, evidence...)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		d.Code, d.Reason = statusGone, "gone"
+	case err != nil:
+		d.Code, d.Reason, d.err = http.StatusServiceUnavailable, "unavailable", err
+	default:
+		d.settle(results[0])
+		h.tellConflicts(evidence, results)
+	}
+	return d
+}
+
+func (h *Handler) tellConflicts(evidence []clerksync.Evidence, results []clerksync.Result) {
+	for i, result := range results {
+		if result.Conflict && h.cfg.OnConflict != nil {
+			h.cfg.OnConflict(evidence[i].Kind, idOf(evidence[i]))
+		}
+	}
+}
