@@ -169,4 +169,3 @@ func (m *Mirror) checkPin(ctx context.Context, tx *sqlx.Tx, batch []*request) er
 	}
 	return nil
 }
-

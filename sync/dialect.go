@@ -84,7 +84,7 @@ func (d dialect) rows(columns []column) (from string, exprs []string) {
 	for i, c := range columns {
 		exprs[i] = "e." + c.name
 		typ := c.typ
-		if typ == binary {
+		if typ == octets {
 			typ, exprs[i] = text, "decode(e."+c.name+", 'hex')"
 		}
 		defs[i] = c.name + " " + string(typ)
@@ -94,7 +94,7 @@ func (d dialect) rows(columns []column) (from string, exprs []string) {
 
 func sqliteExpr(c column) string {
 	switch c.typ {
-	case binary:
+	case octets:
 		return "unhex(e.value ->> '" + c.name + "')"
 	case document:
 		return "e.value -> '" + c.name + "'"

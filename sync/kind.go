@@ -46,7 +46,7 @@ const (
 	instant  columnType = "timestamptz" // in JSON a text in RFC 3339
 	document columnType = "jsonb"
 	integer  columnType = "bigint"
-	binary   columnType = "bytea" // in JSON a text in hexadecimal
+	octets   columnType = "bytea" // in JSON a text in hexadecimal
 )
 
 // projected is one member of the projection that is hashed: what counts as a change.

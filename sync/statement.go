@@ -12,7 +12,7 @@ var (
 	rowColumns     = []column{
 		{"id", text, nil}, {"source", text, nil}, {"synced_at", instant, nil}, {"deleted_at", instant, nil},
 		{"_alive_at", integer, nil}, {"_updated_at", integer, nil}, {"_seen_at", integer, nil}, {"_dead_at", integer, nil},
-		{"_hash", binary, nil},
+		{"_hash", octets, nil},
 	}
 )
 
@@ -103,7 +103,7 @@ func (d dialect) standingStatement(k *kind) string {
 
 var eventColumns = []column{
 	{"id", text, nil}, {"type", text, nil}, {"object_id", text, nil}, {"instance_id", text, nil}, {"occurred_at", instant, nil},
-	{"received_at", instant, nil}, {"outcome", text, nil}, {"error", text, nil}, {"attempts", integer, nil}, {"payload", binary, nil},
+	{"received_at", instant, nil}, {"outcome", text, nil}, {"error", text, nil}, {"attempts", integer, nil}, {"payload", octets, nil},
 	{"due_at", instant, nil},
 }
 
