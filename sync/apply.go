@@ -47,24 +47,23 @@ func (m *Mirror) prepare(ctx context.Context, evidence []Evidence) (*request, er
 	if err != nil {
 		return nil, err
 	}
-	r := newRequest(make([]*piece, len(evidence)), pinned)
+	pieces := make([]*piece, len(evidence))
 	for i := range evidence {
-		p := &piece{Evidence: &evidence[i], key: Bottom, dead: Never}
-		r.pieces[i] = p
-		if err := m.triage(ctx, p, pinned); err != nil {
+		pieces[i] = &piece{Evidence: &evidence[i], key: Bottom, dead: Never}
+		if err := m.triage(ctx, pieces[i], pinned); err != nil {
 			return nil, err
 		}
 	}
-	if err := m.skipSame(ctx, r.pieces); err != nil {
+	if err := m.skipSame(ctx, pieces); err != nil {
 		return nil, err
 	}
 	now := time.Now()
-	for _, p := range r.pieces {
+	for _, p := range pieces {
 		if !p.final {
 			m.interpret(p, now)
 		}
 	}
-	return r, nil
+	return newRequest(pieces, pinned), nil
 }
 
 // triage settles pieces that never reach an object's row.
