@@ -103,6 +103,14 @@ func sqliteExpr(c column) string {
 	}
 }
 
+// no is the boolean that is not true.
+func (d dialect) no() string {
+	if d.postgres {
+		return "false"
+	}
+	return "0"
+}
+
 // byID orders the rows of a parameter by id, byte by byte, so that every transaction locks in the same order.
 func (d dialect) byID() string {
 	if d.postgres {
