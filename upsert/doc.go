@@ -1,0 +1,27 @@
+// Package upsert makes sure, when somebody signs in, that the mirror has them: the third feeder beside webhooks and passes, and
+// the only one that needs neither a webhook endpoint nor a daemon.
+//
+// [Upserter.UpsertOnLogin] returns the user's row. While the row is younger than [Config.MaxAge], that is one indexed read. When
+// it is older, hidden or missing, Clerk is asked for the user by id, the answer is merged as [clerksync.Evidence], and the row is
+// read again:
+//
+//	the mirror has        Clerk answers         the row                  the login gets
+//	a young row           is not asked          as it is                 the user
+//	anything              the user              merged, synced_at moves  the user, or ErrDeleted if still hidden
+//	a visible row         404                   hidden                   ErrDeleted
+//	a row seen alive      404                   as it is                 ErrNotFound: the 404 may be the stale one
+//	  within the margin
+//	a hidden row          404                   stays hidden             ErrDeleted
+//	no row                404                   none                     ErrNotFound: a sign-up may not have arrived
+//	a visible row         not at all            as it is                 the user, as last seen
+//	no visible row        not at all            as it is                 ErrUnavailable
+//	an old row or none    for another instance  as it is                 ErrUnavailable
+//
+// A session token that is still valid is never evidence: it brings no deleted user back. No connection of the database is held
+// while Clerk is asked, and logins of one user that come at the same time share one request.
+//
+// [Upserter.Middleware] does the same for a whole site, once per session instead of once per request. It takes the verified claims
+// that clerk-sdk-go's own middleware leaves in the context:
+//
+//	handler := clerkhttp.WithHeaderAuthorization()(users.Middleware(mux))
+package upsert

@@ -1,0 +1,140 @@
+package upsert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+var (
+	errClosed = fmt.Errorf("the Upserter is closed: %w", ErrUnavailable)
+	errHeld   = fmt.Errorf("Clerk denies too many users, so its 404s are not believed: %w", ErrUnavailable)
+	errUnkept = fmt.Errorf("what Clerk says of the user cannot be kept (its event is in quarantine, or dated in the future): %w", ErrUnavailable)
+)
+
+// flightTime bounds a flight: the check of the instance and the read take 5 s each at most, a commit 8 s.
+const flightTime = 20 * time.Second
+
+// sight is one look at a user's row.
+type sight struct {
+	user           clerksync.User
+	found, visible bool
+	epoch          uint64 // of the user, from before the look
+	result         string
+}
+
+func (u *Upserter) look(ctx context.Context, id string) (s sight, err error) {
+	s.epoch = u.sessions.epoch(id)
+	s.user, s.found, s.visible, err = u.cfg.Mirror.User(ctx, id)
+	s.result = ResultFresh // until Clerk has to be asked
+	return s, err
+}
+
+// fresh reports whether a row can do without Clerk.
+func (u *Upserter) fresh(s sight) bool {
+	return s.visible && time.Since(s.user.SyncedAt) < u.cfg.MaxAge
+}
+
+// fly asks Clerk on behalf of all logins of one user that are waiting. None of them can end it for the others by going away.
+func (u *Upserter) fly(ctx context.Context, id string) (sight, error) {
+	ctx, land, err := u.takeOff(ctx)
+	if err != nil {
+		return sight{}, err
+	}
+	defer land()
+	s, err := u.look(ctx, id) // again: another flight may have landed between the caller's look and this one's start
+	if err != nil || u.fresh(s) {
+		return s, err
+	}
+	e, err := u.ask(ctx, id)
+	switch {
+	case err != nil:
+		return u.withoutClerk(s, err)
+	case e.Object == nil:
+		return u.denied(ctx, s, e)
+	default:
+		return u.confirmed(ctx, e)
+	}
+}
+
+// takeOff returns the context of a flight and its end. Nothing takes off once Close has begun.
+func (u *Upserter) takeOff(ctx context.Context) (context.Context, func(), error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.ctx.Err() != nil {
+		return nil, nil, errClosed
+	}
+	u.flying.Add(1)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTime)
+	stop := context.AfterFunc(u.ctx, cancel)
+	return ctx, func() { stop(); cancel(); u.flying.Done() }, nil
+}
+
+// ask reads the user from Clerk. It holds no connection of the database meanwhile.
+func (u *Upserter) ask(ctx context.Context, id string) (clerksync.Evidence, error) {
+	// The reader checks the instance by itself, but many first logins at once would ask once each.
+	_, err, _ := u.flights.Do("", func() (any, error) { return u.reader.Instance(ctx) })
+	if err != nil {
+		return clerksync.Evidence{}, err
+	}
+	return u.reader.Get(ctx, clerksync.Users, id)
+}
+
+// confirmed merges the user that Clerk has and looks again, since a deletion may be more recent than what Clerk could show.
+func (u *Upserter) confirmed(ctx context.Context, e clerksync.Evidence) (sight, error) {
+	if _, err := u.cfg.Mirror.Apply(ctx, e); err != nil {
+		return sight{}, err
+	}
+	s, err := u.look(ctx, e.ID)
+	switch {
+	case err != nil:
+		return sight{}, err
+	case !s.found:
+		return sight{}, errUnkept
+	case !s.visible:
+		return sight{}, ErrDeleted
+	}
+	s.result = ResultRead
+	return s, nil
+}
+
+// denied merges the absence that Clerk told of a user whom the mirror knows. Of one it does not know there is nothing to merge:
+// a sign-up that Clerk's replicas do not show yet must not leave a tombstone.
+func (u *Upserter) denied(ctx context.Context, s sight, e clerksync.Evidence) (sight, error) {
+	if !s.found {
+		return sight{}, ErrNotFound
+	}
+	if s.visible && !u.guard.admit(ctx, e.ID) {
+		u.cfg.Logger.Error("Clerk denies more users than the deletion guard allows; nobody else is hidden", "max_deletes", u.cfg.MaxDeletes)
+		return sight{}, errHeld
+	}
+	if _, err := u.cfg.Mirror.Apply(ctx, e); err != nil {
+		return sight{}, err
+	}
+	s, err := u.look(ctx, e.ID)
+	switch {
+	case err != nil:
+		return sight{}, err
+	case s.visible:
+		return sight{}, ErrNotFound
+	default:
+		return sight{}, ErrDeleted
+	}
+}
+
+// withoutClerk answers when Clerk cannot be asked: with what the mirror last saw, but never with the wrong instance's key.
+func (u *Upserter) withoutClerk(s sight, err error) (sight, error) {
+	if errors.Is(err, clerksync.ErrWrongInstance) {
+		u.cfg.Logger.Error("logins are refused: the secret key belongs to another Clerk instance than the mirror", "error", err)
+		return sight{}, err
+	}
+	u.cfg.Logger.Warn("Clerk cannot be asked about a login", "visible", s.visible, "error", err)
+	if !s.visible {
+		return sight{}, err
+	}
+	s.result = ResultStale
+	return s, nil
+}

@@ -1,0 +1,61 @@
+package upsert
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// guard bounds how many users the 404s of logins may hide. It counts users, not 404s: one who tries again and again, while the
+// margin keeps his row visible, must not use it up.
+type guard struct {
+	mirror *clerksync.Mirror
+	max    int
+
+	mu     sync.Mutex
+	denied map[string]time.Time // when a user's 404 was let through
+}
+
+const (
+	guardTerm    = time.Hour
+	guardFloor   = 10 // a small mirror's users may all leave
+	guardPercent = 5
+)
+
+// admit reports whether a 404 about this visible user may be merged.
+func (g *guard) admit(ctx context.Context, id string) bool {
+	return g.enter(id, min(g.max, guardFloor)) || g.enter(id, g.limit(ctx))
+}
+
+// enter counts the user if that keeps the count within the limit.
+func (g *guard) enter(id string, limit int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	for id, at := range g.denied {
+		if now.Sub(at) >= guardTerm {
+			delete(g.denied, id)
+		}
+	}
+	if _, counted := g.denied[id]; counted {
+		return true
+	}
+	if len(g.denied) >= limit {
+		return false
+	}
+	g.denied[id] = now
+	return true
+}
+
+// limit works out the guard's size. It counts no more rows than can make a difference. What cannot be counted allows nothing.
+func (g *guard) limit(ctx context.Context) int {
+	var visible int
+	err := g.mirror.DB().GetContext(ctx, &visible, g.mirror.SQL(
+		`SELECT count(*) FROM (SELECT 1 FROM {users} WHERE deleted_at IS NULL LIMIT $1) AS visible`), int64(g.max)*100/guardPercent)
+	if err != nil {
+		return 0
+	}
+	return min(g.max, max(guardFloor, visible*guardPercent/100))
+}
