@@ -137,15 +137,20 @@ func (m *Mirror) submit(ctx context.Context, r *request) error {
 func (m *Mirror) lead(ctx context.Context, r *request) {
 	defer m.queue.pass()
 	for {
-		batch := m.queue.take()
-		m.commitAll(context.WithoutCancel(ctx), batch)
-		for _, answered := range batch {
-			close(answered.done)
-		}
+		m.answer(context.WithoutCancel(ctx), m.queue.take())
 		select {
 		case <-r.done:
 			return
 		default:
 		}
 	}
+}
+
+// answer commits a batch and answers its callers, also if committing panics: nobody may wait for ever.
+func (m *Mirror) answer(ctx context.Context, batch []*request) {
+	for _, r := range batch {
+		r.err = ErrUnavailable
+		defer close(r.done)
+	}
+	m.commitAll(ctx, batch)
 }
