@@ -68,7 +68,7 @@ func decode(body []byte) (*clerksync.Event, []clerksync.Evidence, error) {
 
 func readEnvelope(body []byte) (envelope, error) {
 	var e envelope
-	err := scan.Unique(body, func(m scan.Member) error {
+	err := members(body, func(m scan.Member) {
 		switch string(m.Name) {
 		case "type":
 			e.typ, _ = scan.String(m.Value)
@@ -79,7 +79,6 @@ func readEnvelope(body []byte) (envelope, error) {
 		case "data":
 			e.data = m.Value
 		}
-		return nil
 	})
 	if err != nil {
 		return e, fmt.Errorf("reading the envelope: %w", err)
@@ -88,6 +87,15 @@ func readEnvelope(body []byte) (envelope, error) {
 		return e, errNoType
 	}
 	return e, nil
+}
+
+// members visits the members of an object whose names must differ by more than their case.
+func members(b []byte, visit func(scan.Member)) error {
+	var names scan.Names
+	return scan.Object(b, func(m scan.Member) error {
+		visit(m)
+		return names.Add(m.Name)
+	})
 }
 
 // seconds ends below this number and milliseconds begin, as timestamps of events go: in seconds it is the year 5138, in
@@ -114,7 +122,7 @@ type data struct {
 
 func readData(raw []byte) (data, error) {
 	var d data
-	err := scan.Unique(raw, func(m scan.Member) error {
+	err := members(raw, func(m scan.Member) {
 		switch string(m.Name) {
 		case "id":
 			d.id = objectID(m.Value)
@@ -123,7 +131,6 @@ func readData(raw []byte) (data, error) {
 				d.user = m.Value
 			}
 		}
-		return nil
 	})
 	if errors.Is(err, scan.ErrNotObject) { // strange, but an event: it has a type
 		return data{}, nil
