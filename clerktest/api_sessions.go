@@ -1,0 +1,105 @@
+package clerktest
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+)
+
+func (c *Clerk) listSessions(w *writer, r *http.Request) *apiError {
+	q := r.URL.Query()
+	var page listing
+	if err := page.parsePage(q); err != nil {
+		return err
+	}
+	userID, clientID, status := q.Get("user_id"), q.Get("client_id"), q.Get("status")
+	if userID == "" && clientID == "" {
+		return errMissingParam("user_id")
+	}
+	list := c.findSessions(userID, clientID, status)
+	total := int64(len(list))
+	list = list[min(page.offset, total):min(page.offset+page.limit, total)]
+	paginated := q.Get("paginated") == "true"
+	if paginated {
+		w.open("", '{').open("data", '[')
+	} else {
+		w.open("", '[')
+	}
+	for _, s := range list {
+		w.listSession("", s)
+	}
+	if w.close(']'); paginated {
+		w.num("total_count", total).close('}')
+	}
+	return nil
+}
+
+// findSessions returns the sessions that match, newest first; "" matches all.
+func (c *Clerk) findSessions(userID, clientID, status string) []*session {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	list := c.sessionsOf(userID)
+	if userID == "" {
+		for _, s := range c.sessions {
+			list = append(list, s)
+		}
+	}
+	list = slices.DeleteFunc(list, func(s *session) bool {
+		return clientID != "" && s.clientID != clientID || status != "" && s.status != status
+	})
+	slices.Reverse(list)
+	return list
+}
+
+func (c *Clerk) getSession(w *writer, r *http.Request) *apiError {
+	id := r.PathValue("id")
+	c.mu.RLock()
+	s := c.sessions[id]
+	c.mu.RUnlock()
+	return w.answerSession(s, id, nil)
+}
+
+func (c *Clerk) postSession(w *writer, r *http.Request) *apiError {
+	fields, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	var userID string
+	switch raw, ok := fields["user_id"]; {
+	case !ok:
+		return errMissingParam("user_id")
+	case json.Unmarshal(raw, &userID) != nil:
+		return errType("user_id", "string")
+	}
+	s, err := c.createSession(requestOrigin(r), userID)
+	return w.answerSession(s, userID, err)
+}
+
+func (c *Clerk) revokeSession(w *writer, r *http.Request) *apiError {
+	s, err := c.closeSession(requestOrigin(r), r.PathValue("id"), "revoked")
+	return w.answerSession(s, r.PathValue("id"), err)
+}
+
+func (w *writer) answerSession(s *session, id string, err *apiError) *apiError {
+	switch {
+	case err != nil:
+		return err
+	case s == nil:
+		return errNoSession(id)
+	}
+	w.listSession("", s)
+	return nil
+}
+
+// postToken makes a session token; a template changes nothing here.
+func (c *Clerk) postToken(w *writer, r *http.Request) *apiError {
+	id := r.PathValue("id")
+	c.mu.RLock()
+	s := c.sessions[id]
+	c.mu.RUnlock()
+	if s == nil {
+		return errNoSession(id)
+	}
+	w.open("", '{').str("object", "token").str("jwt", c.tokens.sign(c.issuer(), s.userID, s.id, c.now())).close('}')
+	return nil
+}

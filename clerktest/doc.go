@@ -1,0 +1,72 @@
+// Package clerktest emulates Clerk: the Backend API for users, sessions and the
+// instance, and the sender of signed webhooks, close enough that clerk-sdk-go
+// and svix's verifier cannot tell the difference. It needs no account and no
+// network beyond the loopback interface.
+//
+//	clerk := clerktest.NewServer(t, clerktest.Config{Users: 1000, RetryScale: 0.001})
+//	clerk.SetWebhookURL(app.URL + "/api/webhooks/clerk")
+//	id, err := clerk.CreateUser(clerktest.Fields{"first_name": "Ada", "email_address": []string{"ada@example.com"}})
+//	counts, err := clerk.Wait(ctx) // every event is delivered
+//
+// # Three ways to run it
+//
+// NewServer listens for the length of a test. Start listens until its context
+// ends, without package testing. New gives the instance alone, an http.Handler
+// that can be served over anything, for example net.Pipe in a bubble of
+// testing/synctest. A Server is a Clerk with an address: URL is what
+// CLERK_API_URL wants, APIURL ends in /v1 as clerk-sdk-go wants it.
+//
+// # Users
+//
+// Config.Users of them exist from the start. They are computed from the seed
+// when they are looked at, so ten million cost no memory; only users that were
+// created, changed or deleted are kept. They are as uneven as people: without
+// names or e-mail, with several addresses of which the first is not the primary
+// one, with names in other scripts, connected Google accounts, phones, wallets,
+// metadata, banned, locked, and with a created_at that neighbours share.
+//
+// Writes come through the Backend API or through the methods of Clerk, which
+// run the same code. Every write moves updated_at forward, strictly, and sends
+// the real event. What Go gives as json.RawMessage is told byte by byte,
+// however hostile.
+//
+// # Listing
+//
+// GET /v1/users takes every documented parameter, with its bounds: limit up to
+// 500, starting_after only with an order by created_at and without offset (422
+// otherwise), at most 100 values of a repeatable parameter. A page costs the
+// same wherever it lies in the orders by created_at and updated_at. The other
+// orders sort in memory, up to 100,000 users; searches look at every user.
+// Where Clerk's documents are silent: users of the same created_at come in the
+// order of their creation, and a cursor whose user was deleted is refused (see
+// Faults.LostCursor).
+//
+// # Webhooks
+//
+// An event is posted to the webhook URL as Svix does: signed, at once and then
+// after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h (times Config.RetryScale)
+// until a 2xx comes within 15 s. Redirects are failures, and the response
+// header "webhook-delivery: abort-message" ends the attempts. Up to 32 are
+// under way at once, in no order, so later events may overtake earlier ones, as
+// in production. The JSON differs from that of the Backend API the way Clerk's
+// does: sorted members, no objects of verifications, another shape of Google
+// accounts, fewer members.
+//
+// # Faults
+//
+// Faults lose, duplicate and reorder events, limit and break the API, and make
+// listings lie. SetFaults changes them at any time. Over HTTP:
+//
+//	GET  /_emulator/state    State as JSON
+//	POST /_emulator/faults   {"drop":0.05,"latency":"20ms"} sets these, leaves the others
+//	POST /_emulator/resend   {"which":"failed"|"missing"|"all","since":"2026-01-02T03:04:05Z"}
+//
+// # Logins
+//
+// SessionToken makes a session token that clerk-sdk-go verifies, against GET
+// /v1/jwks or JWTKey.
+//
+// Facts about Clerk come from its OpenAPI files (Backend API 2026-05-12,
+// webhooks 2025-04-15), its "Backend API errors" page, and observed payloads;
+// those about delivery from docs.svix.com.
+package clerktest

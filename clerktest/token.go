@@ -1,0 +1,104 @@
+package clerktest
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"math/big"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// tokenLifetime is how long a session token is valid, as Clerk's.
+const tokenLifetime = time.Minute
+
+// tokenKey signs session tokens. The key is made when it is first needed and is
+// random: the seed of an instance is no secret. The zero value is ready.
+type tokenKey struct {
+	once sync.Once
+	key  *rsa.PrivateKey
+	kid  string
+}
+
+func (t *tokenKey) ready() {
+	t.once.Do(func() {
+		var err error
+		if t.key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+			panic(err) // the system has no randomness
+		}
+		sum := sha256.Sum256(t.key.N.Bytes())
+		// Clerk's kid is the instance id. Here it also tells two keys of one
+		// seed apart: clerk-sdk-go caches keys by kid, process-wide.
+		t.kid = "ins_emulator_" + hex.EncodeToString(sum[:8])
+	})
+}
+
+// sign returns a session token of version 2.
+func (t *tokenKey) sign(issuer, userID, sessionID string, now time.Time) string {
+	t.ready()
+	encode := base64.RawURLEncoding.EncodeToString
+	var head, claims writer
+	head.open("", '{').str("alg", "RS256").str("cat", "cl_B7d4PD111AAA").str("kid", t.kid).str("typ", "JWT").close('}')
+	claims.open("", '{').num("exp", now.Add(tokenLifetime).Unix())
+	claims.open("fva", '[').num("", 0).num("", -1).close(']')
+	claims.num("iat", now.Unix()).str("iss", issuer).num("nbf", now.Add(-10*time.Second).Unix())
+	claims.str("sid", sessionID).str("sts", "active").str("sub", userID).num("v", 2).close('}')
+	text := encode(head.buf) + "." + encode(claims.buf)
+	sum := sha256.Sum256([]byte(text))
+	signature, err := rsa.SignPKCS1v15(nil, t.key, crypto.SHA256, sum[:])
+	if err != nil {
+		panic(err) // a 2048-bit key signs any SHA-256 sum
+	}
+	return text + "." + encode(signature)
+}
+
+// SessionToken returns a token that signs a user in for one minute: an RS256
+// JWT that clerk-sdk-go verifies against GET /v1/jwks. It names the user's
+// newest session, or one that does not exist if he has none, and is made for
+// deleted users and for ids that never existed, too.
+func (c *Clerk) SessionToken(userID string) string {
+	c.mu.RLock()
+	list := c.sessionsOf(userID)
+	c.mu.RUnlock()
+	sessionID := c.ids.id(kindSession, 1, 0, c.nowMilli())
+	if len(list) > 0 {
+		sessionID = list[len(list)-1].id
+	}
+	return c.tokens.sign(c.issuer(), userID, sessionID, c.now())
+}
+
+// JWTKey returns the public key of session tokens as PEM (CLERK_JWT_KEY).
+func (c *Clerk) JWTKey() string {
+	c.tokens.ready()
+	der, err := x509.MarshalPKIXPublicKey(&c.tokens.key.PublicKey)
+	if err != nil {
+		panic(err) // an RSA key has an encoding
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+}
+
+// issuer is the frontend API that the tokens name. The SDKs accept
+// https://clerk.… and ….clerk.accounts.… only.
+func (c *Clerk) issuer() string {
+	if c.config.Live {
+		return "https://clerk.emulator.example"
+	}
+	return "https://emulator.clerk.accounts.dev"
+}
+
+func (c *Clerk) getJWKS(w *writer, _ *http.Request) *apiError {
+	c.tokens.ready()
+	encode := base64.RawURLEncoding.EncodeToString
+	public := c.tokens.key.PublicKey
+	w.open("", '{').open("keys", '[').open("", '{')
+	w.str("use", "sig").str("kty", "RSA").str("kid", c.tokens.kid).str("alg", "RS256")
+	w.str("n", encode(public.N.Bytes())).str("e", encode(big.NewInt(int64(public.E)).Bytes()))
+	w.close('}').close(']').close('}')
+	return nil
+}
