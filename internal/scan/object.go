@@ -29,7 +29,7 @@ type Member struct {
 }
 
 // Object calls visit for each member of b, in order. b must hold exactly one JSON object, with nothing but white space around
-// it. Names may repeat; where that matters, hand them to [Names].
+// it. Names may repeat; where that matters, visit hands them to [Names].
 //
 // It returns [ErrNotObject], [ErrEncoding], a [SyntaxError], or what visit returned, which ends the scan. Members are visited as
 // they are found: what visit was told means nothing until Object has returned nil.
