@@ -124,13 +124,18 @@ func (m *Mirror) interpret(p *piece, now time.Time) {
 }
 
 func (m *Mirror) interpretGone(p *piece, now time.Time) {
+	received := now
+	if p.Event != nil && !p.Event.ReceivedAt.IsZero() {
+		received = p.Event.ReceivedAt // long ago, where the event has waited in quarantine
+	}
+	latest := received.Add(clockError).UnixMilli()
 	switch {
-	case p.ID == "" || len(p.ID) > maxIDLength:
+	case !validID(p.ID):
 		p.settle(Result{Outcome: Quarantined, Reason: errNoID.Error()})
 	case p.read != nil:
 		p.dead = p.At - p.read.margin
-	case p.At == 0 || p.At > now.Add(clockError).UnixMilli():
-		p.dead = now.Add(clockError).UnixMilli()
+	case p.At == 0 || p.At > latest:
+		p.dead = latest
 	default:
 		p.dead = p.At + eventLead.Milliseconds()
 	}

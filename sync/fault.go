@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
+	"slices"
 )
 
 // fault is what an error of the database means for a batch.
@@ -19,7 +19,8 @@ const (
 )
 
 // diagnose classifies an error by its SQLSTATE, which every PostgreSQL driver tells, or by SQLite's result code. What it cannot
-// place is taken for poison: the search for the piece ends in an outage if no piece can be stored alone.
+// place is taken for poison if the database said it: the search for the piece ends in an outage if not even its quarantine can be
+// written.
 func diagnose(err error) fault {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) {
 		return outage
@@ -40,17 +41,21 @@ func diagnose(err error) fault {
 }
 
 func diagnoseSQLState(state string) fault {
-	switch {
-	case strings.HasPrefix(state, "40"), state == "55P03":
-		return clash
-	case strings.HasPrefix(state, "22"), // the data does not fit
-		strings.HasPrefix(state, "23"), // a constraint, perhaps of the team's own trigger
-		strings.HasPrefix(state, "54"), // too deep, too long
-		strings.HasPrefix(state, "P0"): // the team's own trigger raised it
-		return poison
+	if len(state) != 5 {
+		return outage
 	}
-	return outage
+	switch class := state[:2]; {
+	case class == "40", state == "55P03": // rolled back for another transaction's sake, a lock not available
+		return clash
+	case slices.Contains(outages, class):
+		return outage
+	}
+	return poison
 }
+
+// outages are the classes of SQLSTATE that speak of the server, the connection, the login or the schema. Every other one can be
+// caused by what is being stored, be it by way of the team's own trigger.
+var outages = []string{"08", "0A", "25", "26", "28", "3D", "3F", "42", "53", "55", "57", "58", "F0"}
 
 func diagnoseSQLite(code int) fault {
 	switch code {

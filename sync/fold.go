@@ -82,6 +82,9 @@ type standing struct {
 
 func (s standing) visible() bool { return s.key.Alive > s.dead }
 
+// told reports whether the statement's effect is one that the feed tells: a first tombstone is not.
+func (s standing) told() bool { return s.moved && s.changed && (s.visible() || s.wasVisible) }
+
 // transition is what the statement did to the row as a whole.
 func (s standing) transition() Outcome {
 	switch {
@@ -93,7 +96,7 @@ func (s standing) transition() Outcome {
 		return Updated
 	case s.visible():
 		return Refreshed
-	case s.wasVisible, s.version == 0:
+	case s.wasVisible, s.changed:
 		return Deleted
 	default:
 		return Unchanged

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/clerksync/clerksync/internal/scan"
 )
@@ -36,6 +37,11 @@ var (
 // maxIDLength bounds ids: Clerk's have about 32 characters, and an index refuses kilobytes.
 const maxIDLength = 255
 
+// validID reports whether a text can be an object's id in both databases. What was replaced while reading it is none.
+func validID(id string) bool {
+	return id != "" && len(id) <= maxIDLength && utf8.ValidString(id) && !strings.ContainsAny(id, "\x00\uFFFD")
+}
+
 // decode reads one object. Whatever hides in free-form members or in members that nobody knows cannot make it fail: only an
 // object without id, type or updated_at cannot be merged. The id is returned whenever there is one.
 func (k *kind) decode(raw []byte, private bool) (*object, error) {
@@ -52,7 +58,7 @@ func (k *kind) decode(raw []byte, private bool) (*object, error) {
 		return o, errNoObject
 	}
 	o.dropUnstorable()
-	if id, ok := scan.String(o.member("id")); ok && id != "" && len(id) <= maxIDLength && !strings.ContainsRune(id, '\uFFFD') {
+	if id, ok := scan.String(o.member("id")); ok && validID(id) {
 		o.id = id
 	} else {
 		return o, errNoID

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -35,14 +36,13 @@ func (r *request) idle() bool {
 }
 
 // queue gathers requests while others are being committed. There is no timer: the first caller commits at once, those who come
-// meanwhile wait, and the first of them commits all of them together in the next transaction. A committing caller works for the
-// others only until its own request is answered.
+// meanwhile wait, and when he is done the first of them commits all of them together.
 type queue struct {
 	lanes int // how many batches may be in flight at once
 
 	mu      sync.Mutex
-	waiting []*request
-	leading int
+	waiting []*request // without those whose callers commit a batch
+	leading int        // how many callers commit a batch
 }
 
 // The bounds of one transaction, and how many must wait before another one starts beside one in flight: fewer would only take
@@ -53,32 +53,31 @@ const (
 	crowd          = 64
 )
 
-// join queues a request, and reports whether its caller has to commit the next batch.
+// join queues a request, unless its caller has to commit the next batch itself.
 func (q *queue) join(r *request) (leads bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.waiting = append(q.waiting, r)
 	if q.leading == 0 || q.leading < q.lanes && len(q.waiting) >= crowd {
 		q.leading++
 		return true
 	}
+	q.waiting = append(q.waiting, r)
 	return false
 }
 
-// take removes the next batch from the queue: never empty while a request waits.
-func (q *queue) take() []*request {
+// batch takes out of the queue what is committed together with the leader's request.
+func (q *queue) batch(leader *request) []*request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n, pieces, size := 0, 0, 0
-	for n < len(q.waiting) {
-		r := q.waiting[n]
-		if n > 0 && (pieces+len(r.pieces) > maxBatchPieces || size+r.size > maxBatchBytes) {
+	batch, pieces, size := []*request{leader}, len(leader.pieces), leader.size
+	for _, r := range q.waiting {
+		pieces, size = pieces+len(r.pieces), size+r.size
+		if pieces > maxBatchPieces || size > maxBatchBytes {
 			break
 		}
-		n, pieces, size = n+1, pieces+len(r.pieces), size+r.size
+		batch = append(batch, r)
 	}
-	batch := q.waiting[:n:n]
-	q.waiting = q.waiting[n:]
+	q.waiting = q.waiting[len(batch)-1:]
 	return batch
 }
 
@@ -92,10 +91,12 @@ func (q *queue) pass() {
 		return
 	}
 	next := q.waiting[0]
+	q.waiting = q.waiting[1:]
 	close(next.lead)
 }
 
-// leave takes a request out of the queue whose caller has gone, unless it is being committed or leads already.
+// leave takes a request out of the queue whose caller has gone. It reports false if the caller has been handed the lead, which
+// only he can pass on.
 func (q *queue) leave(r *request) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -104,11 +105,8 @@ func (q *queue) leave(r *request) bool {
 		return false
 	default:
 	}
-	for i, w := range q.waiting {
-		if w == r {
-			q.waiting = append(q.waiting[:i:i], q.waiting[i+1:]...)
-			return true
-		}
+	if i := slices.Index(q.waiting, r); i >= 0 {
+		q.waiting = slices.Delete(slices.Clone(q.waiting), i, i+1)
 	}
 	return true
 }
@@ -133,17 +131,10 @@ func (m *Mirror) submit(ctx context.Context, r *request) error {
 	return r.err
 }
 
-// lead commits batches until r is answered, and hands the lead on. The others in the batch do not depend on the leader's context.
+// lead commits one batch and hands the lead on. The others in the batch do not depend on the leader's context.
 func (m *Mirror) lead(ctx context.Context, r *request) {
 	defer m.queue.pass()
-	for {
-		m.answer(context.WithoutCancel(ctx), m.queue.take())
-		select {
-		case <-r.done:
-			return
-		default:
-		}
-	}
+	m.answer(context.WithoutCancel(ctx), m.queue.batch(r))
 }
 
 // answer commits a batch and answers its callers, also if committing panics: nobody may wait for ever.

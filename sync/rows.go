@@ -109,7 +109,7 @@ func (m *Mirror) mergeKind(ctx context.Context, tx *sqlx.Tx, k *kind, pieces []*
 			s = stood[f.id]
 		}
 		f.judge(s)
-		if s.moved && s.changed {
+		if s.told() {
 			changes = append(changes, m.change(f, s))
 		}
 	}

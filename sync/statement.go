@@ -21,7 +21,7 @@ var (
 // both. The row is locked when its new values are computed, so r is never older than the lock. Rows that did not move are locked
 // all the same, and not returned.
 const mergeSQL = `INSERT INTO [table] AS r ([columns], deleted_at, _was_visible, _version, _changed)
-SELECT [values], CASE WHEN NOT [arrives visible] THEN [deleted_at] END, [false], CASE WHEN [arrives visible] THEN 1 ELSE 0 END, [arrives visible]
+SELECT [values], CASE WHEN NOT [arrives visible] THEN [deleted_at] END, [false], CASE WHEN [arrives visible] THEN 1 ELSE 0 END, NOT [false]
 FROM [rows] WHERE true ORDER BY [id]
 ON CONFLICT (id) DO UPDATE SET
   [payload],
