@@ -1,0 +1,43 @@
+package sync
+
+import "time"
+
+// Witness stamps evidence as a Reader does, so that a test can date a read as it likes.
+func Witness(e Evidence, margin time.Duration, skewed bool) Evidence {
+	e.read = &read{margin: margin.Milliseconds(), skewed: skewed}
+	return e
+}
+
+// Meaning is what a piece of evidence says under the merge rule: live evidence raises the key, dead evidence Dead.
+type Meaning struct {
+	ID      string
+	Key     Key
+	Dead    int64
+	Due     time.Time // when deferred evidence applies itself
+	Settled bool      // the evidence merges nothing, for the reason that Result tells
+	Result  Result
+}
+
+// Interpret works out what evidence about a user means at the instant now.
+func Interpret(cfg Config, e Evidence, now time.Time) Meaning {
+	p := &piece{Evidence: &e, kind: users, key: Bottom, dead: Never}
+	(&Mirror{cfg: cfg}).interpret(p, now)
+	return Meaning{p.ID, p.key, p.dead, p.due, p.final, p.result}
+}
+
+// Fold merges what one transaction learns about one object, in the order given.
+func Fold(meanings []Meaning) (Key, int64) {
+	pieces := make([]*piece, len(meanings))
+	for i, m := range meanings {
+		pieces[i] = &piece{Evidence: &Evidence{}, kind: users, key: m.Key, dead: m.Dead}
+		if m.Key != Bottom {
+			pieces[i].object = &object{}
+		}
+	}
+	f := foldPieces(pieces)[0]
+	return f.state.Key, f.state.Dead
+}
+
+// MergeSQL is the statement that merges rows of users; see [FoldRow].
+func (m *Mirror) MergeSQL() string { return m.statements.merge[Users] }
+

@@ -1,0 +1,49 @@
+package sync_test
+
+import (
+	"testing"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/internal/pgtest"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// instance is the Clerk instance that the tests' mirrors are pinned to.
+const instance = "ins_2mirror"
+
+// pinned opens a mirror that copies [instance].
+func pinned(t testing.TB, db *sqlx.DB) *clerksync.Mirror {
+	t.Helper()
+	return open(t, db, clerksync.Config{InstanceID: instance})
+}
+
+func open(t testing.TB, db *sqlx.DB, cfg clerksync.Config) *clerksync.Mirror {
+	t.Helper()
+	m, err := clerksync.Open(t.Context(), db, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// apply merges evidence and returns what became of each piece.
+func apply(t testing.TB, m *clerksync.Mirror, evidence ...clerksync.Evidence) []clerksync.Result {
+	t.Helper()
+	results, err := m.Apply(t.Context(), evidence...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return results
+}
+
+// outcomes lists the outcomes of results.
+func outcomes(results []clerksync.Result) []clerksync.Outcome {
+	all := make([]clerksync.Outcome, len(results))
+	for i, r := range results {
+		all[i] = r.Outcome
+	}
+	return all
+}

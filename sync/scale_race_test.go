@@ -1,0 +1,9 @@
+//go:build race
+
+package sync_test
+
+// See scale_test.go.
+const (
+	differentialPieces = 1_500
+	histories          = 40_000
+)
