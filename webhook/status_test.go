@@ -30,12 +30,12 @@ func TestStatus(t *testing.T) {
 	padded := func(size int) string { return plain + strings.Repeat(" ", size-len(plain)) }
 	streamed := func(body string) io.Reader { return io.MultiReader(strings.NewReader(body)) } // of unknown length
 	tests := []struct {
-		name    string
-		method  string
-		header  http.Header
-		body    io.Reader
-		code    int
-		reason  string
+		name   string
+		method string
+		header http.Header
+		body   io.Reader
+		code   int
+		reason string
 		answer [2]string // a header and its value
 	}{
 		{"event", "POST", signed(plain), strings.NewReader(plain), 204, "", [2]string{}},
