@@ -40,4 +40,3 @@ func Fold(meanings []Meaning) (Key, int64) {
 
 // MergeSQL is the statement that merges rows of users; see [FoldRow].
 func (m *Mirror) MergeSQL() string { return m.statements.merge[Users] }
-
