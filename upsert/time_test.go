@@ -1,0 +1,139 @@
+package upsert_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/internal/pgtest"
+	"github.com/clerksync/clerksync/upsert"
+)
+
+// nearby is a Clerk without a network, for a bubble: real sockets would keep its time from passing.
+func nearby(t *testing.T, cfg clerktest.Config) network {
+	t.Helper()
+	clerk, err := clerktest.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(clerk.Close)
+	return network{clerk: clerk, transport: near{clerk}}
+}
+
+// near calls the emulator's handler itself.
+type near struct{ clerk http.Handler }
+
+func (n near) RoundTrip(r *http.Request) (*http.Response, error) {
+	answered := make(chan *http.Response, 1)
+	go func() {
+		defer close(answered)
+		defer func() { _ = recover() }() // http.ErrAbortHandler: the client has left
+		w := httptest.NewRecorder()
+		n.clerk.ServeHTTP(w, r)
+		answered <- w.Result()
+	}()
+	select {
+	case resp := <-answered:
+		if resp == nil {
+			return nil, errors.New("the connection was cut")
+		}
+		return resp, nil
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
+// bubble runs f in a house where time is what the test makes of it.
+func bubble(t *testing.T, f func(t *testing.T, h *house), edit ...func(*upsert.Config)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { f(t, build(t, pgtest.SQLite(t), nearby, edit...)) })
+}
+
+func TestMiddlewareForgetsWithMaxAge(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, h *house) {
+		handler := h.logins.Middleware(greet)
+		id := h.mirrored(10 * time.Minute)
+		var told [][]string
+		for _, pause := range []time.Duration{0, 5*time.Minute - time.Second, 2 * time.Second, 15*time.Minute - time.Second, 2 * time.Second} {
+			time.Sleep(pause)
+			expect(t, visit(handler, "sess_1", id), id)
+			told = append(told, h.told.take())
+		}
+		if diff := cmp.Diff([][]string{{"fresh"}, {"seen"}, {"read"}, {"seen"}, {"read"}}, told); diff != "" {
+			t.Errorf("observed (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestMiddlewareSparesClerkWhileDown checks that not every request of a session waits for a Clerk that is down.
+func TestMiddlewareSparesClerkWhileDown(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, h *house) {
+		handler := h.logins.Middleware(greet)
+		id := h.mirrored(old)
+		h.faults(clerktest.Faults{Hang: 1})
+		var told [][]string
+		for _, pause := range []time.Duration{0, 50 * time.Second, 11 * time.Second} {
+			time.Sleep(pause)
+			begun := time.Now()
+			expect(t, visit(handler, "sess_1", id), id)
+			if took := time.Since(begun); took > 6*time.Second {
+				t.Errorf("the visit took %s", took)
+			}
+			told = append(told, h.told.take())
+		}
+		h.faults(clerktest.Faults{})
+		time.Sleep(time.Minute)
+		expect(t, visit(handler, "sess_1", id), id)
+		told = append(told, h.told.take())
+		if diff := cmp.Diff([][]string{{"stale"}, {"seen"}, {"stale"}, {"read"}}, told); diff != "" {
+			t.Errorf("observed (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestGuardForgetsWithinAnHour(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, h *house) {
+		leave := func() error {
+			id := h.mirrored(old)
+			h.leave(id)
+			_, err := h.logins.UpsertOnLogin(t.Context(), id)
+			return err
+		}
+		mustBe(t, leave(), upsert.ErrDeleted)
+		time.Sleep(30 * time.Minute)
+		mustBe(t, leave(), upsert.ErrDeleted)
+		mustBe(t, leave(), upsert.ErrUnavailable)
+		time.Sleep(30 * time.Minute)
+		mustBe(t, leave(), upsert.ErrDeleted)
+		mustBe(t, leave(), upsert.ErrUnavailable)
+	}, func(c *upsert.Config) { c.MaxDeletes = 2 })
+}
+
+// TestLoginTriesAgain is a user whom Clerk's replicas do not show yet, or no longer: within the margin nothing is decided, after
+// it everything is.
+func TestLoginTriesAgain(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, h *house) {
+		id := h.signUp()
+		h.tell(id, 0)
+		time.Sleep(2 * time.Second)
+		h.leave(id)
+		_, err := h.logins.UpsertOnLogin(t.Context(), id)
+		mustBe(t, err, upsert.ErrNotFound)
+		if !h.row(id).Visible {
+			t.Error("a 404 within the margin hides the row")
+		}
+		time.Sleep(2*time.Minute + time.Second)
+		_, err = h.logins.UpsertOnLogin(t.Context(), id)
+		mustBe(t, err, upsert.ErrDeleted)
+	}, func(c *upsert.Config) { c.MaxAge = time.Second })
+}
