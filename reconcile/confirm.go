@@ -1,0 +1,102 @@
+package reconcile
+
+import (
+	"context"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// How many reads confirm deletions side by side, and how many may fail before the rest is left to the next pass.
+const (
+	confirmers = 4
+	maxDoubts  = 4
+)
+
+// confirmation asks Clerk about candidates, one by one.
+type confirmation struct {
+	*pass
+	settled int   // candidates about which Clerk told; guarded by the pass's mu, as is the rest
+	doubts  int   // those about which it could not
+	doubt   error // why, the first time
+}
+
+// confirm deletes those candidates that Clerk, asked for each one, answers with a 404. Those that it has after all are applied.
+// One about which it cannot tell stays pending and does not keep the others.
+func (p *pass) confirm(ctx context.Context, candidates []string) error {
+	slices.Sort(candidates)
+	c := &confirmation{pass: p}
+	defer func() { p.counts.Pending += int64(len(candidates) - c.settled) }()
+	for batch := range slices.Chunk(candidates, clerksync.Batch) {
+		missing, err := c.missing(ctx, batch)
+		if err != nil {
+			return err
+		}
+		group, ctx := errgroup.WithContext(ctx)
+		group.SetLimit(confirmers)
+		for _, id := range missing {
+			group.Go(func() error { return c.ask(ctx, id) })
+		}
+		if err := group.Wait(); err != nil {
+			return err
+		}
+		if c.doubts >= maxDoubts {
+			break
+		}
+	}
+	return c.doubt
+}
+
+// missing applies those of a batch that Clerk lists, and returns the others: one request instead of a hundred, where the walk
+// missed users that are there.
+func (c *confirmation) missing(ctx context.Context, batch []string) (missing []string, err error) {
+	listed, err := c.reader.Present(ctx, clerksync.Users, batch)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.merge(ctx, listed); err != nil {
+		return nil, err
+	}
+	has := make(map[string]bool, len(listed))
+	for _, s := range listed {
+		has[s.ID] = true
+	}
+	for _, id := range batch {
+		if !has[id] {
+			missing = append(missing, id)
+		}
+	}
+	c.settled += len(batch) - len(missing)
+	return missing, nil
+}
+
+// ask reads one candidate and applies the answer. Its error ends the pass.
+func (c *confirmation) ask(ctx context.Context, id string) error {
+	c.mu.Lock()
+	enough := c.doubts >= maxDoubts
+	c.mu.Unlock()
+	if enough {
+		return nil
+	}
+	e, err := c.reader.Get(ctx, clerksync.Users, id)
+	if err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if _, skewed := c.mirror.Skew(); skewed {
+			return nil // no 404 proves anything now, which the skew metric tells; this pass has done what it can
+		}
+		if c.doubts++; c.doubt == nil {
+			c.doubt = err
+		}
+		return ctx.Err()
+	}
+	if _, err := c.merge(ctx, []clerksync.Sighting{{ID: id, Updated: clerksync.Never, Evidence: e}}); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.settled++
+	return nil
+}

@@ -1,0 +1,74 @@
+package reconcile
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// The pages of a delta pass. The first one is small, since it usually is the only one. The others overlap with the one before
+// them, since users that are deleted meanwhile move the rest up.
+const (
+	firstDelta   = 100
+	deltaOverlap = 10
+)
+
+// watermark is the value of the key of that name of the state table: what was changed earlier, the mirror has.
+type watermark struct {
+	At int64 `json:"at"` // in Unix milliseconds, by Clerk's clock
+}
+
+// delta runs the delta pass: from the last change back to the watermark and, since an update may become visible late and clocks
+// differ, a little farther.
+func (p *pass) delta(ctx context.Context) error {
+	began := time.Now().UnixMilli()
+	mark, err := p.watermark(ctx)
+	if err != nil {
+		return err
+	}
+	enough := mark.At - p.unsettled().Milliseconds()
+	newest := mark.At
+	for offset, limit := 0, firstDelta; ; limit = pageSize {
+		page, err := p.reader.List(ctx, clerksync.Users, url.Values{
+			"order_by": {"-updated_at"}, "limit": {strconv.Itoa(limit)}, "offset": {strconv.Itoa(offset)}})
+		if err != nil {
+			return err
+		}
+		if _, err := p.merge(ctx, page); err != nil {
+			return err
+		}
+		p.counts.Seen += int64(len(page))
+		oldest := began
+		for _, s := range page {
+			if s.Updated != clerksync.Never {
+				newest, oldest = max(newest, s.Updated), s.Updated
+			}
+		}
+		if len(page) < limit || oldest < enough {
+			break
+		}
+		offset += limit - deltaOverlap
+	}
+	p.report.Complete = true
+	if next := min(began, newest); next > mark.At && !p.order.DryRun {
+		return p.mirror.WriteState(ctx, "watermark", watermark{At: next})
+	}
+	return nil
+}
+
+// watermark returns how far the last delta pass came or, before the first one, when the last complete full pass began.
+func (p *pass) watermark(ctx context.Context) (watermark, error) {
+	var mark watermark
+	found, err := p.mirror.ReadState(ctx, "watermark", &mark)
+	if err != nil || found {
+		return mark, err
+	}
+	began, found, err := p.lastFull(ctx)
+	if err == nil && !found {
+		err = ErrFullPassDue
+	}
+	return watermark{At: began.UnixMilli()}, err
+}

@@ -1,0 +1,86 @@
+package reconcile
+
+import (
+	"net/url"
+	"strconv"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// pageSize is the most that Clerk lists at once.
+const pageSize = 500
+
+// way is how a walk asks for its next page. Clerk documents neither what a cursor does whose user was deleted nor the order of
+// users created in the same millisecond, so there is always another way. Each is worse than the one before it.
+type way int
+
+const (
+	byCursor  way = iota // starting_after the last user of the page before
+	byEarlier            // starting_after the last but one: the last may be deleted
+	byWindow             // created_at_after, and an offset among users of one instant
+	byOffset             // offset, which lists skip under when users are deleted meanwhile
+	noWay
+)
+
+// position is where a walk goes on: after some page. The zero value is the start.
+type position struct {
+	Way     way    `json:"way"`
+	Last    string `json:"last"`    // the last user of the page
+	Earlier string `json:"earlier"` // the one before it
+	Created int64  `json:"created"` // when the last one was created
+	Offset  int    `json:"offset"`  // within the window, or of the whole list
+}
+
+// query returns the parameters of the page at this position.
+func (p position) query() url.Values {
+	q := url.Values{"limit": {strconv.Itoa(pageSize)}, "order_by": {"+created_at"}}
+	cursor := map[way]string{byCursor: p.Last, byEarlier: p.Earlier}[p.Way]
+	if cursor != "" {
+		q.Set("starting_after", cursor)
+	}
+	if p.Way == byWindow {
+		q.Set("created_at_after", strconv.FormatInt(p.Created-1, 10)) // exclusive
+	}
+	if p.Offset > 0 {
+		q.Set("offset", strconv.Itoa(p.Offset))
+	}
+	return q
+}
+
+// after returns the position after a page that was read at this one.
+func (p position) after(page []clerksync.Sighting) position {
+	next := p
+	for _, s := range page {
+		if s.ID != "" {
+			next.Earlier, next.Last, next.Created = next.Last, s.ID, s.Dated()
+		}
+	}
+	switch p.Way {
+	case byCursor, byEarlier:
+		next.Way = byCursor
+	case byWindow:
+		next.Offset = p.Offset + len(page)
+		if next.Created != p.Created {
+			next.Offset = 0
+		}
+	case byOffset:
+		next.Offset = p.Offset + len(page)
+	}
+	return next
+}
+
+// by returns this position, reached by another way or, where that one cannot reach it, by a worse one. An offset starts where all
+// users seen so far lie behind, less a page for those that were deleted meanwhile.
+func (p position) by(w way, seen int64) position {
+	if w == byEarlier && p.Earlier == "" {
+		w = byWindow
+	}
+	if w == byWindow && (p.Last == "" || p.Created == clerksync.Never) {
+		w = byOffset
+	}
+	p.Way, p.Offset = w, 0
+	if w == byOffset {
+		p.Offset = int(max(seen-pageSize, 0))
+	}
+	return p
+}

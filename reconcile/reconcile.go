@@ -1,0 +1,152 @@
+package reconcile
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+var (
+	// ErrGuard means that a pass found more users to delete than the guard allows. It deleted none of them.
+	ErrGuard = errors.New("the deletion guard tripped: nothing was deleted")
+
+	// ErrIncomplete means that the list ended before it had shown as many users as Clerk counts. What it did show was applied;
+	// nothing was deleted.
+	ErrIncomplete = errors.New("the listing was incomplete: nothing was deleted")
+
+	// ErrBusy means that another pass is running, here or in another process.
+	ErrBusy = errors.New("another pass is running")
+
+	// ErrFullPassDue means that a delta pass has nothing to start from, because no full pass has been completed yet.
+	ErrFullPassDue = errors.New("a delta pass starts where a full pass ended: run a full pass first")
+)
+
+// Config configures a [Reconciler]. Mirror and Clerk are required.
+type Config struct {
+	Mirror *clerksync.Mirror
+	Clerk  *clerksync.API
+
+	// MaxDeletes and MaxDeletePercent are the deletion guard: a pass deletes nothing at all if it would delete more than the lesser
+	// of MaxDeletes and MaxDeletePercent percent of the visible users, of which it allows 10 in any case. Zero means 500 and 5.
+	MaxDeletes       int
+	MaxDeletePercent int
+
+	// Schedule is when [Reconciler.Run] starts full passes: a cron expression in UTC, "@nightly" for once between 3 and 4 at a
+	// minute drawn from the instance's id, or "off". Empty means "@nightly".
+	Schedule string
+
+	// PollInterval is how often [Reconciler.Run] starts delta passes. Zero means never.
+	PollInterval time.Duration
+
+	// WebhooksExpected reports differences that a webhook should have told as unannounced.
+	WebhooksExpected bool
+
+	// Logger gets what operators want to know: ids and counts, never names or addresses. Nil means none.
+	Logger *slog.Logger
+
+	// Progress, if not nil, is called after every page of a full pass, by the goroutine that runs the pass.
+	Progress func(Progress)
+
+	// Observe, if not nil, is called with the report of every pass that ran, also of those that failed.
+	Observe func(Report)
+}
+
+// Progress is how far a full pass is.
+type Progress struct {
+	Seen    int64     // users that the list has shown
+	Total   int64     // users that Clerk counted when the pass began
+	Started time.Time // when that was; before this process, if the pass goes on from one that was killed
+}
+
+// Reconciler runs passes. Its methods may be called by any number of goroutines at once; only one pass runs at a time.
+type Reconciler struct {
+	cfg   Config
+	turn  sync.Mutex  // held by the pass that runs in this process
+	delta atomic.Bool // that pass is a delta pass, which is soon over
+}
+
+// New returns a reconciler. It makes no request.
+func New(cfg Config) *Reconciler {
+	cfg.MaxDeletes = cmp.Or(cfg.MaxDeletes, 500)
+	cfg.MaxDeletePercent = cmp.Or(cfg.MaxDeletePercent, 5)
+	cfg.Schedule = cmp.Or(cfg.Schedule, "@nightly")
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Progress == nil {
+		cfg.Progress = func(Progress) {}
+	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(Report) {}
+	}
+	return &Reconciler{cfg: cfg}
+}
+
+// Kind tells the two passes apart.
+type Kind string
+
+// The kinds of passes.
+const (
+	Full  Kind = "full"
+	Delta Kind = "delta"
+)
+
+// Pass is what a pass is asked to do. Its zero value is a full pass.
+type Pass struct {
+	Kind Kind // "" means Full
+
+	// DryRun compares and writes nothing but the pass's own row. It reports what a pass would do, except that differences of the
+	// last minutes, which a webhook may be about to tell, are pending. It runs beside other passes.
+	DryRun bool
+}
+
+// RunOnce runs a full pass. See [Reconciler.Do].
+func (r *Reconciler) RunOnce(ctx context.Context) (Report, error) { return r.Do(ctx, Pass{}) }
+
+// Do runs one pass. Its report is meaningful also beside an error, which is one of [ErrGuard], [ErrIncomplete], [ErrBusy],
+// [ErrFullPassDue] or clerksync.ErrWrongInstance, or any other where trying again may help.
+//
+// A pass of another process makes Do fail with ErrBusy after five seconds at most; that is how long it takes to be sure that the
+// process is alive. One that died is waited out: at most 15 seconds.
+func (r *Reconciler) Do(ctx context.Context, order Pass) (Report, error) {
+	order.Kind = cmp.Or(order.Kind, Full)
+	p := newPass(r.cfg, order)
+	if err := p.pin(ctx); err != nil {
+		return p.refused(err)
+	}
+	if order.DryRun {
+		err := p.run(ctx)
+		return p.report, err
+	}
+	if err := r.takeTurn(order.Kind); err != nil {
+		return p.refused(err)
+	}
+	defer r.turn.Unlock()
+	l, err := takeLease(ctx, r.cfg.Mirror)
+	if err != nil {
+		return p.refused(err)
+	}
+	err = l.hold(ctx, func(ctx context.Context) error {
+		p.term = l.row.Term
+		return p.run(ctx)
+	})
+	return p.report, err
+}
+
+// takeTurn waits for a delta pass of this process, but for no full one.
+func (r *Reconciler) takeTurn(k Kind) error {
+	if !r.turn.TryLock() {
+		if k == Delta || !r.delta.Load() {
+			return ErrBusy
+		}
+		r.turn.Lock()
+	}
+	r.delta.Store(k == Delta)
+	return nil
+}

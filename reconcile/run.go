@@ -1,0 +1,135 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/robfig/cron/v3"
+	"golang.org/x/sync/errgroup"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// Run runs passes until the context ends: full ones by the schedule, delta ones by the poll interval. A first full pass runs at
+// once if no complete one is recorded, and one that was killed goes on. A pass that fails is told by the logger and the observer,
+// and the next one tries again.
+//
+// It returns nil when the context has ended and the pass that ran has stopped. Its error is a schedule that cannot be read, or
+// clerksync.ErrWrongInstance, which no waiting cures.
+func (r *Reconciler) Run(ctx context.Context) error {
+	schedule, err := parseSchedule(r.cfg.Schedule, func() string {
+		id, _ := r.cfg.Mirror.Pinned(ctx) // before there is a pin any minute will do
+		return id
+	})
+	if err != nil {
+		return fmt.Errorf("reading the schedule: %w", err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	if schedule != nil {
+		group.Go(func() error { return r.runScheduled(ctx, schedule) })
+	}
+	if r.cfg.PollInterval > 0 {
+		group.Go(func() error { return r.poll(ctx) })
+	}
+	return group.Wait()
+}
+
+// runScheduled runs the full passes: the first one, and then those of the schedule.
+func (r *Reconciler) runScheduled(ctx context.Context, schedule cron.Schedule) error {
+	if err := r.runFirst(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	wrong := make(chan error, 1)
+	log := cronLogger{r.cfg.Logger}
+	c := cron.New(cron.WithLocation(time.UTC), cron.WithLogger(log),
+		cron.WithChain(cron.SkipIfStillRunning(log), cron.Recover(log))) // in this order, or a panic ends the schedule for ever
+	c.Schedule(schedule, cron.FuncJob(func() {
+		if err := r.fullPass(ctx); errors.Is(err, clerksync.ErrWrongInstance) {
+			select {
+			case wrong <- err:
+			default:
+			}
+		}
+	}))
+	c.Start()
+	defer func() { <-c.Stop().Done() }()
+	select {
+	case err := <-wrong:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// runFirst runs a full pass if one is due at once, again until it has ended well: with nothing to start from, the mirror would
+// be empty until the schedule comes.
+func (r *Reconciler) runFirst(ctx context.Context) error {
+	pause := &backoff.ExponentialBackOff{InitialInterval: time.Second, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 10 * time.Minute}
+	for ctx.Err() == nil {
+		due, err := r.due(ctx)
+		if err == nil && !due {
+			return nil
+		}
+		if err == nil {
+			err = r.fullPass(ctx)
+		}
+		if err == nil || errors.Is(err, ErrGuard) {
+			return nil
+		}
+		if errors.Is(err, clerksync.ErrWrongInstance) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause.NextBackOff()):
+		}
+	}
+	return nil
+}
+
+// due reports whether a full pass should run without waiting for the schedule.
+func (r *Reconciler) due(ctx context.Context) (bool, error) {
+	_, found, err := lastFull(ctx, r.cfg)
+	if err != nil || !found {
+		return err == nil, err
+	}
+	var s scan
+	found, err = r.cfg.Mirror.ReadState(ctx, "progress", &s)
+	return found && s.fresh(), err
+}
+
+func (r *Reconciler) fullPass(ctx context.Context) error {
+	_, err := r.Do(ctx, Pass{})
+	return err
+}
+
+// poll runs the delta passes.
+func (r *Reconciler) poll(ctx context.Context) error {
+	ticker := time.NewTicker(r.cfg.PollInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		if _, err := r.Do(ctx, Pass{Kind: Delta}); errors.Is(err, clerksync.ErrWrongInstance) {
+			return err
+		}
+	}
+}
+
+// cronLogger hands what the scheduler tells to a slog.Logger.
+type cronLogger struct{ *slog.Logger }
+
+// Info implements cron.Logger. Its messages are about wake-ups, of interest to nobody but a debugger.
+func (l cronLogger) Info(msg string, pairs ...any) { l.Debug("schedule: "+msg, pairs...) }
+
+// Error implements cron.Logger.
+func (l cronLogger) Error(err error, msg string, pairs ...any) {
+	l.Logger.Error("schedule: "+msg, append(pairs, "error", err)...)
+}
