@@ -134,7 +134,9 @@ func split(num []byte) (digits []byte, exponent int) {
 	return num, 0
 }
 
-// outOfRange tells whether a number is [Range].
+// outOfRange tells whether a number is [Range]: greater than any float64, or written with more decimal places or a greater
+// exponent than any float64 needs. The last two are about storage: jsonb keeps numbers as decimals, refuses more than 16,383
+// places and exponents of ten digits, even of 0, and would write 1e-16383 out as 16 kB.
 func outOfRange(num []byte) bool {
 	digits, exponent := split(num)
 	places := 0

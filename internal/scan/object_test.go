@@ -133,6 +133,9 @@ func TestObjectRefuses(t *testing.T) {
 		{"{\"a\":\"x\ny\"}", scan.SyntaxError{Offset: 7}},
 		{"{\"a\":\"\x00\"}", scan.SyntaxError{Offset: 6}},
 		{"{\"a\":\"0123456789abcdef\x1f\"}", scan.SyntaxError{Offset: 22}},
+		{"{\"a\":\"01\x1f3456\",\"b\":\"long enough\"}", scan.SyntaxError{Offset: 8}},
+		{"{\"a\":\"0123456789abcdef\n\",\"b\":\"long enough\"}", scan.SyntaxError{Offset: 22}},
+		{"{\"a\":\"\\u00\x111\"}", scan.SyntaxError{Offset: 10}},
 		{"{\"a\x01\":1}", scan.SyntaxError{Offset: 3}},
 		{"{\"a\":1,\u00a0\"b\":1}", scan.SyntaxError{Offset: 7}},
 		{`{"a":1/**/}`, scan.SyntaxError{Offset: 6}},
@@ -187,6 +190,25 @@ func TestArray(t *testing.T) {
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("Array(%q) (-want +got):\n%s", test.in, diff)
 		}
+	}
+}
+
+// Whoever appends to what he was shown must not write into the input.
+func TestVisitCannotGrowIntoTheInput(t *testing.T) {
+	t.Parallel()
+	in := []byte(`[{"a":1,"b":2},3]`)
+	want := string(in)
+	if err := scan.Array(in, func(elem []byte) error {
+		_ = append(elem, '!')
+		if elem[0] != '{' {
+			return nil
+		}
+		return scan.Object(elem, func(m scan.Member) error {
+			_, _ = append(m.Name, '!'), append(m.Value, '!')
+			return nil
+		})
+	}); err != nil || string(in) != want {
+		t.Errorf("the input became %s (%v)", in, err)
 	}
 }
 
@@ -245,6 +267,28 @@ func TestDepth(t *testing.T) {
 	open := bytes.Repeat([]byte("["), 1<<20)
 	if err := scan.Array(open, nil); !errors.Is(err, scan.SyntaxError{Offset: 1 << 20}) {
 		t.Errorf("1 MiB of [ = %v, want an error at its end", err)
+	}
+}
+
+func TestTwinsAtMaxDepth(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		above int // levels
+		value string
+		want  scan.Hazard
+	}{
+		{scan.MaxDepth - 1, `{"a":1,"a":2}`, scan.Twin},
+		{scan.MaxDepth, `{"a":1,"a":2}`, scan.Deep},
+		{scan.MaxDepth - 2, `{"a":{"a":1}}`, 0},
+		{scan.MaxDepth - 2, `{"a":{"b":1},"b":2}`, 0},
+		{scan.MaxDepth - 2, `{"a":{"b":1},"b":2,"a":3}`, scan.Twin},
+		{scan.MaxDepth - 1, `{"a":{"b":1,"b":2},"b":2}`, scan.Deep},
+		{scan.MaxDepth - 1, `{"a":{"b":1,"b":2},"b":2,"a":3}`, scan.Deep | scan.Twin},
+	} {
+		got, err := members([]byte(`{"v":` + strings.Repeat("[", test.above) + test.value + strings.Repeat("]", test.above) + `}`))
+		if err != nil || len(got) != 1 || got[0].Hazards != test.want {
+			t.Errorf("%s below %d levels: error %v, %d members, want hazards %b", test.value, test.above, err, len(got), test.want)
+		}
 	}
 }
 

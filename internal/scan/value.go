@@ -4,14 +4,15 @@ package scan
 type Hazard uint8
 
 const (
-	NUL       Hazard = 1 << iota // \u0000 in a string or a name
-	Surrogate                    // a surrogate escape without its other half, as \ud800
-	Range                        // a number that float64 cannot hold, or that no float64 is written as; see [Clean]
+	NUL       Hazard = 1 << iota // \u0000 in a string or a name: jsonb refuses it
+	Surrogate                    // a surrogate escape without its other half, as \ud800: jsonb refuses it
+	Range                        // a number that float64 cannot hold, or that no float64 is written as: see outOfRange
 	Deep                         // arrays and objects nested deeper than [MaxDepth]
-	Twin                         // an object within the value, down to [MaxDepth], with two members of the same name
+	Twin                         // an object within the value, down to [MaxDepth], with two members of one name as [String] reads it
 )
 
-// MaxDepth is how deep a value may nest before it is [Deep]: a scalar is 0 deep, [] and {} are 1 deep.
+// MaxDepth is how deep a value may nest before it is [Deep]: a scalar is 0 deep, [] and {} are 1 deep. SQLite's JSON functions
+// refuse more than 1000 levels, PostgreSQL's jsonb some 13,000 with the default max_stack_depth.
 const MaxDepth = 512
 
 // scanner walks one input. Its methods take the index to begin at and return the index after what they read, or ^i, which is
