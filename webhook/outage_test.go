@@ -1,0 +1,320 @@
+package webhook_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/internal/pgtest"
+	"github.com/clerksync/clerksync/migrations"
+	clerksync "github.com/clerksync/clerksync/sync"
+	"github.com/clerksync/clerksync/webhook"
+)
+
+// refusedFor checks that a delivery is answered 503 with Retry-After.
+func (e *endpoint) refusedFor(reason string, header http.Header, body string) {
+	e.t.Helper()
+	response := e.post(header, body)
+	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") != "5" {
+		e.t.Errorf("answered %d, Retry-After %q, want 503 and 5", response.StatusCode, response.Header.Get("Retry-After"))
+	}
+	if got := e.last().Reason; got != reason {
+		e.t.Errorf("reason %q, want %q", got, reason)
+	}
+}
+
+// serveCluster serves an endpoint on a PostgreSQL server of its own.
+func serveCluster(t *testing.T) (*endpoint, *pgtest.Cluster) {
+	t.Helper()
+	cluster, err := pgtest.Start(pgtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cluster.Stop() })
+	db, err := sqlx.Open("postgres", cluster.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	if err := migrations.Up(t.Context(), db.DB, migrations.Options{Dialect: migrations.Postgres}); err != nil {
+		t.Fatal(err)
+	}
+	return serve(t, db, clerksync.Config{}), cluster
+}
+
+// TestServerKilled kills PostgreSQL under the endpoint and starts it again.
+func TestServerKilled(t *testing.T) {
+	t.Parallel()
+	e, cluster := serveCluster(t)
+	now := ms(time.Now())
+	body := func(i int) string { return envelope("user.created", now, userJSON(fmt.Sprint("user_", i), now)) }
+	id := func(i int) string { return fmt.Sprint("msg_", i) }
+	e.deliver(id(0), body(0), 204)
+	if err := cluster.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		e.refusedFor("unavailable", sign(secret, id(i), time.Now(), body(i)), body(i))
+	}
+	if err := cluster.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		e.deliver(id(i), body(i), 204)
+	}
+	if n := e.count("users", "deleted_at IS NULL"); n != 5 {
+		t.Errorf("%d users, want 5", n)
+	}
+}
+
+// TestStandby makes the server a read-only standby, as a failover may, and promotes it again.
+func TestStandby(t *testing.T) {
+	t.Parallel()
+	e, cluster := serveCluster(t)
+	if err := cluster.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	folder, _ := cluster.Socket()
+	if err := os.WriteFile(filepath.Join(folder, "data", "standby.signal"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	now := ms(time.Now())
+	body := envelope("user.created", now, userJSON("user_1", now))
+	for range 2 {
+		e.refusedFor("unavailable", sign(secret, "msg_1", time.Now(), body), body)
+	}
+	if e.count("users", "pg_is_in_recovery()") != 0 || e.count("state", "pg_is_in_recovery()") == 0 {
+		t.Error("the server is no standby without users")
+	}
+	e.exec("SELECT pg_promote()")
+	e.deliver("msg_1", body, 204)
+	if _, _, visible := e.user("user_1"); !visible {
+		t.Error("the event was lost")
+	}
+}
+
+// TestReadOnly makes SQLite refuse writes.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	db := pgtest.SQLite(t)
+	db.SetMaxOpenConns(1) // so that a setting of the connection holds for all
+	e := serve(t, db, clerksync.Config{})
+	now := ms(time.Now())
+	body := envelope("user.created", now, userJSON("user_1", now))
+	e.exec("PRAGMA query_only = on")
+	for range 2 {
+		e.refusedFor("unavailable", sign(secret, "msg_1", time.Now(), body), body)
+	}
+	e.exec("PRAGMA query_only = off")
+	e.empty()
+	e.deliver("msg_1", body, 204)
+	if _, _, visible := e.user("user_1"); !visible {
+		t.Error("the event was lost")
+	}
+}
+
+// TestPoolClosed closes the pool under the endpoint.
+func TestPoolClosed(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		e := serve(t, db, clerksync.Config{})
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		body := `{"type":"a.b"}`
+		e.refusedFor("unavailable", sign(secret, "msg_1", time.Now(), body), body)
+		if _, err := webhook.Retry(t.Context(), e.mirror); err == nil {
+			t.Error("retrying without a database is no error")
+		}
+	})
+}
+
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	e := serve(t, pgtest.SQLite(t), clerksync.Config{})
+	body := `{"type":"a.b"}`
+	e.deliver("msg_1", body, 204)
+	e.handler.Drain()
+	e.refusedFor("draining", sign(secret, "msg_2", time.Now(), body), body)
+	if n := e.count("events", "true"); n != 1 {
+		t.Errorf("%d events, want 1", n)
+	}
+}
+
+// TestOverload fills the only slot with a delivery whose body is on its way.
+func TestOverload(t *testing.T) {
+	t.Parallel()
+	e := serve(t, pgtest.SQLite(t), clerksync.Config{}, func(c *webhook.Config) { c.MaxInFlight = 1 })
+	body := `{"type":"a.b"}`
+	slow, more := io.Pipe()
+	answered := make(chan int, 1)
+	header := sign(secret, "msg_1", time.Now(), body)
+	go func() { answered <- e.send("POST", header, slow).StatusCode }()
+	if _, err := io.WriteString(more, body[:5]); err != nil {
+		t.Fatal(err)
+	}
+	second := sign(secret, "msg_2", time.Now(), body)
+	for deadline := time.Now().Add(10 * time.Second); e.post(second, body).StatusCode != 503; {
+		if time.Now().After(deadline) {
+			t.Fatal("one delivery more than allowed is not refused")
+		}
+	}
+	e.refusedFor("overload", second, body)
+	if got := e.post(nil, body).StatusCode; got != 401 {
+		t.Errorf("an unsigned request is answered %d, want 401: it takes no slot", got)
+	}
+	_, _ = io.WriteString(more, body[5:])
+	more.Close()
+	if got := <-answered; got != 204 {
+		t.Errorf("the delivery that held the slot was answered %d, want 204", got)
+	}
+	e.deliver("msg_2", body, 204)
+}
+
+// TestGone lets a client go while its event waits for a lock, and deliver it again.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	e := serve(t, pgtest.New(t), clerksync.Config{})
+	now := ms(time.Now())
+	body := envelope("user.created", now, userJSON("user_1", now))
+	tx := e.db.MustBegin()
+	defer tx.Rollback()
+	tx.MustExec(e.mirror.SQL("LOCK TABLE {users}"))
+
+	ctx, leave := context.WithCancel(t.Context())
+	waiting := func() bool {
+		var n int
+		if err := e.db.Get(&n, "SELECT count(*) FROM pg_locks WHERE NOT granted"); err != nil {
+			t.Fatal(err)
+		}
+		return n > 0
+	}
+	first := make(chan error, 1)
+	go func() {
+		r, _ := http.NewRequestWithContext(ctx, "POST", e.server.URL, strings.NewReader(body))
+		r.Header = sign(secret, "msg_1", time.Now(), body)
+		response, err := e.server.Client().Do(r)
+		if err == nil {
+			response.Body.Close()
+		}
+		first <- err
+	}()
+	poll(t, waiting)
+	leave()
+	if err := <-first; err == nil {
+		t.Error("an answer came while the table was locked")
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	poll(t, func() bool { return e.observed(499, "gone") || e.observed(204, "") })
+	e.deliver("msg_1", body, 204)
+	if _, _, visible := e.user("user_1"); !visible {
+		t.Error("the event was lost")
+	}
+}
+
+func (e *endpoint) observed(code int, reason string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, d := range e.deliveries {
+		if d.Code == code && d.Reason == reason {
+			return true
+		}
+	}
+	return false
+}
+
+// poll waits until a condition holds.
+func poll(t *testing.T, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("waited in vain")
+		}
+	}
+}
+
+// TestSlowBody sends a body that does not end, in a bubble of its own time.
+func TestSlowBody(t *testing.T) {
+	mirror, err := clerksync.Open(t.Context(), pgtest.SQLite(t), clerksync.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var observed webhook.Delivery
+		h, err := webhook.NewHandler(webhook.Config{
+			Mirror: mirror, Secrets: []string{secret}, Observe: func(d webhook.Delivery) { observed = d },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, conn := net.Pipe()
+		server := http.Server{Handler: h}
+		served := make(chan error, 1)
+		go func() { served <- server.Serve(&oneConn{conn: conn, closed: make(chan struct{})}) }()
+
+		header := sign(secret, "msg_1", time.Now(), "")
+		header.Set("Content-Length", "100")
+		var head strings.Builder
+		_ = header.Write(&head)
+		if _, err := io.WriteString(client, "POST / HTTP/1.1\r\nHost: x\r\n"+head.String()+"\r\n{"); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		response, err := http.ReadResponse(bufio.NewReader(client), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if took := time.Since(begun); response.StatusCode != 408 || took != 10*time.Second {
+			t.Errorf("answered %d after %s, want 408 after 10s", response.StatusCode, took)
+		}
+		if observed.Reason != "slow" {
+			t.Errorf("reason %q, want slow", observed.Reason)
+		}
+		client.Close()
+		server.Close()
+		<-served
+	})
+}
+
+// oneConn is a listener that accepts one connection.
+type oneConn struct {
+	conn   net.Conn
+	closed chan struct{}
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	if conn := l.conn; conn != nil {
+		l.conn = nil
+		return conn, nil
+	}
+	<-l.closed
+	return nil, net.ErrClosed
+}
+
+func (l *oneConn) Close() error {
+	select {
+	case <-l.closed:
+	default:
+		close(l.closed)
+	}
+	return nil
+}
+
+func (l *oneConn) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }

@@ -1,0 +1,176 @@
+package webhook_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/internal/pgtest"
+	clerksync "github.com/clerksync/clerksync/sync"
+	"github.com/clerksync/clerksync/webhook"
+)
+
+func (e *endpoint) retry(ids ...string) int {
+	e.t.Helper()
+	n, err := webhook.Retry(e.t.Context(), e.mirror, ids...)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return n
+}
+
+// TestDeferred posts events dated in the future. They wait, and apply when their time has come.
+func TestDeferred(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		e := serve(t, db, clerksync.Config{})
+		const tolerated = 60 * time.Second // what two honest clocks may differ
+		soon, later := ms(time.Now().Add(tolerated+1500*time.Millisecond)), ms(time.Now().Add(tolerated+time.Hour))
+		e.deliver("msg_soon", envelope("user.created", soon, userJSON("user_soon", soon, `"first_name":"Ada"`)), 204)
+		e.deliver("msg_later", envelope("user.created", later, userJSON("user_later", later)), 204)
+		e.deliver("msg_far", envelope("user.created", 1<<62, userJSON("user_far", 1<<62)), 204)
+		for _, name := range []string{"soon", "later", "far"} {
+			want := eventRow{Type: "user.created", Object: "user_" + name, Outcome: clerksync.Deferred,
+				Error: "dated in the future", Attempts: 1, Kept: true}
+			if diff := cmp.Diff(want, e.event("msg_"+name)); diff != "" {
+				t.Errorf("deferred (-want +got):\n%s", diff)
+			}
+		}
+		if n := e.count("users", "true"); n != 0 {
+			t.Errorf("%d users, want none yet", n)
+		}
+		if n := e.retry(); n != 0 {
+			t.Errorf("%d events applied before their time", n)
+		}
+		for deadline := time.Now().Add(20 * time.Second); e.retry() == 0; time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("a deferred event was not applied when its time had come")
+			}
+		}
+		if u, _, visible := e.user("user_soon"); !visible || *u.FirstName != "Ada" {
+			t.Errorf("visible %v, user %+v", visible, u)
+		}
+		got := e.event("msg_soon")
+		got.Attempts = 0
+		if diff := cmp.Diff(eventRow{Type: "user.created", Object: "user_soon", Outcome: clerksync.Created}, got); diff != "" {
+			t.Errorf("applied (-want +got):\n%s", diff)
+		}
+		if n := e.count("events", "outcome = 'deferred'"); n != 2 {
+			t.Errorf("%d events wait, want 2", n)
+		}
+	})
+}
+
+// TestRetryMany makes more events due at once than one batch holds, with some among them that never apply.
+func TestRetryMany(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		e := serve(t, db, clerksync.Config{})
+		future := ms(time.Now().Add(time.Hour))
+		const many = 3*clerksync.WaitingBatch + 1
+		for i := range many {
+			user := fmt.Sprintf("user_%d", i)
+			e.deliver(fmt.Sprintf("msg_%d", i), envelope("user.created", future, userJSON(user, future)), 204)
+		}
+		past := time.Now().Add(-time.Minute).UTC()
+		e.exec(`UPDATE {events} SET due_at = $1`, past.Format("2006-01-02T15:04:05.000Z"))
+		if n := e.retry(); n != 0 { // still in the future, whatever due_at says
+			t.Errorf("%d events applied", n)
+		}
+		if n := e.count("events", "outcome = 'deferred' AND attempts >= 1"); n != many {
+			t.Errorf("%d events wait, want all %d", n, many)
+		}
+		// The stored bodies turn into bodies of the past, but for one that has become unreadable and one of another instance.
+		for i := range many {
+			user := fmt.Sprintf("user_%d", i)
+			body := envelope("user.created", ms(past), userJSON(user, ms(past)))
+			if i == 7 {
+				body = "{"
+			}
+			e.exec(`UPDATE {events} SET payload = $1, due_at = $2 WHERE id = $3`, []byte(body), past.Format("2006-01-02T15:04:05.000Z"), fmt.Sprintf("msg_%d", i))
+		}
+		e.exec(`UPDATE {events} SET instance_id = 'ins_other' WHERE id = 'msg_8'`)
+		if err := e.mirror.Pin(t.Context(), "ins_test"); err != nil {
+			t.Fatal(err)
+		}
+		if n := e.retry(); n != many-2 {
+			t.Errorf("%d events applied, want %d", n, many-2)
+		}
+		if n := e.count("users", "deleted_at IS NULL"); n != many-2 {
+			t.Errorf("%d users, want %d", n, many-2)
+		}
+		if got := e.event("msg_7"); got.Outcome != clerksync.Quarantined || !got.Kept {
+			t.Errorf("the unreadable event is %+v", got)
+		}
+	})
+}
+
+// TestRetryQuarantined retries quarantined events by id: one that still cannot be applied, and one whose obstacle is gone.
+func TestRetryQuarantined(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		e := serve(t, db, clerksync.Config{})
+		now := ms(time.Now())
+		e.obstruct("user_1")
+		e.deliver("msg_1", envelope("user.created", now, userJSON("user_1", now)), 204)
+		e.deliver("msg_2", envelope("user.created", now, `{"object":"user"}`), 204)
+		e.deliver("msg_3", envelope("user.created", now, userJSON("user_3", now)), 204)
+		for _, id := range []string{"msg_1", "msg_2"} {
+			if got := e.event(id); got.Outcome != clerksync.Quarantined || !got.Kept {
+				t.Fatalf("event %s is %+v, want it quarantined", id, got)
+			}
+		}
+		if n := e.retry(); n != 0 {
+			t.Errorf("%d events applied without being asked for", n)
+		}
+		if n := e.retry("msg_1", "msg_2", "msg_3", "msg_4"); n != 0 {
+			t.Errorf("%d events applied, want none yet", n)
+		}
+		e.clear()
+		if n := e.retry("msg_1", "msg_2"); n != 1 {
+			t.Errorf("%d events applied, want 1", n)
+		}
+		want := eventRow{Type: "user.created", Object: "user_1", Outcome: clerksync.Created, Attempts: 3}
+		if diff := cmp.Diff(want, e.event("msg_1")); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if got := e.event("msg_2"); got.Outcome != clerksync.Quarantined || !got.Kept || got.Attempts != 3 {
+			t.Errorf("event %+v, want it kept", got)
+		}
+		if _, _, visible := e.user("user_1"); !visible {
+			t.Error("the user does not show")
+		}
+	})
+}
+
+// exec changes the database behind the mirror's back.
+func (e *endpoint) exec(query string, args ...any) {
+	e.t.Helper()
+	if _, err := e.db.ExecContext(e.t.Context(), e.mirror.SQL(query), args...); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// obstruct makes the database refuse one user, as a team's own trigger might.
+func (e *endpoint) obstruct(id string) {
+	e.t.Helper()
+	if e.db.DriverName() == "sqlite" {
+		e.exec(`CREATE TRIGGER obstacle BEFORE INSERT ON {users} WHEN NEW.id = '` + id + `' BEGIN SELECT RAISE(ABORT, 'no'); END`)
+		return
+	}
+	e.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$`)
+	e.exec(`CREATE TRIGGER obstacle BEFORE INSERT ON {users} FOR EACH ROW WHEN (NEW.id = '` + id + `') EXECUTE FUNCTION refuse()`)
+}
+
+// clear undoes obstruct.
+func (e *endpoint) clear() {
+	e.t.Helper()
+	if e.db.DriverName() == "sqlite" {
+		e.exec(`DROP TRIGGER obstacle`)
+		return
+	}
+	e.exec(`DROP TRIGGER obstacle ON {users}`)
+}
