@@ -10,6 +10,18 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
+// Durations are texts, as the flags of programs take them.
+var durations = json.JoinOptions(
+	json.WithMarshalers(json.MarshalFunc(func(d time.Duration) ([]byte, error) { return json.Marshal(d.String()) })),
+	json.WithUnmarshalers(json.UnmarshalFunc(func(raw []byte, d *time.Duration) (err error) {
+		var text string
+		if err := json.Unmarshal(raw, &text); err != nil {
+			return err
+		}
+		*d, err = time.ParseDuration(text)
+		return err
+	})))
+
 // State sums up an instance.
 type State struct {
 	// InstanceID is the id of the instance.
@@ -85,7 +97,7 @@ func readControl(w http.ResponseWriter, r *http.Request, into any) bool {
 	}
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err == nil && len(raw) > 0 {
-		err = json.Unmarshal(raw, into, json.RejectUnknownMembers(true))
+		err = json.Unmarshal(raw, into, json.RejectUnknownMembers(true), durations)
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
@@ -95,7 +107,7 @@ func readControl(w http.ResponseWriter, r *http.Request, into any) bool {
 }
 
 func reply(w http.ResponseWriter, value any) {
-	raw, err := json.Marshal(value, json.Deterministic(true))
+	raw, err := json.Marshal(value, json.Deterministic(true), durations)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

@@ -24,7 +24,7 @@ type Faults struct {
 	// not limit. Clerk allows 1000 to production instances and 100 to others.
 	RateLimit int `json:"rate_limit"`
 	// Latency delays every API answer.
-	Latency time.Duration `json:"latency,format:units"`
+	Latency time.Duration `json:"latency"`
 	// ErrorRate is the probability that a request is answered with a 500, a 502
 	// of HTML or a 503, and changes nothing.
 	ErrorRate float64 `json:"error_rate"`
@@ -35,7 +35,7 @@ type Faults struct {
 	Unauthorized bool `json:"unauthorized"`
 	// Skew is added to the instance's clock: Date headers, timestamps of events
 	// and signatures, created_at and updated_at.
-	Skew time.Duration `json:"skew,format:units"`
+	Skew time.Duration `json:"skew"`
 	// WrongInstance is the id that GET /v1/instance tells in place of the real
 	// one, as with the key of another instance.
 	WrongInstance string `json:"wrong_instance"`

@@ -50,6 +50,17 @@ func (c *Clerk) SetEndpoints(endpoints ...Endpoint) error {
 	return nil
 }
 
+// Endpoints returns the present receivers, with the secrets left out.
+func (c *Clerk) Endpoints() []Endpoint {
+	c.sender.mu.Lock()
+	defer c.sender.mu.Unlock()
+	var out []Endpoint
+	for _, e := range c.sender.endpoints {
+		out = append(out, Endpoint{URL: e.url})
+	}
+	return out
+}
+
 // Hold keeps back all deliveries until Release.
 func (c *Clerk) Hold() {
 	c.sender.mu.Lock()

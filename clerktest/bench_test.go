@@ -1,0 +1,36 @@
+package clerktest_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/clerksync/clerksync/clerktest"
+)
+
+// BenchmarkListPage renders pages of 500 users out of ten million, through the
+// handler.
+func BenchmarkListPage(b *testing.B) {
+	c, err := clerktest.New(clerktest.Config{Users: 10_000_000})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	for _, query := range []string{"order_by=%2Bcreated_at", "order_by=-updated_at", "order_by=%2Bcreated_at&offset=5000000"} {
+		b.Run(query, func(b *testing.B) {
+			request := httptest.NewRequest(http.MethodGet, "/v1/users?limit=500&"+query, nil)
+			request.Header.Set("Authorization", "Bearer "+c.SecretKey())
+			var size int
+			for b.Loop() {
+				answer := httptest.NewRecorder()
+				c.ServeHTTP(answer, request)
+				if answer.Code != http.StatusOK {
+					b.Fatal(answer.Body)
+				}
+				size = answer.Body.Len()
+			}
+			b.ReportMetric(float64(b.N)*500/b.Elapsed().Seconds(), "users/s")
+			b.ReportMetric(float64(size)/500, "bytes/user")
+		})
+	}
+}

@@ -1,0 +1,305 @@
+package clerktest_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clerksync/clerksync/clerktest"
+)
+
+// pipes is a listener and a dialer over net.Pipe: sockets would keep the time
+// of a synctest bubble from moving.
+type pipes struct {
+	connections chan net.Conn
+	closed      chan struct{}
+	once        sync.Once
+}
+
+func newPipes() *pipes {
+	return &pipes{connections: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.connections:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case p.connections <- server:
+		return client, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// bubble runs a test in fake time: an instance, and a receiver it posts to.
+func bubble(t *testing.T, config clerktest.Config, test func(t *testing.T, c *clerktest.Clerk, r *receiver)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		wire := newPipes()
+		transport := &http.Transport{DialContext: wire.dial}
+		config.HTTPClient = &http.Client{Transport: transport}
+		c, err := clerktest.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newReceiver(t, c)
+		server := &http.Server{Handler: r}
+		go func() {
+			if err := server.Serve(wire); !errors.Is(err, http.ErrServerClosed) {
+				t.Errorf("serving: %v", err)
+			}
+		}()
+		c.SetWebhookURL("http://receiver.example/")
+		test(t, c, r)
+		c.Close()
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A refused message is tried on Svix's schedule, under one id, freshly signed.
+func TestRetrySchedule(t *testing.T) {
+	t.Parallel()
+	bubble(t, clerktest.Config{}, func(t *testing.T, c *clerktest.Clerk, r *receiver) {
+		r.answer = func(w http.ResponseWriter, attempt int) { w.WriteHeader([]int{500, 404, 302, 429}[attempt%4]) }
+		create(t, c, clerktest.Fields{})
+		counts, err := c.Wait(t.Context())
+		check(t, err)
+		if want := (clerktest.Counts{Sent: 1, Failed: 1, Attempts: 8}); counts != want {
+			t.Errorf("got %+v, want %+v", counts, want)
+		}
+		var pauses []time.Duration
+		all := r.all()
+		for i := range all[1:] {
+			pauses = append(pauses, all[i+1].at.Sub(all[i].at))
+			if all[i].id != all[0].id {
+				t.Errorf("attempt %d has id %s, want %s", i, all[i].id, all[0].id)
+			}
+		}
+		want := []time.Duration{5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 10 * time.Hour}
+		if diff := cmp.Diff(want, pauses); diff != "" {
+			t.Errorf("pauses (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestScaledRetryAndLateSuccess(t *testing.T) {
+	t.Parallel()
+	bubble(t, clerktest.Config{RetryScale: 0.001}, func(t *testing.T, c *clerktest.Clerk, r *receiver) {
+		r.answer = func(w http.ResponseWriter, attempt int) {
+			if attempt == 1 {
+				time.Sleep(16 * time.Second) // beyond Svix's time-out
+			}
+			if attempt == 2 {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+		}
+		start := time.Now()
+		create(t, c, clerktest.Fields{})
+		counts, err := c.Wait(t.Context())
+		check(t, err)
+		if want := (clerktest.Counts{Sent: 1, Delivered: 1, Attempts: 3}); counts != want {
+			t.Errorf("got %+v, want %+v", counts, want)
+		}
+		if want := 15*time.Second + 5*time.Millisecond + 300*time.Millisecond; time.Since(start) != want {
+			t.Errorf("delivered after %v, want %v", time.Since(start), want)
+		}
+		time.Sleep(time.Minute) // fake time, for the first attempt's handler
+	})
+}
+
+func TestAbortedMessageIsNotRetried(t *testing.T) {
+	t.Parallel()
+	bubble(t, clerktest.Config{}, func(t *testing.T, c *clerktest.Clerk, r *receiver) {
+		r.answer = func(w http.ResponseWriter, _ int) {
+			w.Header().Set("webhook-delivery", "abort-message")
+			w.WriteHeader(http.StatusBadRequest)
+		}
+		create(t, c, clerktest.Fields{})
+		counts, err := c.Wait(t.Context())
+		check(t, err)
+		if want := (clerktest.Counts{Sent: 1, Failed: 1, Attempts: 1}); counts != want {
+			t.Errorf("got %+v, want %+v", counts, want)
+		}
+		if m := c.Messages()[0]; m.Code != http.StatusBadRequest || m.Status != "failed" || m.Type != "user.created" {
+			t.Errorf("got the message %+v", m)
+		}
+	})
+}
+
+func TestWaitEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	bubble(t, clerktest.Config{}, func(t *testing.T, c *clerktest.Clerk, r *receiver) {
+		r.answer = func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusInternalServerError) }
+		create(t, c, clerktest.Fields{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		counts, err := c.Wait(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) || counts.Pending != 1 || counts.Attempts != 2 {
+			t.Errorf("got %+v, %v, want one pending message after two attempts", counts, err)
+		}
+	})
+}
+
+func TestReorderedMessageIsOvertaken(t *testing.T) {
+	t.Parallel()
+	bubble(t, clerktest.Config{Concurrency: 1}, func(t *testing.T, c *clerktest.Clerk, r *receiver) {
+		id := create(t, c, clerktest.Fields{})
+		check(t, c.SetFaults(clerktest.Faults{Reorder: 1}))
+		check(t, c.BanUser(id))
+		check(t, c.SetFaults(clerktest.Faults{}))
+		check(t, c.UnbanUser(id))
+		_, err := c.Wait(t.Context())
+		check(t, err)
+		var banned []any
+		for _, a := range r.all() {
+			banned = append(banned, a.envelope.Data["banned"])
+		}
+		if diff := cmp.Diff([]any{false, false, true}, banned); diff != "" {
+			t.Errorf("banned in the order of arrival (-want +got):\n%s", diff)
+		}
+		// With nothing to overtake it, it comes all the same.
+		check(t, c.SetFaults(clerktest.Faults{Reorder: 1}))
+		check(t, c.DeleteUser(id))
+		if counts, err := c.Wait(t.Context()); err != nil || counts.Delivered != 4 {
+			t.Errorf("got %+v, %v, want 4 delivered", counts, err)
+		}
+	})
+}
+
+func TestDropDuplicateAndResend(t *testing.T) {
+	t.Parallel()
+	c := instance(t, clerktest.Config{Faults: clerktest.Faults{Drop: 1}})
+	r := receive(t, c)
+	lost := create(t, c, clerktest.Fields{})
+	if counts := wait(t, c); counts != (clerktest.Counts{Sent: 1, Dropped: 1}) || len(r.all()) != 0 {
+		t.Fatalf("got %+v and %d arrivals, want one dropped message", counts, len(r.all()))
+	}
+	check(t, c.SetFaults(clerktest.Faults{Duplicate: 1}))
+	check(t, c.BanUser(lost))
+	if counts := wait(t, c); counts != (clerktest.Counts{Sent: 2, Dropped: 1, Delivered: 1, Attempts: 2}) {
+		t.Errorf("got %+v after a duplicate", counts)
+	}
+	if all := r.all(); len(all) != 2 || all[0].id != all[1].id {
+		t.Errorf("got %d arrivals, want one message twice", len(all))
+	}
+	if n := c.Resend("failed", time.Time{}); n != 0 {
+		t.Errorf("resent %d failed messages, want none", n)
+	}
+	if n := c.Resend("missing", time.Now().Add(time.Hour)); n != 0 {
+		t.Errorf("resent %d messages of the future, want none", n)
+	}
+	if n := c.Resend("missing", time.Time{}); n != 1 {
+		t.Errorf("resent %d missing messages, want one", n)
+	}
+	if counts := wait(t, c); counts != (clerktest.Counts{Sent: 2, Delivered: 2, Attempts: 3}) {
+		t.Errorf("got %+v after resending", counts)
+	}
+	if n := c.Resend("all", time.Time{}); n != 2 {
+		t.Errorf("resent %d of all messages, want 2", n)
+	}
+	wait(t, c)
+	ids := map[string]int{}
+	for _, a := range r.all() {
+		ids[a.id]++
+	}
+	if len(r.all()) != 5 || len(ids) != 2 {
+		t.Errorf("got %d arrivals of %d ids, want 5 of 2", len(r.all()), len(ids))
+	}
+}
+
+func TestHoldEndpointsAndSilence(t *testing.T) {
+	t.Parallel()
+	c := instance(t, clerktest.Config{})
+	id := create(t, c, clerktest.Fields{})
+	if n := len(c.Messages()); n != 0 {
+		t.Errorf("%d messages without a webhook URL", n)
+	}
+	r := receive(t, c)
+	c.Hold()
+	for range 50 {
+		check(t, c.UpdateUser(id, clerktest.Fields{}))
+	}
+	if counts := c.State().Events; counts.Pending != 50 || len(r.all()) != 0 {
+		t.Errorf("got %+v while held", counts)
+	}
+	c.Release()
+	if counts := wait(t, c); counts.Delivered != 50 {
+		t.Errorf("got %+v after Release", counts)
+	}
+	if err := c.SetEndpoints(clerktest.Endpoint{URL: "http://127.0.0.1:1", Secret: "whsec_c2hvcnQ="}); err == nil {
+		t.Error("a signing secret of 5 bytes was accepted")
+	}
+	c.SetWebhookURL("")
+	check(t, c.UpdateUser(id, clerktest.Fields{}))
+	if n := len(c.Messages()); n != 50 {
+		t.Errorf("%d messages after the URL was taken away, want 50", n)
+	}
+}
+
+// During a rotation two endpoints get every message under one id, each with its
+// own signature.
+func TestTwoEndpoints(t *testing.T) {
+	t.Parallel()
+	old := instance(t, clerktest.Config{Seed: 1})
+	fresh := instance(t, clerktest.Config{Seed: 2})
+	first, second := receive(t, old), receive(t, fresh)
+	urls := []string{}
+	for _, c := range []*clerktest.Clerk{old, fresh} {
+		urls = append(urls, c.Endpoints()[0].URL)
+	}
+	check(t, old.SetEndpoints(clerktest.Endpoint{URL: urls[0]}, clerktest.Endpoint{URL: urls[1], Secret: fresh.WebhookSecret()}))
+	create(t, old, clerktest.Fields{})
+	if counts := wait(t, old); counts != (clerktest.Counts{Sent: 1, Delivered: 1, Attempts: 2}) {
+		t.Errorf("got %+v", counts)
+	}
+	if a, b := first.all(), second.all(); len(a) != 1 || len(b) != 1 || a[0].id != b[0].id {
+		t.Errorf("got %d and %d arrivals, want the same one", len(a), len(b))
+	}
+}
+
+// Faults are drawn from the seed: the same history loses the same events.
+func TestFaultsAreSeeded(t *testing.T) {
+	t.Parallel()
+	history := func(seed uint64) (missing []int) {
+		c := instance(t, clerktest.Config{Seed: seed, Faults: clerktest.Faults{Drop: 0.3}})
+		receive(t, c)
+		for range 200 {
+			create(t, c, clerktest.Fields{})
+		}
+		wait(t, c)
+		for i, m := range c.Messages() {
+			if m.Status == "missing" {
+				missing = append(missing, i)
+			}
+		}
+		return missing
+	}
+	a, b, other := history(1), history(1), history(2)
+	if !slices.Equal(a, b) || slices.Equal(a, other) {
+		t.Errorf("seed 1 lost %v, then %v; seed 2 lost %v", a, b, other)
+	}
+	if len(a) < 30 || len(a) > 90 {
+		t.Errorf("lost %d of 200 events at a probability of 0.3", len(a))
+	}
+}

@@ -1,0 +1,68 @@
+package clerktest_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/clerk/clerk-sdk-go/v2"
+	clerkhttp "github.com/clerk/clerk-sdk-go/v2/http"
+	"github.com/clerk/clerk-sdk-go/v2/jwks"
+	"github.com/clerk/clerk-sdk-go/v2/jwt"
+	"github.com/clerk/clerk-sdk-go/v2/session"
+
+	"github.com/clerksync/clerksync/clerktest"
+)
+
+// clerk-sdk-go's own middleware lets the tokens in, and those of another
+// instance not.
+func TestSessionTokens(t *testing.T) {
+	t.Parallel()
+	s := clerktest.NewServer(t, clerktest.Config{})
+	other := clerktest.NewServer(t, clerktest.Config{})
+	id := create(t, s.Clerk, clerktest.Fields{})
+	opened, err := s.CreateSession(id)
+	check(t, err)
+	keys := jwks.NewClient(sdk(t, s))
+	ask := func(token string, option clerkhttp.AuthorizationOption) (int, *clerk.SessionClaims) {
+		var claims *clerk.SessionClaims
+		handler := clerkhttp.WithHeaderAuthorization(option)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			claims, _ = clerk.SessionClaimsFromContext(r.Context())
+		}))
+		request := httptest.NewRequest(http.MethodGet, "/", nil)
+		request.Header.Set("Authorization", "Bearer "+token)
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, request)
+		return answer.Code, claims
+	}
+	for name, option := range map[string]clerkhttp.AuthorizationOption{"JWKS": clerkhttp.JWKSClient(keys), "PEM": clerkhttp.JSONWebKey(s.JWTKey())} {
+		status, claims := ask(s.SessionToken(id), option)
+		if status != http.StatusOK || claims == nil || claims.Subject != id || claims.SessionID != opened || claims.Version != 1 {
+			t.Errorf("%s: got %d and the claims %+v", name, status, claims)
+		}
+		if status, claims := ask(other.SessionToken(id), option); status != http.StatusUnauthorized || claims != nil {
+			t.Errorf("%s: a foreign token got %d and the claims %+v", name, status, claims)
+		}
+	}
+	made, err := session.NewClient(sdk(t, s)).CreateToken(context.Background(), &session.CreateTokenParams{ID: opened})
+	check(t, err)
+	if status, claims := ask(made.JWT, clerkhttp.JWKSClient(keys)); status != http.StatusOK || claims.Subject != id {
+		t.Errorf("a token of the API got %d and the claims %+v", status, claims)
+	}
+	check(t, s.DeleteUser(id))
+	if status, claims := ask(s.SessionToken(id), clerkhttp.JWKSClient(keys)); status != http.StatusOK || claims.Subject != id {
+		t.Errorf("a deleted user's token got %d and the claims %+v", status, claims)
+	}
+}
+
+// A token of an instance whose clock is behind has expired.
+func TestSessionTokenExpires(t *testing.T) {
+	t.Parallel()
+	s := clerktest.NewServer(t, clerktest.Config{Now: func() time.Time { return time.Now().Add(-5 * time.Minute) }})
+	_, err := jwt.Verify(context.Background(), &jwt.VerifyParams{Token: s.SessionToken("user_1"), JWKSClient: jwks.NewClient(sdk(t, s))})
+	if err == nil {
+		t.Error("a token of five minutes ago was accepted")
+	}
+}
