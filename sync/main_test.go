@@ -38,12 +38,3 @@ func apply(t testing.TB, m *clerksync.Mirror, evidence ...clerksync.Evidence) []
 	}
 	return results
 }
-
-// outcomes lists the outcomes of results.
-func outcomes(results []clerksync.Result) []clerksync.Outcome {
-	all := make([]clerksync.Outcome, len(results))
-	for i, r := range results {
-		all[i] = r.Outcome
-	}
-	return all
-}
