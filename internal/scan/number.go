@@ -21,39 +21,40 @@ func Int(v []byte) (int64, bool) {
 	if end, _ := number(v, 0); end != len(v) {
 		return 0, false
 	}
-	negative := v[0] == '-'
 	digits, exponent := split(v)
-	var n uint64 // the digits so far, without the zeros at their end
-	zeros, places, point, ok := 0, 0, false, true
+	n, places, ok := integral(digits)
+	if ok {
+		n, ok = shift(n, exponent+places)
+	}
+	switch negative := v[0] == '-'; {
+	case ok && negative && n <= 1<<63:
+		return -int64(n), true
+	case ok && !negative && n <= math.MaxInt64:
+		return int64(n), true
+	}
+	return 0, false
+}
+
+// integral reads digits, with or without a point, as n × 10^places, of which n has no zeros at its end.
+func integral(digits []byte) (n uint64, places int, ok bool) {
+	point, decimals, zeros := false, 0, 0
 	for _, c := range digits {
 		if c == '.' {
 			point = true
 			continue
 		}
 		if point {
-			places++
+			decimals++
 		}
 		if zeros++; c == '0' {
 			continue
 		}
 		if n, ok = shift(n, zeros); !ok || n > math.MaxUint64-uint64(c-'0') {
-			return 0, false
+			return 0, 0, false
 		}
 		n, zeros = n+uint64(c-'0'), 0
 	}
-	if n == 0 {
-		return 0, true
-	}
-	if n, ok = shift(n, exponent-places+zeros); !ok {
-		return 0, false
-	}
-	switch {
-	case negative && n <= 1<<63:
-		return -int64(n), true
-	case !negative && n <= math.MaxInt64:
-		return int64(n), true
-	}
-	return 0, false
+	return n, zeros - decimals, true
 }
 
 // shift returns n × 10^places, if it is a whole number that fits.

@@ -39,9 +39,6 @@ func (s *scanner) value(i int) int {
 			closer = s.open(depth, c)
 			i = s.space(i + 1)
 			more = i == len(s.b) || s.b[i] != closer
-			if !more {
-				depth, closer, i = depth-1, s.close(depth), i+1
-			}
 		case '"':
 			i, _ = s.text(i + 1)
 		default:
