@@ -1,0 +1,284 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/admin"
+	"github.com/clerksync/clerksync/migrations"
+	"github.com/clerksync/clerksync/reconcile"
+	"github.com/clerksync/clerksync/webhook"
+)
+
+// daemon is serve at work. Both listeners answer from the start, so that a database which comes up later than the daemon is a
+// reason in /readyz and no crash; the rest begins when the mirror is open.
+type daemon struct {
+	settings
+	log     *slog.Logger
+	metrics *metrics
+	bar     *bar
+	migrate bool
+	orders  chan struct{} // full passes that an operator asked for
+
+	open     atomic.Pointer[opened] // nil until the mirror is open
+	draining atomic.Bool
+}
+
+// opened is what there is once the mirror is open.
+type opened struct {
+	mirror  *clerksync.Mirror
+	handler *webhook.Handler // nil without a signing secret
+	status  func(context.Context) (admin.Status, error)
+}
+
+// How long the parts of a stop may take. Together they stay below the 25 seconds after which orchestrators tend to kill.
+const (
+	drainTime = 15 * time.Second
+	stopTime  = 22 * time.Second
+)
+
+// run works until the context ends or a part fails for good.
+func (d *daemon) run(ctx context.Context) error {
+	public, err := listen(ctx, "CLERKSYNC_LISTEN", d.listen, http.HandlerFunc(d.servePublic))
+	if err != nil {
+		return err
+	}
+	operators, err := listen(ctx, "CLERKSYNC_ADMIN_LISTEN", d.adminListen, d.adminHandler())
+	if err != nil {
+		return errors.Join(err, public.stop(0))
+	}
+	defer operators.stop(time.Second) // last, so that it tells of the drain
+	d.log.Info("listening", "webhooks", public.addr.String()+d.webhookPath, "admin", operators.addr.String())
+
+	mirror, closeMirror, err := d.openPatiently(ctx)
+	if err != nil {
+		err = errors.Join(err, public.stop(time.Second))
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	defer closeMirror()
+	done := make(chan error, 1)
+	go func() { done <- d.work(ctx, mirror, public) }()
+	select {
+	case err = <-done:
+		return err
+	case <-ctx.Done():
+	}
+	d.log.Info("stopping")
+	select {
+	case err = <-done:
+		return err
+	case <-time.After(stopTime):
+		return errors.New("stopping took too long: something was cut off, and the next start goes on from there")
+	}
+}
+
+// work runs the parts that need the mirror. Where one fails for good, all stop.
+func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *listener) error {
+	group, working := errgroup.WithContext(ctx)
+	o := &opened{mirror: mirror, status: admin.Recent(mirror, 5*time.Second)}
+	defer d.metrics.watch(mirror, o.status)()
+
+	var conflict func(clerksync.Kind, string)
+	if d.secretKey != "" {
+		api, err := d.openAPI(d.metrics.observeRequest)
+		if err != nil {
+			return errors.Join(err, public.stop(0))
+		}
+		if err := d.checkInstance(ctx, mirror, api); err != nil {
+			return errors.Join(err, public.stop(0))
+		}
+		v := newVerifier(d.settings, mirror, api, d.log)
+		conflict = v.ask
+		group.Go(func() error { return v.run(working) })
+		d.startPasses(working, group, mirror, api)
+	}
+	if err := d.openHandler(o, conflict); err != nil {
+		return errors.Join(err, public.stop(0))
+	}
+	d.tellMode(ctx, mirror)
+	d.open.Store(o)
+	group.Go(func() error { return d.retryDeferred(working, mirror) })
+	group.Go(func() error {
+		<-working.Done()
+		d.draining.Store(true)
+		if o.handler != nil {
+			o.handler.Drain()
+		}
+		return public.stop(drainTime)
+	})
+	return group.Wait()
+}
+
+func (d *daemon) openHandler(o *opened, conflict func(clerksync.Kind, string)) (err error) {
+	if len(d.signingSecrets) == 0 {
+		return nil
+	}
+	o.handler, err = webhook.NewHandler(webhook.Config{
+		Mirror: o.mirror, Secrets: d.signingSecrets, Logger: d.log, Observe: d.metrics.observeDelivery, OnConflict: conflict,
+	})
+	return err
+}
+
+// checkInstance refuses another instance's key before the first delivery is taken. A Clerk that does not answer now is asked again
+// by everything that reads from it.
+func (d *daemon) checkInstance(ctx context.Context, mirror *clerksync.Mirror, api *clerksync.API) error {
+	id, err := clerksync.NewReader(mirror, api, clerksync.Login).Instance(ctx)
+	switch {
+	case errors.Is(err, clerksync.ErrWrongInstance):
+		return err
+	case err != nil:
+		d.log.Warn("Clerk does not tell its instance now", "error", err)
+	default:
+		d.log.Info("mirroring", "instance", id)
+	}
+	return nil
+}
+
+func (d *daemon) tellMode(ctx context.Context, mirror *clerksync.Mirror) {
+	switch {
+	case len(d.signingSecrets) == 0:
+		d.log.Warn("no CLERK_WEBHOOK_SIGNING_SECRET: the webhook path answers 404, and changes come by polling", "every", d.pollInterval.String())
+	case d.secretKey == "":
+		d.log.Warn("no CLERK_SECRET_KEY: webhooks alone feed the mirror, and what they miss stays missed")
+		if pinned, err := mirror.Pinned(ctx); err == nil && pinned == "" {
+			d.log.Warn("no Clerk instance is pinned: events of any instance that verify are merged; CLERK_INSTANCE_ID pins one")
+		}
+	}
+}
+
+// startPasses runs passes by the schedule and those that an operator asks for.
+func (d *daemon) startPasses(ctx context.Context, group *errgroup.Group, mirror *clerksync.Mirror, api *clerksync.API) {
+	r := reconcile.New(reconcile.Config{
+		Mirror: mirror, Clerk: api, MaxDeletes: d.maxDeletes, MaxDeletePercent: d.maxPercent,
+		Schedule: d.schedule, PollInterval: d.pollInterval, WebhooksExpected: len(d.signingSecrets) > 0,
+		Logger: d.log, Progress: d.bar.show, Observe: func(report reconcile.Report) {
+			d.bar.close()
+			d.metrics.observePass(report)
+		},
+	})
+	group.Go(func() error { return r.Run(ctx) })
+	group.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-d.orders:
+			}
+			if _, err := r.RunOnce(ctx); errors.Is(err, clerksync.ErrWrongInstance) {
+				return err
+			} else if errors.Is(err, reconcile.ErrBusy) {
+				d.log.Warn("the pass that was asked for did not begin", "error", err)
+			}
+		}
+	})
+}
+
+// orderPass is POST /api/reconcile.
+func (d *daemon) orderPass() error {
+	if d.open.Load() == nil || d.draining.Load() {
+		return errors.New("not ready")
+	}
+	select {
+	case d.orders <- struct{}{}:
+		return nil
+	default:
+		return admin.ErrBusy
+	}
+}
+
+// retryInterval is how late a deferred event may be applied.
+const retryInterval = 15 * time.Second
+
+// retryDeferred applies deferred events when their time has come.
+func (d *daemon) retryDeferred(ctx context.Context, mirror *clerksync.Mirror) error {
+	ticker := time.NewTicker(retryInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		if _, err := webhook.Retry(ctx, mirror); err != nil && ctx.Err() == nil {
+			d.log.Warn("deferred events wait on", "error", err)
+		}
+	}
+}
+
+// servePublic answers the public listener: the webhook path and nothing else.
+func (d *daemon) servePublic(w http.ResponseWriter, r *http.Request) {
+	o := d.open.Load()
+	switch {
+	case r.URL.Path != d.webhookPath || len(d.signingSecrets) == 0:
+		http.NotFound(w, r)
+	case o == nil:
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, "try again later", http.StatusServiceUnavailable)
+	default:
+		o.handler.ServeHTTP(w, r)
+	}
+}
+
+func (d *daemon) adminHandler() http.Handler {
+	cfg := admin.Config{Token: d.adminToken.reveal(), Health: d.health, Metrics: d.metrics.handler(),
+		Status: func(ctx context.Context) (admin.Status, error) {
+			if o := d.open.Load(); o != nil {
+				return o.status(ctx)
+			}
+			return admin.Status{}, errNotOpen
+		}}
+	if d.secretKey != "" {
+		cfg.Reconcile = d.orderPass
+	}
+	return admin.NewHandler(cfg)
+}
+
+var errNotOpen = errors.New("the database is not open yet")
+
+// health tells whether deliveries can be taken.
+func (d *daemon) health(ctx context.Context) admin.Health {
+	h := admin.Health{}
+	o := d.open.Load()
+	switch {
+	case d.draining.Load():
+		h.Reasons = append(h.Reasons, "shutting down")
+	case o == nil:
+		h.Reasons = append(h.Reasons, errNotOpen.Error())
+	default:
+		h.Reasons = append(h.Reasons, d.checkTables(ctx, o.mirror)...)
+	}
+	h.Ready = len(h.Reasons) == 0
+	if o == nil {
+		return h
+	}
+	if skew, excessive := o.mirror.Skew(); excessive {
+		h.Warnings = append(h.Warnings, fmt.Sprintf("Clerk's clock is %s ahead of ours: reads prove nothing, and no deletion is "+
+			"found by them, until this machine's clock is set", skew.Round(time.Second)))
+	}
+	return h
+}
+
+func (d *daemon) checkTables(ctx context.Context, mirror *clerksync.Mirror) (reasons []string) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	switch err := migrations.Check(ctx, mirror.DB().DB, d.tables()); {
+	case err == nil:
+		return nil
+	case errors.Is(err, migrations.ErrPending), errors.Is(err, migrations.ErrNewer):
+		return []string{err.Error()}
+	default:
+		return []string{"the database does not answer"} // anybody may ask, so no details
+	}
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	_ "github.com/lib/pq"  // the driver "postgres"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/clerksync/clerksync/migrations"
+)
+
+// database is what DATABASE_URL names.
+type database struct {
+	dialect migrations.Dialect
+	url     *url.URL // of a PostgreSQL database, with all its parameters
+	path    string   // of a SQLite file
+}
+
+func parseDatabase(v string) (database, error) {
+	if path, ok := strings.CutPrefix(v, "sqlite:"); ok {
+		return parseSQLite(path)
+	}
+	u, err := url.Parse(v)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return database{}, errors.New("must be postgres://USER:PASSWORD@HOST:PORT/NAME?sslmode=… or sqlite:PATH; " +
+			"special characters of a password are written as %XX")
+	}
+	q := u.Query()
+	if q.Get("sslmode") == "" {
+		if !isLocal(u) {
+			return database{}, errors.New("must say sslmode for a server that is not on this machine: add sslmode=verify-full, " +
+				"with sslrootcert=FILE where your provider gives you one, or sslmode=require")
+		}
+		q.Set("sslmode", "prefer")
+	}
+	setDefault(q, "connect_timeout", "5")
+	setDefault(q, "fallback_application_name", "clerksync")
+	u.RawQuery = q.Encode()
+	return database{dialect: migrations.Postgres, url: u}, nil
+}
+
+func parseSQLite(path string) (database, error) {
+	path = strings.TrimPrefix(path, "//")
+	if path == "" || strings.HasPrefix(path, ":") || strings.HasPrefix(path, "file:") {
+		return database{}, errors.New("must name a file after sqlite:, as in sqlite:clerksync.db")
+	}
+	return database{dialect: migrations.SQLite, path: path}, nil
+}
+
+func setDefault(q url.Values, name, value string) {
+	if !q.Has(name) {
+		q.Set(name, value)
+	}
+}
+
+// isLocal reports whether every host of a PostgreSQL URL is this machine; a path is a Unix socket.
+func isLocal(u *url.URL) bool {
+	for _, host := range append([]string{u.Hostname()}, strings.Split(u.Query().Get("host"), ",")...) {
+		if host != "" && !strings.HasPrefix(host, "/") && !onLoopback(host) {
+			return false
+		}
+	}
+	return true
+}
+
+// The sizes of the pools. PostgreSQL answers a few connections faster than many; SQLite has one writer, and readers beside it.
+const (
+	postgresConnections = 10
+	sqliteConnections   = 4
+)
+
+// open returns a pool of connections. It connects to nothing yet.
+func (d database) open(unprepared bool) (*sqlx.DB, error) {
+	if d.dialect == migrations.SQLite {
+		return d.openSQLite()
+	}
+	u := *d.url
+	if unprepared {
+		q := u.Query()
+		q.Set("binary_parameters", "yes")
+		u.RawQuery = q.Encode()
+	}
+	db, err := sqlx.Open("postgres", u.String())
+	if err != nil {
+		return nil, mistake("DATABASE_URL is not understood: check its parameters") // the driver's error can quote the password
+	}
+	db.SetMaxOpenConns(postgresConnections)
+	db.SetMaxIdleConns(postgresConnections)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	db.SetConnMaxLifetime(time.Hour)
+	return db, nil
+}
+
+func (d database) openSQLite() (*sqlx.DB, error) {
+	if folder, err := os.Stat(filepath.Dir(d.path)); err != nil || !folder.IsDir() {
+		return nil, mistake(fmt.Sprintf("DATABASE_URL names a file in the folder %s, which does not exist: make it first", filepath.Dir(d.path)))
+	}
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)"}}
+	db, err := sqlx.Open("sqlite", "file:"+(&url.URL{Path: d.path}).EscapedPath()+"?"+q.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", d.path, err)
+	}
+	db.SetMaxOpenConns(sqliteConnections)
+	db.SetMaxIdleConns(sqliteConnections)
+	return db, nil
+}
+
+func init() { sqlx.BindDriver("sqlite", sqlx.DOLLAR) }
+
+// tables are the options of the migrations.
+func (s *settings) tables() migrations.Options {
+	return migrations.Options{Dialect: s.database.dialect, Schema: s.schema}
+}
+
+// migrated brings the tables to this version, or only checks that they are.
+func (s *settings) migrated(ctx context.Context, db *sqlx.DB, migrate bool) error {
+	if migrate {
+		return migrations.Up(ctx, db.DB, s.tables())
+	}
+	return migrations.Check(ctx, db.DB, s.tables())
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/clerksync/clerksync/clerktest"
+)
+
+func emulateCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "emulate",
+		Usage: "emulate Clerk (Backend API and signed webhooks) for development and tests",
+		Description: "Prints one line of JSON when it is ready: api_url, secret_key, webhook_secret, instance_id. Point CLERK_API_URL,\n" +
+			"CLERK_SECRET_KEY and CLERK_WEBHOOK_SIGNING_SECRET there, and set CLERKSYNC_READ_MARGIN=0s: the two share a clock.\n" +
+			"What was created is gone when it ends; the users of --users and --seed are there again.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:7071", Usage: "the address of the API"},
+			&cli.IntFlag{Name: "users", Usage: "how many users there are at the start; millions cost no memory"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "what users, keys and faults are drawn from"},
+			&cli.StringFlag{Name: "webhook-url", Usage: "where events are posted; none are without it"},
+			&cli.StringFlag{Name: "webhook-secret", Usage: "what signs them, whsec_…; drawn from the seed without it"},
+			&cli.FloatFlag{Name: "drop", Usage: "probability that an event is never sent"},
+			&cli.FloatFlag{Name: "duplicate", Usage: "probability that an event is delivered twice"},
+			&cli.FloatFlag{Name: "reorder", Usage: "probability that an event is delivered after a later one"},
+			&cli.StringFlag{Name: "rate-limit", Usage: "requests allowed in 10 seconds, such as 100/10s; unlimited without it"},
+			&cli.DurationFlag{Name: "latency", Usage: "delays every answer of the API"},
+			&cli.FloatFlag{Name: "retry-scale", Value: 1, Usage: "multiplies the delays before failed events are posted again (5 s to 10 h)"},
+		},
+		ArgValidator: noArguments,
+		Action:       runEmulate,
+	}
+}
+
+func runEmulate(ctx context.Context, c *cli.Command) error {
+	limit, err := parseRate(c.String("rate-limit"))
+	if err != nil {
+		return err
+	}
+	server, err := clerktest.Start(ctx, clerktest.Config{
+		Listen: c.String("listen"), Users: c.Int("users"), Seed: c.Uint64("seed"),
+		WebhookURL: c.String("webhook-url"), WebhookSecret: c.String("webhook-secret"), RetryScale: c.Float("retry-scale"),
+		Faults: clerktest.Faults{
+			Drop: c.Float("drop"), Duplicate: c.Float("duplicate"), Reorder: c.Float("reorder"),
+			RateLimit: limit, Latency: c.Duration("latency"),
+		},
+	})
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	err = printJSON(c, struct {
+		APIURL        string `json:"api_url"`
+		SecretKey     string `json:"secret_key"`
+		WebhookSecret string `json:"webhook_secret"`
+		InstanceID    string `json:"instance_id"`
+	}{server.URL(), server.SecretKey(), server.WebhookSecret(), server.InstanceID()})
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// parseRate reads a number of requests per 10 seconds, with or without saying "/10s".
+func parseRate(v string) (int, error) {
+	if v == "" {
+		return 0, nil
+	}
+	number, per, divided := strings.Cut(v, "/")
+	n, err := strconv.Atoi(number)
+	if window, badWindow := time.ParseDuration(per); divided && (badWindow != nil || window != 10*time.Second) {
+		err = errors.New("another window")
+	}
+	if err != nil || n < 1 {
+		return 0, mistake("--rate-limit must be requests per 10 seconds, such as 100/10s")
+	}
+	return n, nil
+}

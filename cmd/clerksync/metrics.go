@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/admin"
+	"github.com/clerksync/clerksync/reconcile"
+	"github.com/clerksync/clerksync/webhook"
+)
+
+// metrics are what Prometheus is told. The library's rooms know nothing of it: they call back, and this file counts. No label holds
+// an id or anything personal.
+type metrics struct {
+	registry *prometheus.Registry
+
+	requests     *prometheus.CounterVec
+	duration     prometheus.Histogram
+	events       *prometheus.CounterVec
+	lag          prometheus.Histogram
+	changes      *prometheus.CounterVec
+	batch        prometheus.Histogram
+	passDuration *prometheus.HistogramVec
+	drift        *prometheus.CounterVec
+	unannounced  prometheus.Counter
+	guardTrips   prometheus.Counter
+	clerk        *prometheus.CounterVec
+	logins       *prometheus.CounterVec
+
+	mu    sync.Mutex
+	types map[string]bool // the event types that have labels of their own
+}
+
+// maxTypes bounds how many event types become labels. Clerk documents 45.
+const maxTypes = 100
+
+func newMetrics() *metrics {
+	m := &metrics{registry: prometheus.NewRegistry(), types: map[string]bool{}}
+	m.requests = m.counters("webhook_requests_total", "Requests to the webhook endpoint by HTTP status and, unless 204, why.", "code", "reason")
+	m.duration = m.histogram("webhook_duration_seconds", "Time to answer a request to the webhook endpoint.", prometheus.ExponentialBuckets(0.001, 2, 14))
+	m.events = m.counters("events_total", "Verified events by type and outcome; outcome foreign means another Clerk instance's.", "type", "outcome")
+	m.lag = m.histogram("event_lag_seconds", "Time from an event's timestamp to its commit.", prometheus.ExponentialBuckets(0.01, 4, 12))
+	m.changes = m.counters("changes_total", "Visible changes of the mirror.", "resource", "op", "source")
+	m.batch = m.histogram("apply_batch_size", "Pieces of evidence committed in one transaction.", prometheus.ExponentialBuckets(1, 2, 10))
+	m.passDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "clerksync_pass_duration_seconds", Help: "Time that a pass took.", Buckets: prometheus.ExponentialBuckets(0.1, 4, 10),
+	}, []string{"kind"})
+	m.registry.MustRegister(m.passDuration)
+	m.drift = m.counters("drift_total", "Differences that passes found and repaired.", "resource", "op")
+	m.unannounced = m.counter("unannounced_total", "Differences older than 10 minutes that no webhook had told.")
+	m.guardTrips = m.counter("guard_trips_total", "Passes that the deletion guard kept from deleting.")
+	m.clerk = m.counters("clerk_requests_total", "Requests to Clerk's API by endpoint and HTTP status; error means that no answer came.", "endpoint", "code")
+	m.logins = m.counters("logins_total", "Logins by result; counted where the login helper runs.", "result")
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	return m
+}
+
+func (m *metrics) counters(name, help string, labels ...string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "clerksync_" + name, Help: help}, labels)
+	m.registry.MustRegister(c)
+	return c
+}
+
+func (m *metrics) counter(name, help string) prometheus.Counter {
+	c := prometheus.NewCounter(prometheus.CounterOpts{Name: "clerksync_" + name, Help: help})
+	m.registry.MustRegister(c)
+	return c
+}
+
+func (m *metrics) histogram(name, help string, buckets []float64) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "clerksync_" + name, Help: help, Buckets: buckets})
+	m.registry.MustRegister(h)
+	return h
+}
+
+func buildInfo() prometheus.Collector {
+	b := readBuild()
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "clerksync_build_info", Help: "Always 1; the labels tell which build this is.",
+		ConstLabels: prometheus.Labels{"version": b.Version, "commit": b.Commit, "go": b.Go},
+	})
+	g.Set(1)
+	return g
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// observeDelivery is called after every request to the webhook endpoint.
+func (m *metrics) observeDelivery(d webhook.Delivery) {
+	m.requests.WithLabelValues(strconv.Itoa(d.Code), d.Reason).Inc()
+	m.duration.Observe(d.Duration.Seconds())
+	if d.Outcome == "" {
+		return
+	}
+	outcome := string(d.Outcome)
+	if d.Foreign {
+		outcome = "foreign"
+	}
+	m.events.WithLabelValues(m.label(d.Type), outcome).Inc()
+	if d.Lag > 0 {
+		m.lag.Observe(d.Lag.Seconds())
+	}
+}
+
+// label returns an event's type, or "other" once there are too many: each type is a time series for ever.
+func (m *metrics) label(typ string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.types[typ] && len(m.types) >= maxTypes {
+		return "other"
+	}
+	m.types[typ] = true
+	return typ
+}
+
+// observeCommit is called after every transaction of the mirror.
+func (m *metrics) observeCommit(c clerksync.Commit) {
+	m.batch.Observe(float64(c.Pieces))
+	for _, change := range c.Changes {
+		m.changes.WithLabelValues(string(change.Kind), string(change.Op), string(change.Source)).Inc()
+	}
+}
+
+// observePass is called after every pass.
+func (m *metrics) observePass(r reconcile.Report) {
+	m.passDuration.WithLabelValues(string(r.Kind)).Observe(r.FinishedAt.Sub(r.StartedAt).Seconds())
+	if r.Plan != "" {
+		m.guardTrips.Inc()
+	}
+	if r.Unannounced != nil {
+		m.unannounced.Add(float64(*r.Unannounced))
+	}
+	if r.DryRun {
+		return
+	}
+	for kind, n := range r.Resources {
+		for op, count := range map[string]int64{"created": n.Created, "updated": n.Updated, "deleted": n.Deleted, "revived": n.Revived} {
+			m.drift.WithLabelValues(string(kind), op).Add(float64(count))
+		}
+	}
+}
+
+// observeRequest is called after every try of a request to Clerk.
+func (m *metrics) observeRequest(endpoint string, status int) {
+	code := strconv.Itoa(status)
+	if status == 0 {
+		code = "error"
+	}
+	m.clerk.WithLabelValues(endpoint, code).Inc()
+}
+
+// observeLogin is called after every login that the demo makes.
+func (m *metrics) observeLogin(result string) { m.logins.WithLabelValues(result).Inc() }
+
+// watch adds what is read from the mirror: it holds across restarts and for all processes that share the database.
+func (m *metrics) watch(mirror *clerksync.Mirror, status func(context.Context) (admin.Status, error)) (stop func()) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "clerksync_clock_skew_seconds", Help: "How far Clerk's clock is ahead of ours.",
+		}, func() float64 { skew, _ := mirror.Skew(); return skew.Seconds() }),
+		&standing{status: status},
+	)
+	return mirror.Watch(m.observeCommit)
+}
+
+// standing is the collector of what the database tells.
+type standing struct {
+	status func(context.Context) (admin.Status, error)
+}
+
+var (
+	quarantined  = prometheus.NewDesc("clerksync_quarantined_events", "Events that wait for an operator.", nil, nil)
+	lastEvent    = prometheus.NewDesc("clerksync_last_event_timestamp_seconds", "When the last event was received.", nil, nil)
+	lastComplete = prometheus.NewDesc("clerksync_last_complete_pass_timestamp_seconds", "When the last complete pass began.", []string{"kind"}, nil)
+)
+
+// Describe implements [prometheus.Collector].
+func (s *standing) Describe(ch chan<- *prometheus.Desc) {
+	ch <- quarantined
+	ch <- lastEvent
+	ch <- lastComplete
+}
+
+// Collect implements [prometheus.Collector]. While the database does not answer, it collects nothing: the other metrics go on.
+func (s *standing) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	now, err := s.status(ctx)
+	if err != nil {
+		return
+	}
+	ch <- prometheus.MustNewConstMetric(quarantined, prometheus.GaugeValue, float64(now.Events.Quarantined))
+	if at := now.Events.LastAt; at != nil {
+		ch <- prometheus.MustNewConstMetric(lastEvent, prometheus.GaugeValue, unix(*at))
+	}
+	for kind, pass := range now.Passes {
+		if at := pass.LastCompleteAt; at != nil {
+			ch <- prometheus.MustNewConstMetric(lastComplete, prometheus.GaugeValue, unix(*at), kind)
+		}
+	}
+}
+
+func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

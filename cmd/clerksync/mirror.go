@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/urfave/cli/v3"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// withSettings reads a command's settings before its action runs, and tells of variables that do nothing.
+func withSettings(within scope, action func(context.Context, *cli.Command, settings) error) cli.ActionFunc {
+	return func(ctx context.Context, c *cli.Command) error {
+		s, err := readSettings(c, within)
+		if err != nil {
+			return err
+		}
+		warnings(os.Environ(), newLogger(c.Root().ErrWriter, s))
+		return action(ctx, c, s)
+	}
+}
+
+// needKey is the mistake of running a command that reads Clerk without a key.
+func (s *settings) needKey() error {
+	if s.secretKey == "" {
+		return mistake("CLERK_SECRET_KEY must be set: copy the secret key from the page API keys of Clerk's dashboard")
+	}
+	return nil
+}
+
+// openMirror opens the database and the mirror in it, after migrating its tables or, with migrate false, after checking that they
+// are migrated. The caller calls close when it is done.
+func (s *settings) openMirror(ctx context.Context, migrate bool) (m *clerksync.Mirror, close func(), err error) {
+	db, err := s.database.open(s.unprepared)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.migrated(ctx, db, migrate); err != nil {
+		db.Close()
+		return nil, nil, fmt.Errorf("opening the database: %w", err)
+	}
+	m, err = clerksync.Open(ctx, db, clerksync.Config{
+		Schema: s.schema, ReadMargin: s.readMargin, PrivateMetadata: s.privateMetadata, Unprepared: s.unprepared, InstanceID: s.instanceID,
+	})
+	if err != nil {
+		db.Close()
+		return nil, nil, err
+	}
+	return m, func() { db.Close() }, nil
+}
+
+// openAPI returns the client of Clerk's Backend API.
+func (s *settings) openAPI(observe func(endpoint string, status int)) (*clerksync.API, error) {
+	return clerksync.NewAPI(clerksync.APIConfig{SecretKey: s.secretKey.reveal(), URL: s.apiURL, Share: s.apiShare, Observe: observe})
+}
+
+// logger returns the logger of a command.
+func (s *settings) logger(c *cli.Command) *slog.Logger { return newLogger(c.Root().ErrWriter, *s) }

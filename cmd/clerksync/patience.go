@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// openTime is how long serve waits for a database that is not there yet.
+const openTime = 2 * time.Minute
+
+// openPatiently opens the mirror, again and again while the database is merely not up.
+func (d *daemon) openPatiently(ctx context.Context) (*clerksync.Mirror, func(), error) {
+	type opening struct {
+		mirror *clerksync.Mirror
+		close  func()
+	}
+	pause := &backoff.ExponentialBackOff{InitialInterval: 250 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 5 * time.Second}
+	o, err := backoff.Retry(ctx, func() (opening, error) {
+		m, closeMirror, err := d.openMirror(ctx, d.migrate)
+		if err != nil && !isOutage(err) {
+			err = backoff.Permanent(err)
+		}
+		return opening{m, closeMirror}, err
+	}, backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(openTime), backoff.WithNotify(func(err error, wait time.Duration) {
+		d.log.Warn("the database does not answer yet", "error", err, "again_in", wait.Round(time.Millisecond).String())
+	}))
+	if err != nil && isOutage(err) {
+		err = fmt.Errorf("the database did not answer for %s: %w", openTime, err)
+	}
+	return o.mirror, o.close, err
+}
+
+// isOutage reports whether waiting may cure an error of the database: nobody listens, or the server starts, stops or is full.
+func isOutage(err error) bool {
+	var state interface{ SQLState() string }
+	if errors.As(err, &state) {
+		s := state.SQLState()
+		return strings.HasPrefix(s, "08") || strings.HasPrefix(s, "53") || strings.HasPrefix(s, "57P")
+	}
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, clerksync.ErrUnavailable)
+}

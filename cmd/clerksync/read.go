@@ -1,0 +1,143 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+)
+
+// flag is the name of a setting's flag: CLERKSYNC_POLL_INTERVAL is --poll-interval, CLERK_API_URL is --clerk-api-url.
+func (s setting) flag() string {
+	return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(s.name, "CLERKSYNC_"), "_", "-"))
+}
+
+// names are the environment variables that a setting is read from, the first that is set.
+func (s setting) names() []string {
+	if s.old == "" {
+		return []string{s.name}
+	}
+	return []string{s.name, s.old}
+}
+
+// settingFlags are the flags of the settings within some scopes.
+func settingFlags(within scope) []cli.Flag {
+	var flags []cli.Flag
+	for _, s := range table {
+		if s.scope&within == 0 || s.secret {
+			continue
+		}
+		flags = append(flags, &cli.StringFlag{
+			Name: s.flag(), Usage: plain(s.meaning), DefaultText: s.value, Sources: cli.EnvVars(s.names()...), Category: "Settings",
+		})
+	}
+	return flags
+}
+
+// secretsHelp tells of the settings within some scopes that are never flags, since anybody on the machine can read those.
+func secretsHelp(within scope) string {
+	var b strings.Builder
+	for _, s := range table {
+		if s.scope&within == 0 || !s.secret {
+			continue
+		}
+		if b.Len() == 0 {
+			b.WriteString("From the environment alone, or from the file that NAME_FILE names:\n")
+		}
+		fmt.Fprintf(&b, "\n%s\n   %s", s.name, plain(s.meaning))
+		if s.value != "" {
+			fmt.Fprintf(&b, " (default: %s)", s.value)
+		}
+	}
+	return b.String()
+}
+
+// plain takes the marks of Markdown out of a meaning.
+func plain(meaning string) string { return strings.ReplaceAll(meaning, "`", "") }
+
+// readSettings reads the settings within some scopes: from the flag, else the environment, else the secret's file, else the
+// default. An empty value counts as none. Its error is all mistakes at once.
+func readSettings(c *cli.Command, within scope) (settings, error) {
+	s := settings{told: map[string]bool{}}
+	var mistakes []error
+	for _, row := range table {
+		value, told, err := row.value, false, error(nil)
+		if row.scope&within != 0 {
+			value, told, err = row.read(c)
+		}
+		if err == nil && value != "" {
+			err = row.set(&s, value)
+		}
+		if err != nil {
+			mistakes = append(mistakes, mistake(row.name+" "+err.Error()))
+		}
+		s.told[row.name] = told
+	}
+	return s, errors.Join(append(mistakes, s.conflicts(within)...)...)
+}
+
+func (s setting) read(c *cli.Command) (value string, told bool, err error) {
+	if !s.secret {
+		if value = c.String(s.flag()); value != "" {
+			return value, true, nil
+		}
+		return s.value, false, nil
+	}
+	for _, name := range s.names() {
+		if value := os.Getenv(name); value != "" {
+			return value, true, nil
+		}
+	}
+	for _, name := range s.names() {
+		if path := os.Getenv(name + "_FILE"); path != "" {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return "", false, fmt.Errorf("cannot be read from the file that %s_FILE names: %w", name, err)
+			}
+			return strings.TrimRight(string(text), "\r\n"), true, nil
+		}
+	}
+	return s.value, false, nil
+}
+
+// conflicts are the mistakes that no single setting shows.
+func (s *settings) conflicts(within scope) (mistakes []error) {
+	if within&scopeDatabase != 0 && !s.told["DATABASE_URL"] && s.live() {
+		mistakes = append(mistakes, mistake("DATABASE_URL must be set beside an sk_live_ key: postgres://… or sqlite:PATH"))
+	}
+	if within&scopeServe == 0 {
+		return mistakes
+	}
+	if s.secretKey == "" && len(s.signingSecrets) == 0 {
+		mistakes = append(mistakes, mistake("CLERK_SECRET_KEY or CLERK_WEBHOOK_SIGNING_SECRET must be set: with neither there is nothing to mirror"))
+	}
+	if s.adminToken == "" && !listensOnLoopback(s.adminListen) {
+		mistakes = append(mistakes, mistake("CLERKSYNC_ADMIN_TOKEN must be set where CLERKSYNC_ADMIN_LISTEN is not on loopback"))
+	}
+	return mistakes
+}
+
+// warnings tells of variables that look like ours and do nothing.
+func warnings(environ []string, log *slog.Logger) {
+	known := map[string]bool{}
+	for _, row := range table {
+		known[row.name] = true
+		known[row.name+"_FILE"] = row.secret
+	}
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		switch {
+		case !strings.HasPrefix(name, "CLERKSYNC_") || known[name]:
+		case slices.Contains(notYet, name):
+			log.Warn("this setting does nothing yet", "name", name)
+		case name == "CLERKSYNC_LOGIN_MAX_AGE":
+			log.Warn("this setting does nothing here: the login helper takes upsert.Config.MaxAge", "name", name)
+		default:
+			log.Warn("there is no such setting", "name", name)
+		}
+	}
+}

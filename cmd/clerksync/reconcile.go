@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/clerksync/clerksync/reconcile"
+	"github.com/clerksync/clerksync/webhook"
+)
+
+const scopePasses = scopeLog | scopeDatabase | scopeMirror | scopeClerk | scopePass
+
+func reconcileCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "reconcile",
+		Usage: "run one pass and exit: the nightly job",
+		Description: "Compares the whole list of Clerk's users with the mirror and repairs what differs; then applies deferred events\n" +
+			"that are due. It makes the tables if there are none.\n\n" + secretsHelp(scopePasses),
+		Flags: append([]cli.Flag{
+			&cli.BoolFlag{Name: "dry-run", Usage: "write nothing, and tell what would be written"},
+			&cli.BoolFlag{Name: "delta", Usage: "only look for users created or changed since the last pass: one request, no deletions"},
+			&cli.BoolFlag{Name: "json", Usage: "print the report as JSON"},
+			noMigrateFlag(),
+		}, settingFlags(scopePasses)...),
+		ArgValidator: noArguments,
+		Action:       withSettings(scopePasses, runReconcile),
+	}
+}
+
+func noMigrateFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "no-migrate", Usage: "leave the tables alone, and refuse to run unless they are at this version"}
+}
+
+func runReconcile(ctx context.Context, c *cli.Command, s settings) error {
+	order := reconcile.Pass{DryRun: c.Bool("dry-run")}
+	if c.Bool("delta") {
+		order.Kind = reconcile.Delta
+	}
+	return s.pass(ctx, c, order)
+}
+
+// pass runs one pass and prints its report.
+func (s *settings) pass(ctx context.Context, c *cli.Command, order reconcile.Pass) error {
+	if err := s.needKey(); err != nil {
+		return err
+	}
+	mirror, closeMirror, err := s.openMirror(ctx, !order.DryRun && !c.Bool("no-migrate"))
+	if err != nil {
+		return err
+	}
+	defer closeMirror()
+	api, err := s.openAPI(nil)
+	if err != nil {
+		return err
+	}
+	bar := newBar(c.Root().ErrWriter)
+	reconciler := reconcile.New(reconcile.Config{
+		Mirror: mirror, Clerk: api, MaxDeletes: s.maxDeletes, MaxDeletePercent: s.maxPercent,
+		WebhooksExpected: len(s.signingSecrets) > 0, Logger: s.logger(c), Progress: bar.show,
+	})
+	report, err := reconciler.Do(ctx, order)
+	bar.close()
+	if !order.DryRun {
+		_, retryErr := webhook.Retry(ctx, mirror)
+		err = errors.Join(err, retryErr)
+	}
+	if c.Bool("json") {
+		return errors.Join(err, printJSON(c, report))
+	}
+	printReport(c.Root().Writer, report)
+	return err
+}
+
+func printReport(w io.Writer, r reconcile.Report) {
+	verb := "took"
+	if r.DryRun {
+		verb = "dry run, took"
+	}
+	fmt.Fprintf(w, "%s pass of %s: %s %s, %d requests\n", r.Kind, or(r.InstanceID, "an unknown instance"), verb,
+		r.FinishedAt.Sub(r.StartedAt).Round(time.Millisecond), r.Requests)
+	for kind, n := range r.Resources {
+		fmt.Fprintf(w, "%s: %d seen, %d created, %d updated, %d deleted, %d revived, %d refreshed, %d unchanged, %d stale, "+
+			"%d quarantined, %d candidates for deletion, %d pending\n", kind, n.Seen, n.Created, n.Updated, n.Deleted, n.Revived,
+			n.Refreshed, n.Unchanged, n.Stale, n.Quarantined, n.Candidates, n.Pending)
+	}
+	if r.Unannounced != nil {
+		fmt.Fprintf(w, "%d differences that no webhook had told\n", *r.Unannounced)
+	}
+	if r.Plan != "" {
+		fmt.Fprintf(w, "refused deletion plan: %s\n", r.Plan)
+	}
+}
+
+func checkCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "check",
+		Usage: "compare the mirror with Clerk, write nothing, exit 5 if they differ",
+		Description: "Differences of the last minutes are pending and no drift, since a webhook may be about to tell them.\n\n" +
+			secretsHelp(scopePasses),
+		Flags:        append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print the report as JSON"}}, settingFlags(scopePasses)...),
+		ArgValidator: noArguments,
+		Action: withSettings(scopePasses, func(ctx context.Context, c *cli.Command, s settings) error {
+			return s.pass(ctx, c, reconcile.Pass{DryRun: true})
+		}),
+	}
+}

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"context"
+
+	"github.com/urfave/cli/v3"
+)
+
+const scopeDaemon = scopePasses | scopeServe
+
+func serveCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "serve",
+		Usage: "run the daemon: webhooks, passes, health and metrics",
+		Description: "Takes Clerk's events at the webhook path, compares the whole list every night, looks for changes in between, and\n" +
+			"makes the tables if there are none. SIGTERM ends it gracefully, a second one at once.\n\n" + secretsHelp(scopeDaemon),
+		Flags:        append([]cli.Flag{noMigrateFlag()}, settingFlags(scopeDaemon)...),
+		ArgValidator: noArguments,
+		Action: withSettings(scopeDaemon, func(ctx context.Context, c *cli.Command, s settings) error {
+			bar := newBar(c.Root().ErrWriter)
+			defer bar.close()
+			d := &daemon{settings: s, log: s.logger(c), metrics: newMetrics(), bar: bar, migrate: !c.Bool("no-migrate"), orders: make(chan struct{})}
+			return d.run(ctx)
+		}),
+	}
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/clerksync/clerksync/reconcile"
+)
+
+// settings are what a process is told from outside. A command reads those that it uses (see [scope]); the others keep their
+// defaults, unchecked.
+type settings struct {
+	secretKey       secret
+	instanceID      string
+	signingSecrets  []string
+	apiURL          string
+	apiShare        int
+	database        database
+	schema          string
+	unprepared      bool
+	listen          string
+	webhookPath     string
+	adminListen     string
+	adminToken      secret
+	schedule        string
+	pollInterval    time.Duration
+	maxDeletes      int
+	maxPercent      int
+	readMargin      time.Duration
+	privateMetadata bool
+	logLevel        slog.Level
+	logFormat       string
+
+	told map[string]bool // the names of those that were not left to their defaults
+}
+
+// live reports whether the key is a production instance's.
+func (s *settings) live() bool { return strings.HasPrefix(s.secretKey.reveal(), "sk_live_") }
+
+// scope is a set of settings; a command declares which it uses.
+type scope uint
+
+const (
+	scopeLog      scope = 1 << iota // how to log
+	scopeDatabase                   // where the mirror is
+	scopeMirror                     // what it keeps
+	scopeClerk                      // how to read Clerk's API
+	scopePass                       // how careful a pass is
+	scopeServe                      // what the daemon does
+)
+
+// setting is a row of the table that feeds reading, --help and docs/operations.md.
+type setting struct {
+	name    string // the environment variable
+	old     string // a name that older applications use for it
+	value   string // the default
+	secret  bool   // never a flag; also read from the file that NAME_FILE names
+	scope   scope
+	meaning string
+	set     func(s *settings, value string) error
+}
+
+// table lists every setting that does something. The text of an error that set returns ends the sentence "NAME …".
+var table = []setting{
+	{name: "CLERK_SECRET_KEY", secret: true, scope: scopeClerk,
+		meaning: "the key of Clerk's Backend API, `sk_test_…` or `sk_live_…`; without it `serve` takes webhooks alone and says so",
+		set:     func(s *settings, v string) error { s.secretKey = secret(v); return checkKey(v) }},
+	{name: "CLERK_INSTANCE_ID", scope: scopeMirror,
+		meaning: "pins the mirror to a Clerk instance, `ins_…`, where no key could tell which",
+		set:     func(s *settings, v string) error { s.instanceID = v; return checkInstance(v) }},
+	{name: "CLERK_WEBHOOK_SIGNING_SECRET", old: "CLERK_WEBHOOK_SECRET", secret: true, scope: scopeServe | scopePass,
+		meaning: "one or several `whsec_…`, separated by commas; without it the webhook path answers 404 and `serve` polls",
+		set:     func(s *settings, v string) (err error) { s.signingSecrets, err = parseSigning(v); return err }},
+	{name: "CLERK_API_URL", value: "https://api.clerk.com", scope: scopeClerk,
+		meaning: "the address of Clerk's Backend API; https unless it is on this machine, as the emulator is",
+		set:     func(s *settings, v string) error { s.apiURL = v; return checkAPIURL(v) }},
+	{name: "CLERKSYNC_API_SHARE", value: "50", scope: scopeClerk,
+		meaning: "percent of Clerk's rate limit that passes may use; the rest is the product's",
+		set:     func(s *settings, v string) (err error) { s.apiShare, err = parseInt(v, 1, 100); return err }},
+	{name: "DATABASE_URL", value: "sqlite:clerksync.db", secret: true, scope: scopeDatabase,
+		meaning: "`postgres://…` or `sqlite:PATH`; must be set beside an `sk_live_…` key",
+		set:     func(s *settings, v string) (err error) { s.database, err = parseDatabase(v); return err }},
+	{name: "CLERKSYNC_SCHEMA", value: "clerk", scope: scopeDatabase,
+		meaning: "the PostgreSQL schema of the tables, or the prefix of their names on SQLite",
+		set:     func(s *settings, v string) error { s.schema = v; return checkSchema(v) }},
+	{name: "CLERKSYNC_DB_PREPARE", value: "auto", scope: scopeDatabase,
+		meaning: "`off` = no prepared statements, for a PgBouncer in transaction mode that is older than 1.21",
+		set:     func(s *settings, v string) (err error) { s.unprepared, err = parseChoice(v, "auto", "off"); return err }},
+	{name: "CLERKSYNC_READ_MARGIN", value: "2m", scope: scopeMirror,
+		meaning: "how far a read of Clerk is dated back, for clock error and stale answers; `0s` only beside an emulator",
+		set:     func(s *settings, v string) (err error) { s.readMargin, err = parseMargin(v); return err }},
+	{name: "CLERKSYNC_PRIVATE_METADATA", value: "omit", scope: scopeMirror,
+		meaning: "`store` keeps users' private_metadata",
+		set: func(s *settings, v string) (err error) {
+			s.privateMetadata, err = parseChoice(v, "omit", "store")
+			return err
+		}},
+	{name: "CLERKSYNC_LISTEN", value: ":8080", scope: scopeServe,
+		meaning: "the public listener: the webhook endpoint and nothing else",
+		set:     func(s *settings, v string) error { s.listen = v; return checkAddress(v) }},
+	{name: "CLERKSYNC_WEBHOOK_PATH", value: "/api/webhooks/clerk", scope: scopeServe,
+		meaning: "the path of the webhook endpoint",
+		set:     func(s *settings, v string) error { s.webhookPath = v; return checkPath(v) }},
+	{name: "CLERKSYNC_ADMIN_LISTEN", value: "127.0.0.1:8081", scope: scopeServe,
+		meaning: "the admin listener: health, metrics, status",
+		set:     func(s *settings, v string) error { s.adminListen = v; return checkAddress(v) }},
+	{name: "CLERKSYNC_ADMIN_TOKEN", secret: true, scope: scopeServe,
+		meaning: "asked for by all of the admin listener but `/livez` and `/readyz`; must be set where that is not on loopback",
+		set:     func(s *settings, v string) error { s.adminToken = secret(v); return nil }},
+	{name: "CLERKSYNC_RECONCILE_SCHEDULE", value: "@nightly", scope: scopeServe,
+		meaning: "cron expression (UTC) of the full pass; `@nightly` = between 3 and 4 at a minute drawn from the instance id; `off`",
+		set:     func(s *settings, v string) error { s.schedule = v; return reconcile.CheckSchedule(v) }},
+	{name: "CLERKSYNC_POLL_INTERVAL", value: "5m", scope: scopeServe,
+		meaning: "how often a delta pass looks for what no webhook told; `0` = never",
+		set:     func(s *settings, v string) (err error) { s.pollInterval, err = parsePoll(v); return err }},
+	{name: "CLERKSYNC_MAX_DELETES", value: "500", scope: scopePass,
+		meaning: "guard: a pass that would delete more than this, or than the percentage below (but at least 10), deletes nothing",
+		set:     func(s *settings, v string) (err error) { s.maxDeletes, err = parseInt(v, 1, 1<<31-1); return err }},
+	{name: "CLERKSYNC_MAX_DELETE_PERCENT", value: "5", scope: scopePass,
+		meaning: "guard: percent of the visible rows",
+		set:     func(s *settings, v string) (err error) { s.maxPercent, err = parseInt(v, 1, 100); return err }},
+	{name: "CLERKSYNC_LOG_LEVEL", value: "info", scope: scopeLog,
+		meaning: "`debug`, `info`, `warn` or `error`",
+		set:     func(s *settings, v string) (err error) { s.logLevel, err = parseLevel(v); return err }},
+	{name: "CLERKSYNC_LOG_FORMAT", value: "auto", scope: scopeLog,
+		meaning: "`text` or `json`; `auto` = text on a terminal, JSON otherwise",
+		set:     func(s *settings, v string) error { s.logFormat = v; return checkChoice(v, "auto", "text", "json") }},
+}
+
+// notYet are names of settings that a later version will read. Setting one is told, so that nobody relies on it.
+var notYet = []string{
+	"CLERKSYNC_CHANGE_RETENTION", "CLERKSYNC_DELETE_POLICY", "CLERKSYNC_ERASE_AFTER", "CLERKSYNC_EVENT_PAYLOADS",
+	"CLERKSYNC_EVENT_RETENTION", "CLERKSYNC_PUBLISH", "CLERKSYNC_PUBLISH_SECRET", "CLERKSYNC_RESOURCES",
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/clerksync/clerksync/internal/admin"
+)
+
+func statusCommand() *cli.Command {
+	const scopes = scopeLog | scopeDatabase
+	return &cli.Command{
+		Name:         "status",
+		Usage:        "show how the mirror is: counts, last passes, quarantine, webhooks",
+		Description:  secretsHelp(scopes),
+		Flags:        append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print it as JSON"}}, settingFlags(scopes)...),
+		ArgValidator: noArguments,
+		Action: withSettings(scopes, func(ctx context.Context, c *cli.Command, s settings) error {
+			mirror, closeMirror, err := s.openMirror(ctx, false)
+			if err != nil {
+				return err
+			}
+			defer closeMirror()
+			status, err := admin.Read(ctx, mirror)
+			if err != nil {
+				return err
+			}
+			if c.Bool("json") {
+				return printJSON(c, status)
+			}
+			return printStatus(c.Root().Writer, status)
+		}),
+	}
+}
+
+func printStatus(out io.Writer, s admin.Status) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "instance\t%s\n", or(s.InstanceID, "not pinned yet"))
+	fmt.Fprintf(w, "users\t%d visible, %d deleted\n", s.Users.Visible, s.Users.Hidden)
+	for _, kind := range []string{"full", "delta"} {
+		p, ran := s.Passes[kind]
+		if !ran {
+			fmt.Fprintf(w, "last %s pass\tnever\n", kind)
+			continue
+		}
+		fmt.Fprintf(w, "last %s pass\t%s\n", kind, describePass(p))
+	}
+	fmt.Fprintf(w, "last event\t%s\n", describeLast(s.Events))
+	fmt.Fprintf(w, "quarantined events\t%d\n", s.Events.Quarantined)
+	fmt.Fprintf(w, "deferred events\t%d\n", s.Events.Deferred)
+	if f := s.Events.Foreign; f != nil {
+		fmt.Fprintf(w, "events of other instances\t%d ignored, the last one of %s\n", f.Count, f.Last)
+	}
+	return w.Flush()
+}
+
+func describePass(p admin.Pass) string {
+	text := p.StartedAt.Format(time.RFC3339)
+	switch {
+	case p.FinishedAt == nil:
+		text += ", running or killed"
+	case p.Complete:
+		text += ", complete"
+	default:
+		text += ", not complete"
+	}
+	if p.Error != nil {
+		text += ": " + *p.Error
+	}
+	if p.LastCompleteAt != nil && !p.LastCompleteAt.Equal(p.StartedAt) {
+		text += "; the last complete one " + p.LastCompleteAt.Format(time.RFC3339)
+	}
+	return text
+}
+
+func describeLast(e admin.Events) string {
+	if e.LastAt == nil {
+		return "never"
+	}
+	text := e.LastAt.Format(time.RFC3339) + ", " + e.LastType
+	if e.LagSeconds != nil {
+		text += fmt.Sprintf(", %.2f s after it happened", *e.LagSeconds)
+	}
+	return text
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The checks of single values. Their errors end the sentence "NAME …" and never quote a secret.
+
+func checkKey(v string) error {
+	if !strings.HasPrefix(v, "sk_test_") && !strings.HasPrefix(v, "sk_live_") || strings.ContainsAny(v, " \t\r\n") {
+		return errors.New("must start with sk_test_ or sk_live_: copy the secret key from the page API keys of Clerk's dashboard")
+	}
+	return nil
+}
+
+var (
+	instanceID = regexp.MustCompile(`^ins_[A-Za-z0-9_]{1,100}$`)
+	schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
+)
+
+func checkInstance(v string) error {
+	if !instanceID.MatchString(v) {
+		return errors.New("must look like ins_…: Clerk's dashboard shows it under Settings")
+	}
+	return nil
+}
+
+func checkSchema(v string) error {
+	if !schemaName.MatchString(v) || strings.HasPrefix(v, "pg_") || strings.HasPrefix(v, "sqlite") {
+		return errors.New("must be lower-case letters, digits and underscores, at most 40, not beginning with a digit, pg_ or sqlite")
+	}
+	return nil
+}
+
+// parseSigning splits signing secrets and checks what the webhook handler will insist on.
+func parseSigning(v string) ([]string, error) {
+	all := strings.Split(v, ",")
+	for i, one := range all {
+		all[i] = strings.TrimSpace(one)
+		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(all[i], "whsec_"))
+		if err != nil || len(key) < 24 {
+			return nil, fmt.Errorf("must be whsec_ and base64 of at least 24 bytes, and number %d of %d is not: "+
+				"copy the signing secret from the endpoint's page in Clerk's dashboard", i+1, len(all))
+		}
+	}
+	return all, nil
+}
+
+func checkAPIURL(v string) error {
+	u, err := url.Parse(v)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.User != nil:
+		return errors.New("must look like https://api.clerk.com")
+	case u.Scheme == "http" && !onLoopback(u.Hostname()):
+		return errors.New("must start with https:// where it is not on this machine, since the secret key is sent there")
+	}
+	return nil
+}
+
+// onLoopback reports whether a host, without port, can be reached from this machine alone.
+func onLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+func checkAddress(v string) error {
+	if _, port, err := net.SplitHostPort(v); err != nil || port == "" {
+		return errors.New("must be HOST:PORT or :PORT")
+	}
+	return nil
+}
+
+func checkPath(v string) error {
+	if u, err := url.Parse(v); err != nil || !strings.HasPrefix(v, "/") || u.Path != v || strings.HasPrefix(v, "//") {
+		return errors.New("must be a plain path such as /api/webhooks/clerk")
+	}
+	return nil
+}
+
+func checkChoice(v string, choices ...string) error {
+	if !slices.Contains(choices, v) {
+		return fmt.Errorf("must be one of %s", strings.Join(choices, ", "))
+	}
+	return nil
+}
+
+// parseChoice reads one of two words and reports whether it is the second.
+func parseChoice(v, no, yes string) (bool, error) { return v == yes, checkChoice(v, no, yes) }
+
+func parseInt(v string, least, most int) (int, error) {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("must be a number from %d to %d", least, most)
+	}
+	return n, nil
+}
+
+func parseDuration(v string) (time.Duration, error) {
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 {
+		return 0, errors.New("must be a duration such as 90s, 5m or 24h")
+	}
+	return d, nil
+}
+
+func parsePoll(v string) (time.Duration, error) {
+	d, err := parseDuration(v)
+	if err == nil && d > 0 && d < time.Second {
+		return 0, errors.New("must be 0 or at least 1s")
+	}
+	return d, err
+}
+
+// parseMargin reads the read margin in the terms of clerksync.Config, where zero means the default and less means none.
+func parseMargin(v string) (time.Duration, error) {
+	d, err := parseDuration(v)
+	if err == nil && d == 0 {
+		return -1, nil
+	}
+	return d, err
+}
+
+func parseLevel(v string) (level slog.Level, err error) {
+	if err := checkChoice(v, "debug", "info", "warn", "error"); err != nil {
+		return level, err
+	}
+	return level, level.UnmarshalText([]byte(v))
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// verifier reads objects by id about which an event contradicted the mirror, so that a conflict does not wait for the next pass.
+// What it has not read when the process ends is lost: the next pass covers it.
+type verifier struct {
+	mirror *clerksync.Mirror
+	reader *clerksync.Reader
+	log    *slog.Logger
+	delay  time.Duration // before a read by id can overrule the deletion that it is about
+	pace   *rate.Limiter
+	denied *rate.Limiter // the deletions that reads by id may make; more wait for a pass and its guard
+
+	mu     sync.Mutex
+	queued map[object]bool
+	queue  []appointment // all have the same delay, so they are in the order of their times
+	wake   chan struct{}
+}
+
+type object struct {
+	kind clerksync.Kind
+	id   string
+}
+
+type appointment struct {
+	object
+	at time.Time
+}
+
+// maxAppointments bounds the memory that a flood of contradictions can take.
+const maxAppointments = 10_000
+
+// newVerifier returns a verifier that uses a tenth of the passes' share of Clerk's rate limit.
+func newVerifier(s settings, mirror *clerksync.Mirror, api *clerksync.API, log *slog.Logger) *verifier {
+	perSecond := 10.0
+	if s.live() {
+		perSecond = 100
+	}
+	return &verifier{
+		mirror: mirror, reader: clerksync.NewReader(mirror, api, clerksync.Resync), log: log,
+		delay:  max(s.readMargin, 0) + 6*time.Second, // an event's deletion counts as up to 5 s later than the event says
+		pace:   rate.NewLimiter(rate.Limit(perSecond*float64(s.apiShare)/100/10), 1),
+		denied: rate.NewLimiter(rate.Every(time.Hour/time.Duration(s.maxDeletes)), s.maxDeletes),
+		queued: map[object]bool{}, wake: make(chan struct{}, 1),
+	}
+}
+
+// ask queues a read. It never blocks.
+func (v *verifier) ask(kind clerksync.Kind, id string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	o := object{kind, id}
+	if v.queued[o] || len(v.queue) >= maxAppointments {
+		return
+	}
+	v.queued[o] = true
+	v.queue = append(v.queue, appointment{o, time.Now().Add(v.delay)})
+	select {
+	case v.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run reads what is due until the context ends.
+func (v *verifier) run(ctx context.Context) error {
+	for {
+		o, wait := v.next()
+		if wait == 0 {
+			if v.pace.Wait(ctx) != nil {
+				return nil
+			}
+			v.verify(ctx, o)
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-v.wake:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		}
+		timer.Stop()
+	}
+}
+
+// next takes the first object that is due, or tells how long to wait.
+func (v *verifier) next() (object, time.Duration) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.queue) == 0 {
+		return object{}, time.Hour
+	}
+	first := v.queue[0]
+	if wait := time.Until(first.at); wait > 0 {
+		return object{}, wait
+	}
+	v.queue = v.queue[1:]
+	delete(v.queued, first.object)
+	return first.object, 0
+}
+
+func (v *verifier) verify(ctx context.Context, o object) {
+	read, err := v.reader.Get(ctx, o.kind, o.id)
+	if err == nil && read.Object == nil && !v.denied.Allow() {
+		err = errors.New("more deletions within an hour than the guard allows: the next pass decides")
+	}
+	if err == nil {
+		_, err = v.mirror.Apply(ctx, read)
+	}
+	if err != nil && ctx.Err() == nil {
+		v.log.Warn("a contradiction stays until the next pass", "id", o.id, "error", err)
+	}
+}

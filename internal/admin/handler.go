@@ -1,0 +1,146 @@
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Config configures the handler. Status, Health and Metrics are required.
+type Config struct {
+	// Token is asked for by everything but /livez and /readyz. Empty asks for nothing, and answers only requests whose Host is
+	// this machine.
+	Token string
+
+	// Status returns what the status page shows.
+	Status func(context.Context) (Status, error)
+
+	// Health tells whether the process is fit for work. It must return within a few seconds.
+	Health func(context.Context) Health
+
+	// Reconcile starts a full pass and returns without waiting for it; [ErrBusy] means that one is running. Nil means that there is
+	// no secret key to run one with.
+	Reconcile func() error
+
+	// Metrics answers /metrics.
+	Metrics http.Handler
+}
+
+// ErrBusy is what Config.Reconcile returns while a pass is running.
+var ErrBusy = errors.New("a pass is running")
+
+// Health is the answer of /readyz.
+type Health struct {
+	Ready    bool     `json:"ready"`
+	Reasons  []string `json:"reasons"`            // why not; empty if ready
+	Warnings []string `json:"warnings,omitempty"` // what an operator should look at although deliveries are taken
+}
+
+type handler struct{ Config }
+
+// NewHandler returns the handler of the admin listener.
+func NewHandler(cfg Config) http.Handler {
+	h := &handler{cfg}
+	private := http.NewServeMux()
+	private.Handle("GET /metrics", cfg.Metrics)
+	private.HandleFunc("GET /{$}", h.page)
+	private.HandleFunc("GET /api/status", h.status)
+	private.HandleFunc("POST /api/reconcile", h.reconcile)
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, Health{Ready: true, Reasons: []string{}})
+	})
+	mux.HandleFunc("GET /readyz", h.ready)
+	mux.Handle("/", http.NewCrossOriginProtection().Handler(h.guarded(private)))
+	return mux
+}
+
+// guarded lets only operators through.
+func (h *handler) guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case h.Token != "" && !h.authorized(r):
+			w.Header().Set("WWW-Authenticate", `Basic realm="clerksync", charset="UTF-8"`)
+			http.Error(w, "CLERKSYNC_ADMIN_TOKEN is needed: as a bearer token, or as the password of basic authentication", http.StatusUnauthorized)
+		case h.Token == "" && !namesThisMachine(r.Host):
+			http.Error(w, "without CLERKSYNC_ADMIN_TOKEN only requests to 127.0.0.1, [::1] and localhost are answered", http.StatusForbidden)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+func (h *handler) authorized(r *http.Request) bool {
+	token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !bearer {
+		_, token, _ = r.BasicAuth()
+	}
+	given, wanted := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(h.Token)) // of equal length, whatever is given
+	return subtle.ConstantTimeCompare(given[:], wanted[:]) == 1
+}
+
+func namesThisMachine(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = strings.Trim(hostport, "[]")
+	}
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+func (h *handler) ready(w http.ResponseWriter, r *http.Request) {
+	health := h.Health(r.Context())
+	code := http.StatusOK
+	if !health.Ready {
+		code = http.StatusServiceUnavailable
+	}
+	if health.Reasons == nil {
+		health.Reasons = []string{}
+	}
+	answer(w, code, health)
+}
+
+func (h *handler) status(w http.ResponseWriter, r *http.Request) {
+	s, err := h.Status(r.Context())
+	if err != nil {
+		answer(w, http.StatusServiceUnavailable, failure{err.Error()})
+		return
+	}
+	answer(w, http.StatusOK, s)
+}
+
+func (h *handler) reconcile(w http.ResponseWriter, _ *http.Request) {
+	if h.Reconcile == nil {
+		answer(w, http.StatusConflict, failure{"there is no CLERK_SECRET_KEY to read Clerk with"})
+		return
+	}
+	if err := h.Reconcile(); err != nil {
+		code := http.StatusServiceUnavailable
+		if errors.Is(err, ErrBusy) {
+			code = http.StatusConflict
+		}
+		answer(w, code, failure{err.Error()})
+		return
+	}
+	answer(w, http.StatusAccepted, struct {
+		Started bool `json:"started"`
+	}{true})
+}
+
+type failure struct {
+	Error string `json:"error"`
+}
+
+func answer(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(v) // nobody is left to be told
+}
