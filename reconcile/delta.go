@@ -66,7 +66,7 @@ func (p *pass) watermark(ctx context.Context) (watermark, error) {
 	if err != nil || found {
 		return mark, err
 	}
-	began, found, err := p.lastFull(ctx)
+	began, found, err := lastFull(ctx, p.mirror)
 	if err == nil && !found {
 		err = ErrFullPassDue
 	}

@@ -32,7 +32,15 @@ func (p *pass) full(ctx context.Context) error {
 		return fmt.Errorf("the list showed %d users, and Clerk counted %d: %w", s.Ledger.Seen, s.Counted, ErrIncomplete)
 	}
 	p.report.Complete = true
-	return p.sweep(ctx, s)
+	certain := s.Started - p.mirror.ReadMargin().Milliseconds()
+	if p.order.DryRun {
+		certain = s.Started - p.unsettled().Milliseconds()
+	}
+	candidates, pending := s.Ledger.judge(certain)
+	p.pending = pending
+	p.counts.Pending += int64(len(pending))
+	p.excess = s.Ledger.Excess
+	return p.sweep(ctx, candidates)
 }
 
 // scan walks the list to its end and reports whether it was complete. A walk that ends before it has shown what Clerk counts is
@@ -128,16 +136,9 @@ func (p *pass) compare(ctx context.Context, l *ledger, through int64) error {
 	return nil
 }
 
-// sweep deletes what the complete scan did not show, if the guard lets it.
-func (p *pass) sweep(ctx context.Context, s *scan) error {
-	certain := s.Started - p.mirror.ReadMargin().Milliseconds()
-	if p.order.DryRun {
-		certain = s.Started - p.unsettled().Milliseconds()
-	}
-	candidates, pending := s.Ledger.judge(certain)
-	p.pending = pending
-	p.counts.Pending += int64(len(pending))
-	p.counts.Candidates = int64(len(candidates)) + s.Ledger.Excess
+// sweep deletes candidates, if the guard lets it. The guard never believes a list that is empty.
+func (p *pass) sweep(ctx context.Context, candidates []string) error {
+	p.counts.Candidates = int64(len(candidates)) + p.excess
 	if p.counts.Candidates == 0 {
 		return nil
 	}
@@ -145,8 +146,9 @@ func (p *pass) sweep(ctx context.Context, s *scan) error {
 	if err != nil {
 		return err
 	}
-	if allowed := p.cfg.allows(visible); s.Ledger.Seen == 0 || p.counts.Candidates > allowed {
-		if err := p.plan(ctx, candidates, s.Ledger.Excess); err != nil {
+	empty := p.order.Kind == Full && p.counts.Seen == 0
+	if allowed := p.cfg.allows(visible); empty || p.counts.Candidates > allowed {
+		if err := p.plan(ctx, candidates); err != nil {
 			return err
 		}
 		return fmt.Errorf("%d of %d users are missing from Clerk's list, and a pass deletes at most %d: %w",

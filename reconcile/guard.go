@@ -26,10 +26,10 @@ const planTime = time.Hour
 
 // plan writes down the deletions that the guard refused, and names them by a digest. A plan that is not whole, or that a dry run
 // made, cannot be approved and is only named.
-func (p *pass) plan(ctx context.Context, ids []string, excess int64) error {
+func (p *pass) plan(ctx context.Context, ids []string) error {
 	digest := planDigest(ids)
 	p.report.Plan = digest
-	if p.order.DryRun || excess > 0 {
+	if p.order.DryRun || p.excess > 0 {
 		return nil
 	}
 	list, err := json.Marshal(ids)

@@ -54,10 +54,8 @@ func takeLease(ctx context.Context, m *clerksync.Mirror) (*lease, error) {
 			return nil, ErrBusy
 		}
 		watched = holds
-		select {
-		case <-ctx.Done():
+		if wait(ctx, leaseLook); ctx.Err() != nil {
 			return nil, fmt.Errorf("taking the lease: %w", ctx.Err())
-		case <-time.After(leaseLook):
 		}
 	}
 }

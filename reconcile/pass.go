@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -25,7 +26,9 @@ type pass struct {
 	born   int64 // when the mirror was made, in Unix milliseconds
 
 	report  Report
-	pending []string // rows that were too young to decide about
+	pending []string // rows that are too young to decide about; for a late pass, those that were
+
+	excess int64 // candidates beyond those that memory holds
 
 	mu          sync.Mutex // guards what follows: candidates are confirmed side by side
 	counts      Counts
@@ -53,12 +56,12 @@ func (p *pass) pin(ctx context.Context) error {
 	return nil
 }
 
-// refused is the report of a pass that did not begin. It leaves no row.
-func (p *pass) refused(err error) (Report, error) {
-	p.cfg.Logger.Info("pass did not begin", "kind", p.report.Kind, "reason", err)
+// refuse ends a pass that did not begin. It leaves no row.
+func (p *pass) refuse(err error) error {
 	p.report.Error = err.Error()
 	p.complete()
-	return p.report, err
+	p.cfg.Logger.Info("pass did not begin", "kind", p.report.Kind, "reason", err)
+	return err
 }
 
 // run runs the pass between the two writes of its row.
@@ -84,10 +87,16 @@ func (p *pass) work(ctx context.Context) error {
 		return err
 	}
 	p.born = born.At
-	if p.order.Kind == Delta {
+	switch p.order.Kind {
+	case Full:
+		return p.full(ctx)
+	case Delta:
 		return p.delta(ctx)
+	case Late:
+		p.report.Complete = true
+		return p.sweep(ctx, p.pending)
 	}
-	return p.full(ctx)
+	return fmt.Errorf("there is no pass of the kind %q", p.order.Kind)
 }
 
 // end completes the report, writes it down and tells it.

@@ -34,6 +34,7 @@ type Config struct {
 
 	// MaxDeletes and MaxDeletePercent are the deletion guard: a pass deletes nothing at all if it would delete more than the lesser
 	// of MaxDeletes and MaxDeletePercent percent of the visible users, of which it allows 10 in any case. Zero means 500 and 5.
+	// Negative values mean none, and none beyond those 10.
 	MaxDeletes       int
 	MaxDeletePercent int
 
@@ -68,7 +69,7 @@ type Progress struct {
 type Reconciler struct {
 	cfg   Config
 	turn  sync.Mutex  // held by the pass that runs in this process
-	delta atomic.Bool // that pass is a delta pass, which is soon over
+	brief atomic.Bool // that pass is soon over: it is no full one
 }
 
 // New returns a reconciler. It makes no request.
@@ -88,18 +89,20 @@ func New(cfg Config) *Reconciler {
 	return &Reconciler{cfg: cfg}
 }
 
-// Kind tells the two passes apart.
+// Kind tells passes apart.
 type Kind string
 
-// The kinds of passes.
+// The kinds of passes. A late pass asks for those rows alone that a full pass found missing but too young to decide about; only
+// [Reconciler.Run] runs it, a few minutes after the full pass.
 const (
 	Full  Kind = "full"
 	Delta Kind = "delta"
+	Late  Kind = "late"
 )
 
 // Pass is what a pass is asked to do. Its zero value is a full pass.
 type Pass struct {
-	Kind Kind // "" means Full
+	Kind Kind // Full or Delta; "" means Full
 
 	// DryRun compares and writes nothing but the pass's own row. It reports what a pass would do, except that differences of the
 	// last minutes, which a webhook may be about to tell, are pending. It runs beside other passes.
@@ -117,36 +120,37 @@ func (r *Reconciler) RunOnce(ctx context.Context) (Report, error) { return r.Do(
 func (r *Reconciler) Do(ctx context.Context, order Pass) (Report, error) {
 	order.Kind = cmp.Or(order.Kind, Full)
 	p := newPass(r.cfg, order)
-	if err := p.pin(ctx); err != nil {
-		return p.refused(err)
-	}
-	if order.DryRun {
-		err := p.run(ctx)
-		return p.report, err
-	}
-	if err := r.takeTurn(order.Kind); err != nil {
-		return p.refused(err)
-	}
-	defer r.turn.Unlock()
-	l, err := takeLease(ctx, r.cfg.Mirror)
-	if err != nil {
-		return p.refused(err)
-	}
-	err = l.hold(ctx, func(ctx context.Context) error {
-		p.term = l.row.Term
-		return p.run(ctx)
-	})
+	err := r.do(ctx, p)
 	return p.report, err
 }
 
-// takeTurn waits for a delta pass of this process, but for no full one.
+func (r *Reconciler) do(ctx context.Context, p *pass) error {
+	if err := p.pin(ctx); err != nil {
+		return p.refuse(err)
+	}
+	if p.order.DryRun {
+		return p.run(ctx)
+	}
+	if err := r.takeTurn(p.order.Kind); err != nil {
+		return p.refuse(err)
+	}
+	defer r.turn.Unlock()
+	l, err := takeLease(ctx, p.mirror)
+	if err != nil {
+		return p.refuse(err)
+	}
+	p.term = l.row.Term
+	return l.hold(ctx, p.run)
+}
+
+// takeTurn waits for a brief pass of this process, but for no full one; a delta pass waits for none, since the next one is near.
 func (r *Reconciler) takeTurn(k Kind) error {
 	if !r.turn.TryLock() {
-		if k == Delta || !r.delta.Load() {
+		if k == Delta || !r.brief.Load() {
 			return ErrBusy
 		}
 		r.turn.Lock()
 	}
-	r.delta.Store(k == Delta)
+	r.brief.Store(k != Full)
 	return nil
 }

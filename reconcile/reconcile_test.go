@@ -1,15 +1,12 @@
 package reconcile_test
 
 import (
-	"bytes"
-	"context"
 	"errors"
-	"fmt"
-	"strings"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"github.com/jmoiron/sqlx"
 
@@ -17,197 +14,240 @@ import (
 	"github.com/clerksync/clerksync/internal/pgtest"
 	"github.com/clerksync/clerksync/reconcile"
 	clerksync "github.com/clerksync/clerksync/sync"
+	"github.com/clerksync/clerksync/webhook"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
-
-// house is a mirror beside the Clerk that it copies.
-type house struct {
-	t      *testing.T
-	db     *sqlx.DB
-	clerk  *clerktest.Server
-	mirror *clerksync.Mirror
-	api    *clerksync.API
-	cfg    reconcile.Config
-}
-
-// open opens a mirror without a read margin, since it shares its clock with the emulator, on an emulator without a rate limit.
-func open(t *testing.T, db *sqlx.DB, cfg clerktest.Config) *house {
-	t.Helper()
-	h := &house{t: t, db: db, clerk: clerktest.NewServer(t, cfg)}
-	h.mirror = h.openMirror(clerksync.Config{ReadMargin: -1})
-	h.api = h.newAPI(clerksync.APIConfig{RateLimit: -1})
-	h.cfg = reconcile.Config{Mirror: h.mirror, Clerk: h.api}
-	return h
-}
-
-func (h *house) openMirror(cfg clerksync.Config) *clerksync.Mirror {
-	h.t.Helper()
-	m, err := clerksync.Open(h.t.Context(), h.db, cfg)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return m
-}
-
-func (h *house) newAPI(cfg clerksync.APIConfig) *clerksync.API {
-	h.t.Helper()
-	cfg.SecretKey, cfg.URL = h.clerk.SecretKey(), h.clerk.URL()
-	api, err := clerksync.NewAPI(cfg)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return api
-}
-
-// pass runs a pass that must not fail.
-func (h *house) pass(order reconcile.Pass) reconcile.Counts {
-	h.t.Helper()
-	report, err := reconcile.New(h.cfg).Do(h.t.Context(), order)
-	if err != nil {
-		h.t.Fatalf("pass %+v: %v", order, err)
-	}
-	return report.Resources[clerksync.Users]
-}
-
-// full runs a full pass that must not fail.
-func (h *house) full() reconcile.Counts {
-	h.t.Helper()
-	return h.pass(reconcile.Pass{})
-}
-
-// wantEqual compares the mirror's visible rows with the emulator's users, member by member.
-func (h *house) wantEqual() {
-	h.t.Helper()
-	want := map[string]profile{}
-	for id, raw := range h.clerk.Users() {
-		want[id] = listed(h.t, raw)
-	}
-	var rows []profile
-	if err := h.db.Select(&rows, h.mirror.SQL(`SELECT id, external_id, username, first_name, last_name, email, banned, locked,
-public_metadata, unsafe_metadata FROM {users} WHERE deleted_at IS NULL`)); err != nil {
-		h.t.Fatal(err)
-	}
-	got := map[string]profile{}
-	for _, row := range rows {
-		row.Public, row.Unsafe = canonical(h.t, row.Public), canonical(h.t, row.Unsafe)
-		got[row.ID] = row
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		h.t.Errorf("mirror differs from Clerk (-want +got):\n%.4000s", diff)
-	}
-}
-
-// profile is what the tests compare of a user.
-type profile struct {
-	ID         string  `db:"id" json:"id"`
-	ExternalID *string `db:"external_id" json:"external_id"`
-	Username   *string `db:"username" json:"username"`
-	FirstName  *string `db:"first_name" json:"first_name"`
-	LastName   *string `db:"last_name" json:"last_name"`
-	Email      *string `db:"email" json:"-"`
-	Banned     bool    `db:"banned" json:"banned"`
-	Locked     bool    `db:"locked" json:"locked"`
-	Public     *string `db:"public_metadata" json:"-"`
-	Unsafe     *string `db:"unsafe_metadata" json:"-"`
-}
-
-func listed(t *testing.T, raw []byte) profile {
-	t.Helper()
-	var u struct {
-		profile
-		Primary *string `json:"primary_email_address_id"`
-		Emails  []struct {
-			ID    string `json:"id"`
-			Email string `json:"email_address"`
-		} `json:"email_addresses"`
-		Public anyJSON `json:"public_metadata"`
-		Unsafe anyJSON `json:"unsafe_metadata"`
-	}
-	if err := json.Unmarshal(raw, &u); err != nil {
-		t.Fatal(err)
-	}
-	p := u.profile
-	for _, e := range u.Emails {
-		if u.Primary != nil && e.ID == *u.Primary {
-			p.Email = &e.Email
-		}
-	}
-	public, unsafe := string(u.Public), string(u.Unsafe)
-	p.Public, p.Unsafe = canonical(t, &public), canonical(t, &unsafe)
-	return p
-}
-
-type anyJSON []byte
-
-func (a *anyJSON) UnmarshalJSON(b []byte) error { *a = bytes.Clone(b); return nil }
-
-func canonical(t *testing.T, s *string) *string {
-	t.Helper()
-	if s == nil || *s == "" || *s == "null" {
-		return nil
-	}
-	var v any
-	if err := json.Unmarshal([]byte(*s), &v); err != nil {
-		t.Fatal(err)
-	}
-	b, err := json.Marshal(v, json.Deterministic(true))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(b)
-	return &text
-}
-
-// ids returns the ids of n of the emulator's users.
-func (h *house) ids(n int) []string {
-	h.t.Helper()
-	var ids []string
-	for id := range h.clerk.Users() {
-		if ids = append(ids, id); len(ids) == n {
-			return ids
-		}
-	}
-	h.t.Fatalf("the emulator has only %d users", len(ids))
-	return nil
-}
-
-func (h *house) count(query string, args ...any) (n int) {
-	h.t.Helper()
-	if err := h.db.Get(&n, h.mirror.SQL(query), args...); err != nil {
-		h.t.Fatal(err)
-	}
-	return n
-}
 
 func TestBackfill(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		h := open(t, db, clerktest.Config{Users: 1000, Seed: 1})
-		got := h.full()
-		if diff := cmp.Diff(reconcile.Counts{Seen: 1000, Created: 1000}, got); diff != "" {
-			t.Errorf("counts (-want +got):\n%s", diff)
-		}
+		h.wantCounts(h.full(), reconcile.Counts{Seen: 1000, Created: 1000})
 		h.wantEqual()
 		if n := h.count(`SELECT count(*) FROM {changes} WHERE op = 'created' AND initial AND source = 'reconcile'`); n != 1000 {
 			t.Errorf("%d initial creations in the feed, want 1000", n)
 		}
-		for _, id := range h.ids(10) {
-			if err := h.clerk.DeleteUser(id); err != nil {
-				t.Fatal(err)
-			}
+		h.delete(h.ids(10)...)
+		h.wantCounts(h.full(), reconcile.Counts{Seen: 990, Unchanged: 990, Deleted: 10, Candidates: 10})
+		h.wantEqual()
+	})
+}
+
+// The default margins, and a clock that nobody waits for: what was deleted right after it was last seen stays pending.
+func TestYoungRowsArePending(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db, clerktest.Config{Users: 30, Seed: 2})
+		h.cfg.Mirror = h.openMirror(clerksync.Config{})
+		h.full()
+		young, err := h.clerk.CreateUser(clerktest.Fields{"first_name": "Ada"})
+		if err != nil {
+			t.Fatal(err)
 		}
-		got = h.full()
-		want := reconcile.Counts{Seen: 990, Unchanged: 990, Deleted: 10, Candidates: 10}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("counts (-want +got):\n%s", diff)
+		h.full()
+		h.delete(young, h.ids(1)[0])
+		h.wantCounts(h.full(), reconcile.Counts{Seen: 29, Unchanged: 29, Deleted: 1, Candidates: 1, Pending: 1})
+	})
+}
+
+func TestDelta(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db, clerktest.Config{Users: 700, Seed: 3})
+		if report, err := h.run(reconcile.Pass{Kind: reconcile.Delta}); !errors.Is(err, reconcile.ErrFullPassDue) || report.Complete {
+			t.Fatalf("delta pass before any full pass: %v, complete %v; want ErrFullPassDue", err, report.Complete)
+		}
+		h.full()
+		for _, id := range h.ids(5) {
+			h.update(id, clerktest.Fields{"first_name": "Grace of the test"})
+		}
+		h.clerk.ResetRequests()
+		h.wantCounts(h.pass(reconcile.Pass{Kind: reconcile.Delta}), reconcile.Counts{Seen: 100, Updated: 5, Unchanged: 95})
+		if n := len(h.clerk.Requests()); n > 2 {
+			t.Errorf("the delta pass made %d requests, want at most 2", n)
 		}
 		h.wantEqual()
 	})
 }
 
-var _ = fmt.Sprint
-var _ = strings.ToLower
-var _ = errors.Is
-var _ = context.Canceled
-var _ = time.Now
+// A delta pass that has more to read than a page reads on, and the next one starts where it began.
+func TestDeltaReadsBackToTheWatermark(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db, clerktest.Config{Users: 1500, Seed: 4})
+		h.full()
+		for _, id := range h.ids(1200) {
+			h.update(id, clerktest.Fields{"last_name": "Of the delta"})
+		}
+		got := h.pass(reconcile.Pass{Kind: reconcile.Delta})
+		if got.Updated != 1200 {
+			t.Errorf("%d updated, want 1200", got.Updated)
+		}
+		h.wantEqual()
+		var mark struct {
+			At int64 `json:"at"`
+		}
+		if _, err := h.mirror.ReadState(t.Context(), "watermark", &mark); err != nil {
+			t.Fatal(err)
+		}
+		if age := time.Since(time.UnixMilli(mark.At)); age < 0 || age > time.Minute {
+			t.Errorf("the watermark is %s old", age)
+		}
+	})
+}
+
+// A pass without drift writes no row of users: neither PostgreSQL's row versions nor any column moves.
+func TestNothingToDoWritesNothing(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db, clerktest.Config{Users: 600, Seed: 5})
+		h.full()
+		query := `SELECT id || ' ' || _seen_at || ' ' || _version FROM {users} ORDER BY id`
+		if db.DriverName() == "postgres" {
+			query = `SELECT id || ' ' || xmin || ' ' || ctid FROM {users} ORDER BY id`
+		}
+		before := h.texts(query)
+		changes := h.count(`SELECT count(*) FROM {changes}`)
+		h.wantCounts(h.full(), reconcile.Counts{Seen: 600, Unchanged: 600})
+		h.pass(reconcile.Pass{Kind: reconcile.Delta})
+		if diff := cmp.Diff(before, h.texts(query)); diff != "" {
+			t.Errorf("rows were written (-before +after):\n%s", diff)
+		}
+		if n := h.count(`SELECT count(*) FROM {changes}`); n != changes {
+			t.Errorf("%d rows in the feed, want %d", n, changes)
+		}
+	})
+}
+
+// A user's webhook followed by a pass: 0 updated, 0 changes, although the two tell the user in different JSON.
+func TestWebhookThenPass(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db, clerktest.Config{Users: 20, Seed: 6})
+		h.full()
+		handler, err := webhook.NewHandler(webhook.Config{Mirror: h.mirror, Secrets: []string{h.clerk.WebhookSecret()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewServer(http.Handler(handler))
+		defer server.Close()
+		h.clerk.SetWebhookURL(server.URL)
+		ids := h.ids(6)
+		for _, id := range ids {
+			h.update(id, clerktest.Fields{"first_name": "Barbara of the test", "unsafe_metadata": map[string]any{"seats": 3}})
+		}
+		if err := h.clerk.BanUser(ids[0]); err != nil {
+			t.Fatal(err)
+		}
+		h.delete(ids[1])
+		if _, err := h.clerk.CreateUser(clerktest.Fields{"email_address": []string{"b@example.com"}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.clerk.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		changes := h.count(`SELECT count(*) FROM {changes}`)
+		h.cfg.WebhooksExpected = true
+		report, err := h.run(reconcile.Pass{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if drift := report.Drift(); drift != 0 || *report.Unannounced != 0 {
+			t.Errorf("drift %d, unannounced %d after webhooks told everything: %+v", drift, *report.Unannounced, report.Resources)
+		}
+		if n := h.count(`SELECT count(*) FROM {changes}`); n != changes {
+			t.Errorf("%d rows in the feed, want %d", n, changes)
+		}
+		h.wantEqual()
+	})
+}
+
+// A dry run tells what a pass then does, and writes nothing but its own row.
+func TestDryRun(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		clock := new(clock)
+		h := open(t, db, clerktest.Config{Users: 300, Seed: 7, Now: clock.now})
+		clock.back(time.Hour) // so that the differences are not young
+		h.full()
+		ids := h.ids(40)
+		h.delete(ids[:5]...)
+		for _, id := range ids[5:12] {
+			h.update(id, clerktest.Fields{"first_name": "Joan of the test"})
+		}
+		if _, err := h.clerk.CreateUser(nil); err != nil {
+			t.Fatal(err)
+		}
+		clock.back(0)
+		h.age(time.Hour)
+		before := h.texts(`SELECT id || ' ' || _alive_at || ' ' || _seen_at || ' ' || _dead_at FROM {users} ORDER BY id`)
+		dry, err := h.run(reconcile.Pass{DryRun: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(before, h.texts(`SELECT id || ' ' || _alive_at || ' ' || _seen_at || ' ' || _dead_at FROM {users} ORDER BY id`)); diff != "" {
+			t.Errorf("the dry run wrote (-before +after):\n%s", diff)
+		}
+		if n := h.count(`SELECT count(*) FROM {passes} WHERE dry_run AND complete AND finished_at IS NOT NULL`); n != 1 {
+			t.Errorf("%d rows of dry runs, want 1", n)
+		}
+		h.wantCounts(dry.Resources[clerksync.Users],
+			reconcile.Counts{Seen: 296, Created: 1, Updated: 7, Deleted: 5, Candidates: 5, Unchanged: 288})
+		if dry.Drift() != 13 {
+			t.Errorf("drift %d, want 13", dry.Drift())
+		}
+		h.wantCounts(h.full(), dry.Resources[clerksync.Users])
+		h.wantEqual()
+		if again, _ := h.run(reconcile.Pass{DryRun: true}); again.Drift() != 0 {
+			t.Errorf("drift %d after a pass, want 0", again.Drift())
+		}
+	})
+}
+
+// Differences of the last minutes are not drift yet: their webhook may be on its way.
+func TestDryRunLeavesYoungDifferencesPending(t *testing.T) {
+	t.Parallel()
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 20, Seed: 8})
+	h.full()
+	h.update(h.ids(1)[0], clerktest.Fields{"first_name": "Radia of the test"})
+	report, err := h.run(reconcile.Pass{DryRun: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := report.Resources[clerksync.Users]; report.Drift() != 0 || got.Pending != 1 {
+		t.Errorf("drift %d, %+v; want 1 pending", report.Drift(), got)
+	}
+}
+
+// What changed long ago without a webhook is counted, unless it is older than the mirror or so young that one may still come.
+func TestUnannounced(t *testing.T) {
+	t.Parallel()
+	clock := new(clock)
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 50, Seed: 9, Now: clock.now})
+	h.cfg.WebhooksExpected = true
+	h.write(`UPDATE {state} SET value = '{"at":1}' WHERE key = 'born'`)
+	h.mirror = h.openMirror(clerksync.Config{ReadMargin: -1})
+	h.cfg.Mirror = h.mirror
+	h.write(`UPDATE {state} SET value = json_object('at', $1) WHERE key = 'born'`, time.Now().Add(-time.Hour).UnixMilli())
+	report, err := h.run(reconcile.Pass{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *report.Unannounced != 0 {
+		t.Errorf("%d of the backfill unannounced, want 0", *report.Unannounced)
+	}
+	ids := h.ids(4)
+	clock.back(20 * time.Minute)
+	h.update(ids[0], clerktest.Fields{"first_name": "Edsger of the test"})
+	h.update(ids[1], clerktest.Fields{"first_name": "Tony of the test"})
+	clock.back(0)
+	h.update(ids[2], clerktest.Fields{"first_name": "Niklaus of the test"})
+	h.delete(ids[3])
+	if report, err = h.run(reconcile.Pass{}); err != nil {
+		t.Fatal(err)
+	}
+	if *report.Unannounced != 3 {
+		t.Errorf("%d unannounced, want 3: two old updates and a deletion", *report.Unannounced)
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	clerksync "github.com/clerksync/clerksync/sync"
 )
 
 // timeFormat writes instants as the mirror's tables hold them: SQLite keeps the text, and sorts by it.
@@ -66,21 +68,15 @@ func (p *pass) saveLastRow(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		if wait(ctx, leaseLook); ctx.Err() != nil {
 			return err
-		case <-time.After(leaseLook):
 		}
 	}
 }
 
 // lastFull returns when the last complete full pass began.
-func (p *pass) lastFull(ctx context.Context) (began time.Time, found bool, err error) {
-	return lastFull(ctx, p.cfg)
-}
-
-func lastFull(ctx context.Context, cfg Config) (began time.Time, found bool, err error) {
-	err = cfg.Mirror.DB().GetContext(ctx, &began, cfg.Mirror.SQL(`SELECT started_at FROM {passes}
+func lastFull(ctx context.Context, m *clerksync.Mirror) (began time.Time, found bool, err error) {
+	err = m.DB().GetContext(ctx, &began, m.SQL(`SELECT started_at FROM {passes}
 WHERE kind = 'full' AND complete AND NOT dry_run ORDER BY started_at DESC LIMIT 1`))
 	if errors.Is(err, sql.ErrNoRows) {
 		return time.Time{}, false, nil

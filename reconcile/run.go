@@ -29,26 +29,33 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		return fmt.Errorf("reading the schedule: %w", err)
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	d := &daemon{Reconciler: r, group: group}
 	if schedule != nil {
-		group.Go(func() error { return r.runScheduled(ctx, schedule) })
+		group.Go(func() error { return d.runScheduled(ctx, schedule) })
 	}
 	if r.cfg.PollInterval > 0 {
-		group.Go(func() error { return r.poll(ctx) })
+		group.Go(func() error { return d.poll(ctx) })
 	}
 	return group.Wait()
 }
 
+// daemon is a reconciler that runs by itself. An error of a goroutine of its group ends it.
+type daemon struct {
+	*Reconciler
+	group *errgroup.Group
+}
+
 // runScheduled runs the full passes: the first one, and then those of the schedule.
-func (r *Reconciler) runScheduled(ctx context.Context, schedule cron.Schedule) error {
-	if err := r.runFirst(ctx); err != nil || ctx.Err() != nil {
+func (d *daemon) runScheduled(ctx context.Context, schedule cron.Schedule) error {
+	if err := d.runFirst(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
 	wrong := make(chan error, 1)
-	log := cronLogger{r.cfg.Logger}
+	log := cronLogger{d.cfg.Logger}
 	c := cron.New(cron.WithLocation(time.UTC), cron.WithLogger(log),
 		cron.WithChain(cron.SkipIfStillRunning(log), cron.Recover(log))) // in this order, or a panic ends the schedule for ever
 	c.Schedule(schedule, cron.FuncJob(func() {
-		if err := r.fullPass(ctx); errors.Is(err, clerksync.ErrWrongInstance) {
+		if err := d.fullPass(ctx); errors.Is(err, clerksync.ErrWrongInstance) {
 			select {
 			case wrong <- err:
 			default:
@@ -67,15 +74,15 @@ func (r *Reconciler) runScheduled(ctx context.Context, schedule cron.Schedule) e
 
 // runFirst runs a full pass if one is due at once, again until it has ended well: with nothing to start from, the mirror would
 // be empty until the schedule comes.
-func (r *Reconciler) runFirst(ctx context.Context) error {
+func (d *daemon) runFirst(ctx context.Context) error {
 	pause := &backoff.ExponentialBackOff{InitialInterval: time.Second, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 10 * time.Minute}
 	for ctx.Err() == nil {
-		due, err := r.due(ctx)
+		due, err := d.due(ctx)
 		if err == nil && !due {
 			return nil
 		}
 		if err == nil {
-			err = r.fullPass(ctx)
+			err = d.fullPass(ctx)
 		}
 		if err == nil || errors.Is(err, ErrGuard) {
 			return nil
@@ -83,33 +90,44 @@ func (r *Reconciler) runFirst(ctx context.Context) error {
 		if errors.Is(err, clerksync.ErrWrongInstance) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause.NextBackOff()):
-		}
+		wait(ctx, pause.NextBackOff())
 	}
 	return nil
 }
 
 // due reports whether a full pass should run without waiting for the schedule.
-func (r *Reconciler) due(ctx context.Context) (bool, error) {
-	_, found, err := lastFull(ctx, r.cfg)
+func (d *daemon) due(ctx context.Context) (bool, error) {
+	_, found, err := lastFull(ctx, d.cfg.Mirror)
 	if err != nil || !found {
 		return err == nil, err
 	}
 	var s scan
-	found, err = r.cfg.Mirror.ReadState(ctx, "progress", &s)
+	found, err = d.cfg.Mirror.ReadState(ctx, "progress", &s)
 	return found && s.fresh(), err
 }
 
-func (r *Reconciler) fullPass(ctx context.Context) error {
-	_, err := r.Do(ctx, Pass{})
+// fullPass runs a full pass, and plans a late one if it left something undecided.
+func (d *daemon) fullPass(ctx context.Context) error {
+	p := newPass(d.cfg, Pass{Kind: Full})
+	err := d.do(ctx, p)
+	if len(p.pending) > 0 && ctx.Err() == nil {
+		d.group.Go(func() error {
+			wait(ctx, p.unsettled())
+			if ctx.Err() != nil {
+				return nil
+			}
+			late := newPass(d.cfg, Pass{Kind: Late})
+			late.pending = p.pending
+			_ = d.do(ctx, late) // it is in the row; the next full pass decides again
+			return nil
+		})
+	}
 	return err
 }
 
 // poll runs the delta passes.
-func (r *Reconciler) poll(ctx context.Context) error {
-	ticker := time.NewTicker(r.cfg.PollInterval)
+func (d *daemon) poll(ctx context.Context) error {
+	ticker := time.NewTicker(d.cfg.PollInterval)
 	defer ticker.Stop()
 	for {
 		select {
@@ -117,9 +135,17 @@ func (r *Reconciler) poll(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
-		if _, err := r.Do(ctx, Pass{Kind: Delta}); errors.Is(err, clerksync.ErrWrongInstance) {
+		if _, err := d.Do(ctx, Pass{Kind: Delta}); errors.Is(err, clerksync.ErrWrongInstance) {
 			return err
 		}
+	}
+}
+
+// wait waits until the time is over or the context is.
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 
