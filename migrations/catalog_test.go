@@ -62,7 +62,7 @@ func TestPrint(t *testing.T) {
 				t.Errorf("Up after the printed SQL changed the tables (-want +got):\n%s", diff)
 			}
 
-			other := sibling(t, e)
+			other := e.empty(t).open(t)
 			up(t, other, e.options(schema))
 			want := catalog(t, other, e, schema)
 			if len(want) < 20 {
@@ -79,16 +79,6 @@ func TestPrint(t *testing.T) {
 			}
 		}
 	})
-}
-
-// sibling opens another empty database of the same kind.
-func sibling(t *testing.T, e engine) *sql.DB {
-	t.Helper()
-	e.address = pgtest.EmptySQLite(t)
-	if e.dialect == migrations.Postgres {
-		e.address = pgtest.Empty(t)
-	}
-	return e.open(t)
 }
 
 // run executes a file as an operator does. SQLite's shell comes in a package of its own, so its driver stands in.

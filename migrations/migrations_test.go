@@ -27,14 +27,23 @@ type engine struct {
 // onBoth runs f with an empty database of either kind.
 func onBoth(t *testing.T, f func(t *testing.T, e engine)) {
 	t.Parallel()
-	t.Run("postgres", func(t *testing.T) {
-		t.Parallel()
-		f(t, engine{migrations.Postgres, "postgres", pgtest.Empty(t)})
-	})
-	t.Run("sqlite", func(t *testing.T) {
-		t.Parallel()
-		f(t, engine{migrations.SQLite, "sqlite", pgtest.EmptySQLite(t)})
-	})
+	for _, e := range []engine{{migrations.Postgres, "postgres", ""}, {migrations.SQLite, "sqlite", ""}} {
+		t.Run(e.driver, func(t *testing.T) {
+			t.Parallel()
+			f(t, e.empty(t))
+		})
+	}
+}
+
+// empty returns another empty database of the same kind.
+func (e engine) empty(t *testing.T) engine {
+	t.Helper()
+	if e.dialect == migrations.Postgres {
+		e.address = pgtest.Empty(t)
+	} else {
+		e.address = pgtest.EmptySQLite(t)
+	}
+	return e
 }
 
 // open returns a pool of its own, as a process of its own would have.
@@ -132,19 +141,26 @@ func TestUpWithOneConnection(t *testing.T) {
 
 func TestUpInManyProcesses(t *testing.T) {
 	onBoth(t, func(t *testing.T, e engine) {
-		var group errgroup.Group
-		for range 8 {
+		rounds := 8 // in every other round of SQLite one process runs into another one's tables
+		if e.dialect == migrations.Postgres {
+			rounds = 1
+		}
+		for range rounds {
+			e = e.empty(t)
+			var group errgroup.Group
+			for range 8 {
+				db := e.open(t)
+				group.Go(func() error { return migrations.Up(t.Context(), db, e.options("")) })
+			}
+			if err := group.Wait(); err != nil {
+				t.Fatal(err)
+			}
 			db := e.open(t)
-			group.Go(func() error { return migrations.Up(t.Context(), db, e.options("")) })
-		}
-		if err := group.Wait(); err != nil {
-			t.Fatal(err)
-		}
-		db := e.open(t)
-		wantCheck(t, db, e.options(""), nil)
-		keys := texts(t, db, "SELECT key FROM "+e.name("clerk", "state")+" ORDER BY key")
-		if diff := cmp.Diff([]string{"born", "feed"}, keys); diff != "" {
-			t.Errorf("state (-want +got):\n%s", diff)
+			wantCheck(t, db, e.options(""), nil)
+			keys := texts(t, db, "SELECT key FROM "+e.name("clerk", "state")+" ORDER BY key")
+			if diff := cmp.Diff([]string{"born", "feed"}, keys); diff != "" {
+				t.Errorf("state (-want +got):\n%s", diff)
+			}
 		}
 	})
 }

@@ -38,6 +38,7 @@ func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
 
 // commitApart commits the pieces of one refused request each by itself, and quarantines those that are refused alone.
 func (m *Mirror) commitApart(ctx context.Context, r *request, refusal error) {
+	r.err = nil
 	if len(r.pieces) == 1 || r.oneEvent() {
 		r.quarantine(refusal)
 		if err := m.tryCommit(ctx, []*request{r}); err != nil {

@@ -37,7 +37,7 @@ CREATE TABLE {schema}.users (
     _hash            bytea NOT NULL,  -- SHA-256 of what counts as a change, after a version byte
     _was_visible     boolean NOT NULL, -- before the last write
     _version         bigint NOT NULL, -- 1, 2, 3 ...: how many visible changes there were
-    _changed         boolean NOT NULL, -- whether the last write was one of them
+    _changed         boolean NOT NULL, -- whether the last write was one of them, or made the row
     _digest          bigint NOT NULL DEFAULT 0, -- fingerprint of the JSON that Clerk's list shows
     CONSTRAINT users_visible_unless_deleted CHECK ((_alive_at > _dead_at) = (deleted_at IS NULL)),
     CONSTRAINT users_version_counts CHECK (_version >= 0),
@@ -45,9 +45,10 @@ CREATE TABLE {schema}.users (
 ) WITH (fillfactor = 85); -- room for updates in place: sign-ins touch rows, not their indexes
 
 CREATE INDEX users_created_at_id ON {schema}.users (created_at, id COLLATE "C");
-CREATE INDEX users_email ON {schema}.users (email);
-CREATE INDEX users_external_id ON {schema}.users (external_id);
-CREATE INDEX users_username ON {schema}.users (username);
+-- Hash indexes take texts of any length. A B-tree refuses long ones, and with them the whole row.
+CREATE INDEX users_email ON {schema}.users USING hash (email);
+CREATE INDEX users_external_id ON {schema}.users USING hash (external_id);
+CREATE INDEX users_username ON {schema}.users USING hash (username);
 CREATE INDEX users_deleted_at ON {schema}.users (deleted_at) WHERE deleted_at IS NOT NULL;
 
 -- lz4 unpacks JSON several times faster. Servers before PostgreSQL 14, or built without it, keep their own default.

@@ -37,7 +37,7 @@ CREATE TABLE {schema}_users (
     _hash            BLOB NOT NULL,    -- SHA-256 of what counts as a change, after a version byte
     _was_visible     BOOLEAN NOT NULL, -- before the last write
     _version         INTEGER NOT NULL, -- 1, 2, 3 ...: how many visible changes there were
-    _changed         BOOLEAN NOT NULL, -- whether the last write was one of them
+    _changed         BOOLEAN NOT NULL, -- whether the last write was one of them, or made the row
     _digest          INTEGER NOT NULL DEFAULT 0, -- fingerprint of the JSON that Clerk's list shows
     CONSTRAINT users_visible_unless_deleted CHECK ((_alive_at > _dead_at) = (deleted_at IS NULL)),
     CONSTRAINT users_version_counts CHECK (_version >= 0),
