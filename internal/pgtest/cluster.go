@@ -29,6 +29,7 @@ type Options struct {
 // everybody is the superuser "postgres". On Linux it dies with the process that started it. Its methods are for one goroutine.
 type Cluster struct {
 	dir     string
+	folder  *os.File // open for as long as dir is ours
 	port    int
 	bin     string
 	owner   *syscall.Credential
@@ -49,8 +50,7 @@ func Start(o Options) (*Cluster, error) {
 	}
 	c := &Cluster{bin: bin, owner: owner, options: o}
 	if err := c.create(); err != nil {
-		os.RemoveAll(c.dir)
-		return nil, err
+		return nil, errors.Join(err, c.remove())
 	}
 	for range 5 { // another process may take the free port before the server does
 		if c.port, err = freePort(); err != nil {
@@ -60,16 +60,16 @@ func Start(o Options) (*Cluster, error) {
 			return c, nil
 		}
 	}
-	os.RemoveAll(c.dir)
-	return nil, err
+	return nil, errors.Join(err, c.remove())
 }
 
 // create makes the folder and the database files in it.
 func (c *Cluster) create() error {
 	var err error
-	if c.dir, err = os.MkdirTemp("", "pgtest-"); err != nil {
+	if c.folder, err = makeFolder(); err != nil {
 		return err
 	}
+	c.dir = c.folder.Name()
 	if c.owner != nil {
 		if err := os.Chown(c.dir, int(c.owner.Uid), int(c.owner.Gid)); err != nil {
 			return err
@@ -87,7 +87,7 @@ func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 func (c *Cluster) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(c.bin, name), args...)
 	cmd.Dir = c.dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.owner, Setpgid: true} // Ctrl-C in the terminal is for the tests alone
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.owner}
 	return cmd
 }
 
@@ -184,7 +184,14 @@ func (c *Cluster) Socket() (folder string, port int) { return c.dir, c.port }
 func (c *Cluster) Kill() error { return c.end(syscall.SIGQUIT) }
 
 // Stop ends the server and removes its files.
-func (c *Cluster) Stop() error { return errors.Join(c.end(syscall.SIGQUIT), os.RemoveAll(c.dir)) }
+func (c *Cluster) Stop() error { return errors.Join(c.end(syscall.SIGQUIT), c.remove()) }
+
+func (c *Cluster) remove() error {
+	if c.folder == nil {
+		return nil
+	}
+	return errors.Join(os.RemoveAll(c.dir), c.folder.Close())
+}
 
 func (c *Cluster) end(signal syscall.Signal) error {
 	if err := c.process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {

@@ -4,5 +4,6 @@ package pgtest
 
 import "syscall"
 
-// endWithParent does nothing: only Linux can end a process with its parent.
+// endWithParent does nothing: only Linux can end a process with its parent. Ctrl-C in the terminal
+// ends both.
 func endWithParent(*syscall.SysProcAttr) {}

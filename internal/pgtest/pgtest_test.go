@@ -1,6 +1,7 @@
 package pgtest_test
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -9,7 +10,12 @@ import (
 	"github.com/clerksync/clerksync/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv("PGTEST_HOSTAGE") != "" {
+		hostage()
+	}
+	pgtest.Main(m)
+}
 
 // TestTimesScan proves what the tables' column types promise: the same Go types read both databases.
 func TestTimesScan(t *testing.T) {
