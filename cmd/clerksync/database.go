@@ -22,6 +22,7 @@ type database struct {
 	dialect migrations.Dialect
 	url     *url.URL // of a PostgreSQL database, with all its parameters
 	path    string   // of a SQLite file
+	brief   bool     // the file ends with this process, so nothing need wait for the disk
 }
 
 func parseDatabase(v string) (database, error) {
@@ -103,7 +104,11 @@ func (d database) openSQLite() (*sqlx.DB, error) {
 	if folder, err := os.Stat(filepath.Dir(d.path)); err != nil || !folder.IsDir() {
 		return nil, mistake(fmt.Sprintf("DATABASE_URL names a file in the folder %s, which does not exist: make it first", filepath.Dir(d.path)))
 	}
-	q := url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)"}}
+	synchronous := "synchronous(FULL)" // a commit is on the disk before it is answered for
+	if d.brief {
+		synchronous = "synchronous(OFF)"
+	}
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", synchronous}}
 	db, err := sqlx.Open("sqlite", "file:"+(&url.URL{Path: d.path}).EscapedPath()+"?"+q.Encode())
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", d.path, err)

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/internal/admin"
+	"github.com/clerksync/clerksync/reconcile"
+	"github.com/clerksync/clerksync/upsert"
+	"github.com/clerksync/clerksync/webhook"
+)
+
+// demo is the daemon and the emulator in one process, and the story that is played with them.
+type demo struct {
+	users    int
+	seed     uint64
+	out      io.Writer
+	metrics  *metrics
+	instance string // of the database, if it was played in before
+	closers  []func()
+
+	mirror     *clerksync.Mirror
+	clerk      *clerktest.Server
+	reconciler *reconcile.Reconciler
+	logins     *upsert.Upserter
+	bar        atomic.Pointer[bar]
+	requests   atomic.Int64 // to the emulator
+	differs    []string     // what went otherwise than it must
+}
+
+// startParts starts what serve has, against the emulator: the endpoint behind a real listener, passes and the login helper.
+func (d *demo) startParts(ctx context.Context) error {
+	api, err := clerksync.NewAPI(clerksync.APIConfig{
+		SecretKey: d.clerk.SecretKey(), URL: d.clerk.URL(), RateLimit: -1,
+		Observe: func(endpoint string, status int) { d.requests.Add(1); d.metrics.observeRequest(endpoint, status) },
+	})
+	if err != nil {
+		return err
+	}
+	handler, err := webhook.NewHandler(webhook.Config{
+		Mirror: d.mirror, Secrets: []string{d.clerk.WebhookSecret()}, Observe: d.metrics.observeDelivery,
+	})
+	if err != nil {
+		return err
+	}
+	endpoint, err := listen(ctx, "the demo", "127.0.0.1:0", handler)
+	if err != nil {
+		return err
+	}
+	d.atEnd(func() { _ = endpoint.stop(time.Second) })
+	d.clerk.SetWebhookURL("http://" + endpoint.addr.String() + "/api/webhooks/clerk")
+
+	d.reconciler = reconcile.New(reconcile.Config{
+		Mirror: d.mirror, Clerk: api, WebhooksExpected: true, Observe: d.metrics.observePass,
+		MaxDeletes: d.users + maxActs, MaxDeletePercent: 100, // a demo that was played here before has left other users
+		Progress: func(p reconcile.Progress) { d.bar.Load().show(p) },
+	})
+	d.logins, err = upsert.New(upsert.Config{
+		Mirror: d.mirror, Clerk: api, MaxAge: time.Millisecond, // so that every login asks
+		MaxDeletes: maxActs, Observe: d.metrics.observeLogin,
+	})
+	if err != nil {
+		return err
+	}
+	d.atEnd(d.logins.Close)
+	return nil
+}
+
+func (d *demo) startPage(ctx context.Context) error {
+	status := admin.Recent(d.mirror, time.Second)
+	stop := d.metrics.watch(d.mirror, status)
+	page, err := listen(ctx, "the demo", "127.0.0.1:0", admin.NewHandler(admin.Config{
+		Status: status, Metrics: d.metrics.handler(),
+		Health: func(context.Context) admin.Health { return admin.Health{Ready: true} },
+	}))
+	if err != nil {
+		return err
+	}
+	d.atEnd(func() { stop(); _ = page.stop(time.Second) })
+	d.say("status", "http://%s until Ctrl-C", page.addr)
+	return nil
+}
+
+// play tells the story and compares.
+func (d *demo) play(ctx context.Context, b *bar) error {
+	d.bar.Store(b)
+	defer b.close()
+	a := newActs(d.clerk, d.users, d.seed)
+	for _, scene := range []func(context.Context, *acts) error{d.backfill, d.webhooks, d.signIns, d.delta, d.full} {
+		if err := scene(ctx, a); err != nil {
+			return err
+		}
+	}
+	differences, err := d.compare(ctx)
+	if err != nil {
+		return err
+	}
+	return d.conclude(d.out, append(d.differs, differences...))
+}
+
+func (d *demo) backfill(ctx context.Context, _ *acts) error {
+	report, err := d.reconciler.RunOnce(ctx)
+	d.bar.Load().close()
+	if err != nil {
+		return err
+	}
+	n := report.Resources[clerksync.Users]
+	d.say("backfill", "a pass read %d users in %d requests: %d created, %d updated, %d deleted, %d revived (%s)",
+		n.Seen, report.Requests, n.Created, n.Updated, n.Deleted, n.Revived, took(report))
+	return nil
+}
+
+// webhooks changes users in Clerk and waits until its sender has nothing left to deliver.
+func (d *demo) webhooks(ctx context.Context, a *acts) error {
+	if err := a.play(); err != nil {
+		return err
+	}
+	counts, err := d.clerk.Wait(ctx)
+	if err != nil {
+		return fmt.Errorf("waiting for deliveries: %w", err)
+	}
+	d.say("changes", "%d users signed up, %d were deleted, %d renamed, %d given metadata, %d banned; %d signed in",
+		len(a.created), len(a.deleted), a.renamed, a.marked, a.banned, a.signedIn)
+	d.say("webhook", "%d events: %d delivered in %d posts, doubled and overtaken on the way; %d lost",
+		counts.Sent, counts.Delivered, counts.Attempts, counts.Dropped)
+	if counts.Failed > 0 {
+		d.differs = append(d.differs, fmt.Sprintf("%d events were refused", counts.Failed))
+	}
+	return nil
+}
+
+// signIns lets users sign in whom a lost event may have kept from the mirror, and users who were deleted.
+func (d *demo) signIns(ctx context.Context, a *acts) error {
+	const some = 25
+	before := d.requests.Load()
+	served := 0
+	for _, id := range head(a.living(), some) {
+		if _, err := d.logins.UpsertOnLogin(ctx, id); err != nil {
+			d.differs = append(d.differs, fmt.Sprintf("%s could not sign in: %v", id, err))
+			continue
+		}
+		served++
+	}
+	refused := 0
+	for _, id := range head(a.deleted, some) {
+		_, err := d.logins.UpsertOnLogin(ctx, id)
+		if errors.Is(err, upsert.ErrDeleted) || errors.Is(err, upsert.ErrNotFound) {
+			refused++
+			continue
+		}
+		d.differs = append(d.differs, fmt.Sprintf("%s was deleted and could sign in: %v", id, err))
+	}
+	d.say("login", "%d users served and %d deleted ones refused, in %d requests", served, refused, d.requests.Load()-before)
+	return nil
+}
+
+func (d *demo) delta(ctx context.Context, _ *acts) error {
+	report, err := d.reconciler.Do(ctx, reconcile.Pass{Kind: reconcile.Delta})
+	if err != nil {
+		return err
+	}
+	n := report.Resources[clerksync.Users]
+	d.say("delta pass", "looked at the %d users changed last, in %d requests: %d created, %d updated", n.Seen, report.Requests, n.Created, n.Updated)
+	return nil
+}
+
+func (d *demo) full(ctx context.Context, _ *acts) error {
+	report, err := d.reconciler.RunOnce(ctx)
+	d.bar.Load().close()
+	if err != nil {
+		return err
+	}
+	n := report.Resources[clerksync.Users]
+	d.say("full pass", "read %d users in %d requests: %d created, %d updated, %d deleted after a 404 for each (%s)",
+		n.Seen, report.Requests, n.Created, n.Updated, n.Deleted, took(report))
+	return nil
+}
+
+func took(r reconcile.Report) time.Duration {
+	return r.FinishedAt.Sub(r.StartedAt).Round(10 * time.Millisecond)
+}
+
+func head(ids []string, n int) []string { return ids[:min(n, len(ids))] }
+
+// maxActs bounds how many users sign up, and as many are deleted.
+const maxActs = 500
+
+// acts is what happens to users in Clerk: as many sign up as are deleted.
+type acts struct {
+	clerk    *clerktest.Server
+	dice     *rand.Rand
+	cast     []string // users who were there before
+	count    int
+	created  []string
+	deleted  []string
+	renamed  int
+	marked   int
+	banned   int
+	signedIn int
+}
+
+func newActs(clerk *clerktest.Server, users int, seed uint64) *acts {
+	a := &acts{clerk: clerk, dice: rand.New(rand.NewPCG(seed, 2)), count: min(max(users/10, 1), maxActs)}
+	every := max(min(users, 50_000)/(4*a.count), 1)
+	n := 0
+	for id := range clerk.Users() {
+		if n++; n%every == 0 {
+			a.cast = append(a.cast, id)
+		}
+		if len(a.cast) == 4*a.count {
+			break
+		}
+	}
+	a.dice.Shuffle(len(a.cast), func(i, j int) { a.cast[i], a.cast[j] = a.cast[j], a.cast[i] })
+	return a
+}
+
+// play lets everything happen. Of those who sign up every fourth changes and is deleted at once, so that the events of a whole
+// life overtake each other.
+func (a *acts) play() error {
+	for i := range a.count {
+		id, err := a.clerk.CreateUser(clerktest.Fields{
+			"first_name": fmt.Sprintf("New %d", i), "email_address": []string{fmt.Sprintf("new.%d@example.com", i)},
+		})
+		if err != nil {
+			return fmt.Errorf("signing up: %w", err)
+		}
+		a.created = append(a.created, id)
+		if err := a.live(i, id); err != nil {
+			return fmt.Errorf("changing a user: %w", err)
+		}
+	}
+	return nil
+}
+
+// live lets one thing after another happen to a new user and to some old ones.
+func (a *acts) live(i int, id string) error {
+	old := a.cast[min(4*i, len(a.cast)):min(4*i+4, len(a.cast))]
+	leaving := id
+	if i%4 != 3 && len(old) > 0 {
+		leaving, old = old[0], old[1:]
+	}
+	errs := []error{a.rename(id, i)}
+	for j, other := range old {
+		switch (i + j) % 4 {
+		case 0:
+			errs = append(errs, a.rename(other, i))
+		case 1:
+			a.marked++
+			errs = append(errs, a.clerk.MergeMetadata(other, clerktest.Fields{"public_metadata": map[string]any{"plan": a.dice.IntN(10)}}))
+		case 2:
+			a.banned++
+			errs = append(errs, a.clerk.BanUser(other))
+		case 3:
+			a.signedIn++
+			_, err := a.clerk.CreateSession(other)
+			errs = append(errs, err)
+		}
+	}
+	a.deleted = append(a.deleted, leaving)
+	return errors.Join(append(errs, a.clerk.DeleteUser(leaving))...)
+}
+
+func (a *acts) rename(id string, i int) error {
+	a.renamed++
+	return a.clerk.UpdateUser(id, clerktest.Fields{"last_name": fmt.Sprintf("Renamed %d", i)})
+}
+
+// living are those who signed up and are still there.
+func (a *acts) living() (ids []string) {
+	for _, id := range a.created {
+		if a.clerk.User(id) != nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
