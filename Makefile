@@ -1,0 +1,42 @@
+# Everything a contributor runs. `make` alone lists it.
+
+lint = go tool -modfile=tools/go.mod golangci-lint
+vuln = go tool -modfile=tools/go.mod govulncheck
+
+.PHONY: help
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: need ## vet and test everything with the race detector; installs PostgreSQL and a C compiler if they are missing
+	go vet ./...
+	go test -race ./...
+
+.PHONY: check
+check: need ## what a release needs beyond make test: formatting, linters, known vulnerabilities, tests that need more software
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "run gofmt -w on: $$unformatted"; exit 1; }
+	go mod verify
+	$(lint) run ./...
+	$(vuln) ./...
+	go test -race -tags check ./...
+
+.PHONY: demo
+demo: ## show the whole thing on an embedded database and an emulated Clerk
+	go run ./cmd/clerksync demo
+
+# What the tests need and this machine lacks. A C compiler and its headers are for the race detector; psql runs printed migrations.
+missing = $(shell \
+	ls $${PG_BIN:-/usr/lib/postgresql/*/bin}/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || echo postgresql; \
+	command -v psql >/dev/null || echo postgresql-client; \
+	command -v gcc >/dev/null || echo gcc; \
+	echo '\#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 || echo libc6-dev)
+
+.PHONY: need
+need:
+	@set -e; missing="$(missing)"; \
+	[ -n "$$missing" ] || exit 0; \
+	command -v apt-get >/dev/null || { echo "the tests need these, please install them: $$missing"; exit 1; }; \
+	as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	echo "installing $$missing"; \
+	$$as_root apt-get update -q; \
+	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
