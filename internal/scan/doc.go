@@ -3,7 +3,7 @@
 // It is the first code that touches a webhook's bytes after their signature was verified, and the hot loop of a pass. It accepts
 // exactly RFC 8259 in UTF-8 without a byte order mark, and nothing else; but unlike a decoder it does not give up on a value that
 // is valid JSON and yet cannot be stored. Users write their own metadata, and what they write there must never hold back what
-// Clerk says about them: the object is split into members, and each [Member] tells its [Hazard]s, so that the caller can drop or
+// Clerk says about them: the object is split into members, and each [Member] tells its hazards, so that the caller can drop or
 // [Clean] that member and keep the rest.
 //
 // Nothing recurses, so nesting is bounded by the input's length alone. Nothing allocates unless the input is unusual: escaped
