@@ -70,9 +70,13 @@ func (s *settings) pass(ctx context.Context, c *cli.Command, order reconcile.Pas
 		err = errors.Join(err, retryErr)
 	}
 	if c.Bool("json") {
-		return errors.Join(err, printJSON(c, report))
+		err = errors.Join(err, printJSON(c, report))
+	} else {
+		printReport(c.Root().Writer, report)
 	}
-	printReport(c.Root().Writer, report)
+	if c.Name == "check" && report.Drift() > 0 {
+		err = errors.Join(err, errDrift)
+	}
 	return err
 }
 

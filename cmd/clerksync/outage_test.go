@@ -1,0 +1,118 @@
+package main_test
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/internal/pgtest"
+)
+
+// TestOutage takes the database away: before the daemon starts, and while it runs.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	cluster, err := pgtest.Start(pgtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := cluster.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	clerk := emulate(t, clerktest.Config{})
+	d := listening(t, clerk, environment(clerk, cluster.URL("postgres")))
+	wantNotReady(t, d, "the database is not open yet")
+	if code := post(t.Context(), clerk, d.webhook, "msg_0", clerk.InstanceID()); code != http.StatusServiceUnavailable {
+		t.Errorf("a delivery before the database is there was answered %d, want 503", code)
+	}
+
+	if err := cluster.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 30*time.Second, "ready once the database is there", func() bool { code, _ := get(t, d.admin+"/readyz"); return code == 200 })
+	if code := post(t.Context(), clerk, d.webhook, "msg_1", clerk.InstanceID()); code != http.StatusNoContent {
+		t.Errorf("answered %d, want 204", code)
+	}
+
+	if err := cluster.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	wantNotReady(t, d, "the database does not answer")
+	if code := post(t.Context(), clerk, d.webhook, "msg_2", clerk.InstanceID()); code != http.StatusServiceUnavailable {
+		t.Errorf("a delivery during the outage was answered %d, want 503", code)
+	}
+	for path, want := range map[string]int{"/livez": 200, "/metrics": 200, "/": 200, "/api/status": 503} {
+		if code, _ := get(t, d.admin+path); code != want && path != "/api/status" { // that one may be remembered for some seconds
+			t.Errorf("GET %s during the outage: %d, want %d", path, code, want)
+		}
+	}
+
+	if err := cluster.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 30*time.Second, "ready after the outage", func() bool { code, _ := get(t, d.admin+"/readyz"); return code == 200 })
+	eventually(t, 30*time.Second, "a delivery is taken after the outage", func() bool {
+		return post(t.Context(), clerk, d.webhook, "msg_2", clerk.InstanceID()) == http.StatusNoContent
+	})
+}
+
+func wantNotReady(t *testing.T, d *daemon, reason string) {
+	t.Helper()
+	eventually(t, 20*time.Second, "not ready: "+reason, func() bool {
+		code, body := get(t, d.admin+"/readyz")
+		return code == http.StatusServiceUnavailable && strings.Contains(body, reason)
+	})
+}
+
+// TestKill kills the daemon again and again in the middle of a stream of events, while their sender tries again: what was
+// answered 204 is in the database, and in the end the mirror equals Clerk.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	db := connect(t, url)
+	answers := &recorder{answered: map[string]bool{}}
+	clerk := emulate(t, clerktest.Config{Users: 60, Concurrency: 8, HTTPClient: &http.Client{Transport: answers}})
+	clerk.SetWebhookURL("http://the.daemon/api/webhooks/clerk")
+	env := environment(clerk, url, "CLERKSYNC_RECONCILE_SCHEDULE=off", "CLERKSYNC_POLL_INTERVAL=0")
+
+	done := make(chan error, 1)
+	var written atomic.Int64
+	go func() { done <- storm(clerk, &written) }()
+	for range 3 {
+		d := serve(t, clerk, env)
+		answers.to(d.webhook)
+		from := answers.count()
+		eventually(t, 30*time.Second, "some events are answered", func() bool { return answers.count() > from+40 })
+		d.kill()
+	}
+	d := serve(t, clerk, env)
+	answers.to(d.webhook)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	counts, err := clerk.Wait(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if counts.Failed > 0 || counts.Delivered < 300 {
+		t.Errorf("%+v: some events were given up, or there were few", counts)
+	}
+	missing := 0
+	for _, id := range answers.all() {
+		if count(t, db, `SELECT count(*) FROM clerk.events WHERE id = $1`, id) == 0 {
+			missing++
+		}
+	}
+	if missing > 0 {
+		t.Errorf("%d of %d events that were answered 204 are missing", missing, answers.count())
+	}
+	d.kill()
+	wantEqual(t, clerk, db, env)
+}

@@ -1,0 +1,345 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/internal/pgtest"
+)
+
+// daemon is serve at work, and the emulator that it mirrors.
+type daemon struct {
+	*process
+	clerk   *clerktest.Server
+	webhook string // the endpoint
+	admin   string // the admin listener
+}
+
+// environment points to an emulator and a database.
+func environment(clerk *clerktest.Server, database string, more ...string) []string {
+	return append([]string{
+		"CLERK_API_URL=" + clerk.URL(), "CLERK_SECRET_KEY=" + clerk.SecretKey(), "CLERK_WEBHOOK_SIGNING_SECRET=" + clerk.WebhookSecret(),
+		"CLERKSYNC_READ_MARGIN=0s", "DATABASE_URL=" + database,
+		"CLERKSYNC_LISTEN=127.0.0.1:0", "CLERKSYNC_ADMIN_LISTEN=127.0.0.1:0", "CLERKSYNC_LOG_LEVEL=debug",
+	}, more...)
+}
+
+// serve starts the daemon and waits until it is ready.
+func serve(t *testing.T, clerk *clerktest.Server, env []string, args ...string) *daemon {
+	t.Helper()
+	d := listening(t, clerk, env, args...)
+	eventually(t, 30*time.Second, "ready", func() bool { code, _ := get(t, d.admin+"/readyz"); return code == http.StatusOK })
+	return d
+}
+
+// listening starts the daemon and waits until it listens.
+func listening(t *testing.T, clerk *clerktest.Server, env []string, args ...string) *daemon {
+	t.Helper()
+	d := &daemon{clerk: clerk, process: start(t, env, append([]string{"serve"}, args...)...)}
+	eventually(t, 30*time.Second, "listening", func() bool {
+		for line := range strings.Lines(d.stderr.String()) {
+			var entry struct{ Msg, Webhooks, Admin string }
+			if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "listening" {
+				d.webhook, d.admin = "http://"+entry.Webhooks, "http://"+entry.Admin
+			}
+		}
+		return d.admin != ""
+	})
+	return d
+}
+
+func emulate(t *testing.T, cfg clerktest.Config) *clerktest.Server {
+	t.Helper()
+	cfg.RetryScale = 0.01
+	return clerktest.NewServer(t, cfg)
+}
+
+// count returns the single number that a query answers.
+func count(t *testing.T, db *sqlx.DB, query string, args ...any) (n int) {
+	t.Helper()
+	if err := db.GetContext(t.Context(), &n, query, args...); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func connect(t *testing.T, url string) *sqlx.DB {
+	t.Helper()
+	db, err := sqlx.Open("postgres", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// wantEqual runs a pass and a check, and compares the numbers of users.
+func wantEqual(t *testing.T, clerk *clerktest.Server, db *sqlx.DB, env []string) {
+	t.Helper()
+	run(t, 0, env, "reconcile", "--max-delete-percent", "100")
+	run(t, 0, env, "check")
+	if got, want := count(t, db, `SELECT count(*) FROM clerk.active_users`), clerk.Count(); got != want {
+		t.Errorf("the mirror shows %d users, Clerk has %d", got, want)
+	}
+}
+
+func TestServe(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Empty(t)
+	clerk := emulate(t, clerktest.Config{Users: 120})
+	env := environment(clerk, url)
+	d := serve(t, clerk, env)
+	db := connect(t, url)
+	clerk.SetWebhookURL(d.webhook)
+	eventually(t, 20*time.Second, "the backfill is done", func() bool {
+		return count(t, db, `SELECT count(*) FROM clerk.passes WHERE complete`) > 0
+	})
+	if n := count(t, db, `SELECT count(*) FROM clerk.active_users`); n != 120 {
+		t.Errorf("%d rows after the backfill, want 120", n)
+	}
+
+	changed := time.Now()
+	id, err := clerk.CreateUser(clerktest.Fields{"first_name": "Ada", "email_address": []string{"ada@example.com"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, "the webhook's row is visible", func() bool {
+		return count(t, db, `SELECT count(*) FROM clerk.active_users WHERE id = $1 AND first_name = 'Ada'`, id) == 1
+	})
+	if lag := time.Since(changed); lag > time.Second {
+		t.Errorf("the row was visible after %s, want a second at most", lag)
+	}
+
+	for _, want := range []struct {
+		url, substring string
+		code           int
+	}{
+		{d.admin + "/livez", `"ready":true`, 200},
+		{d.admin + "/readyz", `"ready":true`, 200},
+		{d.admin + "/api/status", `"visible":12`, 200},
+		{d.admin + "/", "clerksync is ready", 200},
+		{d.admin + "/metrics", `clerksync_events_total{outcome="created",type="user.created"} 1`, 200},
+		{d.admin + "/metrics", `clerksync_last_complete_pass_timestamp_seconds{kind="full"}`, 200},
+		{d.admin + "/nowhere", "", 404},
+		{strings.Replace(d.webhook, "/api/webhooks/clerk", "/metrics", 1), "", 404},
+		{d.webhook, "", 405},
+	} {
+		if code, body := get(t, want.url); code != want.code || !strings.Contains(body, want.substring) {
+			t.Errorf("GET %s: %d, want %d and %q in\n%s", want.url, code, want.code, want.substring, body)
+		}
+	}
+	if code, _ := request(t, http.MethodGet, d.admin+"/api/reconcile"); code != http.StatusMethodNotAllowed {
+		t.Errorf("GET /api/reconcile: %d: nothing may change by GET", code)
+	}
+	before := count(t, db, `SELECT count(*) FROM clerk.passes`)
+	if code, body := request(t, http.MethodPost, d.admin+"/api/reconcile"); code != http.StatusAccepted {
+		t.Errorf("POST /api/reconcile: %d %s", code, body)
+	}
+	eventually(t, 20*time.Second, "the pass that was asked for has ended", func() bool {
+		return count(t, db, `SELECT count(*) FROM clerk.passes WHERE finished_at IS NOT NULL`) > before
+	})
+	for _, secret := range []string{clerk.SecretKey(), clerk.WebhookSecret(), "ada@example.com", "Ada"} {
+		if strings.Contains(d.stderr.String(), secret) {
+			t.Errorf("the log holds %q", secret)
+		}
+	}
+
+	d.signal(syscall.SIGTERM)
+	d.wantExit(0, 25*time.Second)
+	wantEqual(t, clerk, db, env)
+}
+
+// TestServeDrains stops the daemon in the middle of a delivery: that one is finished and answered.
+func TestServeDrains(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	clerk := emulate(t, clerktest.Config{})
+	d := serve(t, clerk, environment(clerk, url))
+	db := connect(t, url)
+
+	// A lock that the test holds keeps the delivery's transaction waiting.
+	tx, err := db.BeginTxx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec(`LOCK TABLE clerk.events IN EXCLUSIVE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan int, 1)
+	go func() { answered <- post(t.Context(), clerk, d.webhook, "msg_1", clerk.InstanceID()) }()
+	eventually(t, 10*time.Second, "the delivery waits for the lock", func() bool {
+		return count(t, db, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) > 0
+	})
+	d.signal(syscall.SIGTERM)
+	eventually(t, 10*time.Second, "not ready, since draining", func() bool {
+		code, body := get(t, d.admin+"/readyz")
+		return code == http.StatusServiceUnavailable && strings.Contains(body, "shutting down")
+	})
+	if code, _ := get(t, d.admin+"/livez"); code != http.StatusOK {
+		t.Errorf("/livez answers %d while draining", code)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if code := <-answered; code != http.StatusNoContent {
+		t.Errorf("the delivery in flight was answered %d, want 204", code)
+	}
+	d.wantExit(0, 25*time.Second)
+	if n := count(t, db, `SELECT count(*) FROM clerk.events WHERE id = 'msg_1'`); n != 1 {
+		t.Errorf("%d events, want 1", n)
+	}
+}
+
+// post delivers an event about user_1 and returns the status, or 0 where no answer came.
+func post(ctx context.Context, clerk *clerktest.Server, url, id, instance string) int {
+	now := time.Now()
+	body := fmt.Appendf(nil, `{"object":"event","type":"user.updated","timestamp":%[1]d,"instance_id":%[2]q,"data":`+
+		`{"id":"user_1","object":"user","created_at":%[1]d,"updated_at":%[1]d,"first_name":"Grace","email_addresses":[]}}`, now.UnixMilli(), instance)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return 0
+	}
+	req.Header = clerk.Sign(id, now, body)
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+func TestServeWebhooksAlone(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	clerk := emulate(t, clerktest.Config{})
+	d := serve(t, clerk, environment(clerk, url, "CLERK_SECRET_KEY="), "--no-migrate")
+	if log := d.stderr.String(); !strings.Contains(log, "webhooks alone") || !strings.Contains(log, "no Clerk instance is pinned") {
+		t.Errorf("the log does not say that webhooks come alone:\n%s", log)
+	}
+	if code := post(t.Context(), clerk, d.webhook, "msg_1", clerk.InstanceID()); code != http.StatusNoContent {
+		t.Errorf("answered %d, want 204", code)
+	}
+	db := connect(t, url)
+	if n := count(t, db, `SELECT count(*) FROM clerk.active_users`); n != 1 {
+		t.Errorf("%d rows, want 1", n)
+	}
+	if code, body := request(t, http.MethodPost, d.admin+"/api/reconcile"); code != http.StatusConflict {
+		t.Errorf("POST /api/reconcile without a key: %d %s", code, body)
+	}
+
+	// Pinned elsewhere, an event is taken and ignored.
+	d.signal(syscall.SIGTERM)
+	d.wantExit(0, 25*time.Second)
+	_, stderr := run(t, 4, environment(clerk, url, "CLERK_SECRET_KEY=", "CLERK_INSTANCE_ID=ins_other"), "serve")
+	if !strings.Contains(stderr, clerk.InstanceID()) {
+		t.Errorf("the refusal does not name the instance whose events were applied: %s", stderr)
+	}
+	other := pgtest.URL(t)
+	d = serve(t, clerk, environment(clerk, other, "CLERK_SECRET_KEY=", "CLERK_INSTANCE_ID=ins_other"))
+	if code := post(t.Context(), clerk, d.webhook, "msg_1", clerk.InstanceID()); code != http.StatusNoContent {
+		t.Errorf("a foreign event was answered %d, want 204", code)
+	}
+	if n := count(t, connect(t, other), `SELECT count(*) FROM clerk.users`); n != 0 {
+		t.Errorf("%d rows of a foreign event, want 0", n)
+	}
+	if _, body := get(t, d.admin+"/metrics"); !strings.Contains(body, `clerksync_events_total{outcome="foreign",type="user.updated"} 1`) {
+		t.Error("the metrics do not count the foreign event")
+	}
+	if stdout, _ := run(t, 0, []string{"DATABASE_URL=" + other}, "status"); !strings.Contains(stdout, "1 ignored, the last one of "+clerk.InstanceID()) {
+		t.Errorf("status does not tell of the foreign event:\n%s", stdout)
+	}
+}
+
+func TestServePolls(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	clerk := emulate(t, clerktest.Config{Users: 20})
+	d := serve(t, clerk, environment(clerk, url, "CLERK_WEBHOOK_SIGNING_SECRET=", "CLERKSYNC_POLL_INTERVAL=1s"))
+	if code := post(t.Context(), clerk, d.webhook, "msg_1", clerk.InstanceID()); code != http.StatusNotFound {
+		t.Errorf("without a signing secret a delivery was answered %d, want 404", code)
+	}
+	db := connect(t, url)
+	eventually(t, 20*time.Second, "the backfill is done", func() bool {
+		return count(t, db, `SELECT count(*) FROM clerk.passes WHERE complete`) > 0
+	})
+	id, err := clerk.CreateUser(clerktest.Fields{"first_name": "Ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 20*time.Second, "a delta pass found the new user", func() bool {
+		return count(t, db, `SELECT count(*) FROM clerk.active_users WHERE id = $1`, id) == 1
+	})
+}
+
+func TestAdminToken(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{})
+	d := serve(t, clerk, environment(clerk, "sqlite:mirror.db", "CLERKSYNC_ADMIN_TOKEN=a-token", "CLERKSYNC_ADMIN_LISTEN=0.0.0.0:0"))
+	for _, path := range []string{"/", "/metrics", "/api/status"} {
+		for _, c := range []struct {
+			header []string
+			code   int
+		}{
+			{nil, 401},
+			{[]string{"Authorization", "Bearer other"}, 401},
+			{[]string{"Authorization", "Bearer a-token"}, 200},
+			{[]string{"Authorization", "Basic OmEtdG9rZW4="}, 200},
+		} {
+			if code, _ := get(t, d.admin+path, c.header...); code != c.code {
+				t.Errorf("GET %s with %v: %d, want %d", path, c.header, code, c.code)
+			}
+		}
+	}
+	for _, path := range []string{"/livez", "/readyz"} {
+		if code, _ := get(t, d.admin+path); code != http.StatusOK {
+			t.Errorf("GET %s without a token: %d, want 200", path, code)
+		}
+	}
+	if strings.Contains(d.stderr.String(), "a-token") {
+		t.Error("the log holds the token")
+	}
+}
+
+// TestSecondSignal ends the daemon at once, in the middle of its drain.
+func TestSecondSignal(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	clerk := emulate(t, clerktest.Config{})
+	d := serve(t, clerk, environment(clerk, url))
+	db := connect(t, url)
+	tx, err := db.BeginTxx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec(`LOCK TABLE clerk.events IN EXCLUSIVE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan int, 1)
+	go func() { ended <- post(t.Context(), clerk, d.webhook, "msg_1", clerk.InstanceID()) }()
+	eventually(t, 10*time.Second, "the delivery waits for the lock", func() bool {
+		return count(t, db, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) > 0
+	})
+	d.signal(syscall.SIGTERM)
+	eventually(t, 10*time.Second, "draining", func() bool { return strings.Contains(d.stderr.String(), "stopping") })
+	d.signal(syscall.SIGTERM)
+	select {
+	case <-d.exited:
+	case <-time.After(3 * time.Second):
+		t.Fatal("a second signal did not end the daemon at once")
+	}
+	if code := <-ended; code == http.StatusNoContent {
+		t.Error("the delivery was answered 204 although it cannot be committed")
+	}
+}
