@@ -113,22 +113,19 @@ func (c *Clerk) pause(r *http.Request, faults Faults) bool {
 // broken answers with one of the failures that a client meets: JSON of Clerk,
 // HTML of a proxy. It returns 0 if the request is not hit.
 func (c *Clerk) broken(w http.ResponseWriter, faults Faults) (status int) {
-	c.draws.Lock()
-	hit, which := c.apiDice.hit(faults.ErrorRate), 0
-	if hit {
-		which = c.apiDice.IntN(3)
-	}
-	c.draws.Unlock()
-	if !hit {
+	if !c.hit(faults.ErrorRate) {
 		return 0
 	}
+	c.draws.Lock()
+	which := c.apiDice.IntN(3)
+	c.draws.Unlock()
 	if which == 0 {
 		http.Error(w, "<html><body><h1>502 Bad Gateway</h1></body></html>", http.StatusBadGateway)
 		return http.StatusBadGateway
 	}
 	err := errUnavailable()
 	if which == 1 {
-		err.status, err.code, err.message, err.long = http.StatusInternalServerError, "internal_clerk_error", "Oops, an unexpected error occurred", "There was an internal error on our servers. We've been notified and are working on fixing it."
+		err = errInternal()
 	}
 	out := &writer{}
 	err.appendJSON(out, c.trace(w))
@@ -176,7 +173,11 @@ func (c *Clerk) trace(w http.ResponseWriter) string {
 	return id
 }
 
+// hit draws whether a fault of the API strikes.
 func (c *Clerk) hit(p float64) bool {
+	if p == 0 {
+		return false
+	}
 	c.draws.Lock()
 	defer c.draws.Unlock()
 	return c.apiDice.hit(p)

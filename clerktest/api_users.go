@@ -46,18 +46,15 @@ func (c *Clerk) list(l *listing) ([]*user, *apiError) {
 	if faults.CursorRefused && l.after != "" {
 		return nil, errValue("starting_after", l.after)
 	}
+	c.hideFresh(l)
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	users, skipped, err := c.store.users(l)
+	users, offset, err := c.store.users(l)
 	if err != nil {
 		if err.code == errNoCursor().code && faults.LostCursor == "empty" {
 			return nil, nil
 		}
 		return nil, err
-	}
-	offset := l.offset
-	if skipped {
-		offset = 0
 	}
 	page := make([]*user, 0, l.limit)
 	for u := range users {
@@ -89,6 +86,19 @@ func (c *Clerk) distort(page []*user, faults Faults) []*user {
 	return page
 }
 
+// hideFresh leaves out the users that a lagging replica does not know yet.
+func (c *Clerk) hideFresh(l *listing) {
+	if lag := c.Faults().Lag; lag > 0 {
+		l.createdBefore = min(l.createdBefore, c.now().Add(-lag).UnixMilli()+1)
+	}
+}
+
+// isFresh reports a user whom a lagging replica does not know yet.
+func (c *Clerk) isFresh(u *user) bool {
+	lag := c.Faults().Lag
+	return lag > 0 && c.nowMilli()-u.createdAt < lag.Milliseconds()
+}
+
 func (c *Clerk) countUsers(w *writer, r *http.Request) *apiError {
 	q := r.URL.Query()
 	for _, name := range []string{"limit", "offset", "order_by", "starting_after"} {
@@ -107,6 +117,7 @@ func (c *Clerk) countUsers(w *writer, r *http.Request) *apiError {
 }
 
 func (c *Clerk) countMatching(l *listing) (n int64, err *apiError) {
+	c.hideFresh(l)
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if len(l.chosen) == 0 && len(l.matches) == 0 {
@@ -128,7 +139,7 @@ func (c *Clerk) getUser(w *writer, r *http.Request) *apiError {
 	c.mu.RLock()
 	u := c.store.byID(id)
 	c.mu.RUnlock()
-	if u == nil {
+	if u == nil || c.isFresh(u) {
 		return errNoUser(id)
 	}
 	w.listUser("", u)

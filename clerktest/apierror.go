@@ -44,7 +44,13 @@ func errTooMany() *apiError {
 }
 
 func errUnavailable() *apiError {
-	return &apiError{http.StatusServiceUnavailable, "service_unavailable", "Service unavailable", "The service is currently unavailable. Please try again later.", ""}
+	return &apiError{http.StatusServiceUnavailable, "service_unavailable", "Service unavailable",
+		"The service is currently unavailable. Please try again later.", ""}
+}
+
+func errInternal() *apiError {
+	return &apiError{http.StatusInternalServerError, "internal_clerk_error", "Oops, an unexpected error occurred",
+		"There was an internal error on our servers. We've been notified and are working on fixing it.", ""}
 }
 
 func errContentType(got string) *apiError {
@@ -91,14 +97,18 @@ func errConflict(param, other string) *apiError {
 }
 
 func errNoCursor() *apiError {
-	return unprocessable("form_resource_not_found", "is missing", "The resource associated with the supplied starting_after was not found.", "starting_after")
+	return errNoResource("starting_after")
+}
+
+func errNoResource(param string) *apiError {
+	return unprocessable("form_resource_not_found", "is missing", "The resource associated with the supplied "+param+" was not found.", param)
 }
 
 func errTaken(param string) *apiError {
 	return unprocessable("form_identifier_exists", "already exists", "That "+param+" is taken. Please try another.", param)
 }
 
-// write renders the error as Clerk's body.
+// appendJSON writes the error as Clerk's body.
 func (e *apiError) appendJSON(w *writer, trace string) {
 	w.open("", '{').open("errors", '[').open("", '{')
 	w.str("message", e.message).str("long_message", e.long).str("code", e.code)

@@ -1,6 +1,7 @@
 package clerktest_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -33,4 +34,32 @@ func BenchmarkListPage(b *testing.B) {
 			b.ReportMetric(float64(size)/500, "bytes/user")
 		})
 	}
+}
+
+// BenchmarkDelivery changes users and delivers the events to a receiver on the
+// loopback interface.
+func BenchmarkDelivery(b *testing.B) {
+	c, err := clerktest.New(clerktest.Config{Users: 10_000})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	defer receiver.Close()
+	c.SetWebhookURL(receiver.URL)
+	var ids []string
+	for id := range c.Users() {
+		ids = append(ids, id)
+	}
+	n := 0
+	for b.Loop() {
+		if err := c.UpdateUser(ids[n%len(ids)], clerktest.Fields{"first_name": "Ada"}); err != nil {
+			b.Fatal(err)
+		}
+		n++
+	}
+	if counts, err := c.Wait(context.Background()); err != nil || counts.Delivered != n {
+		b.Fatalf("got %+v, %v, want %d delivered", counts, err, n)
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
 }

@@ -39,7 +39,8 @@ func New(config Config) (*Clerk, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Clerk{config: config, ids: newIDSpace(config.Seed), sessions: map[string]*session{}, signedIn: map[string][]string{}, apiDice: newDice(config.Seed, 1)}
+	c := &Clerk{config: config, ids: newIDSpace(config.Seed), apiDice: newDice(config.Seed, 1),
+		sessions: map[string]*session{}, signedIn: map[string][]string{}}
 	c.store = newStore(newPopulation(c.ids, config.Seed, config.InstanceID, int64(config.Users), config.Epoch))
 	c.faults.Store(&config.Faults)
 	if c.sender, err = newSender(config, c.now, c.Faults); err != nil {
@@ -67,10 +68,14 @@ func (c *Clerk) now() time.Time { return c.config.Now().Add(c.Faults().Skew) }
 
 func (c *Clerk) nowMilli() int64 { return c.now().UnixMilli() }
 
+// madeLater sets the ids of what is created here apart from those of generated
+// users, whose subs are small.
+const madeLater = 0xfe
+
 // newID makes an id of a kind that is not a user. The caller holds mu.
 func (c *Clerk) newID(k kind) string {
 	c.serial++
-	return c.ids.id(k, 0, c.serial, c.nowMilli())
+	return c.ids.id(k, madeLater, c.serial, c.nowMilli())
 }
 
 // Count returns how many users exist.

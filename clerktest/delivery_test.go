@@ -147,6 +147,23 @@ func TestAbortedMessageIsNotRetried(t *testing.T) {
 	})
 }
 
+// A redirect is a failure and is not followed.
+func TestRedirectFails(t *testing.T) {
+	t.Parallel()
+	bubble(t, clerktest.Config{RetryScale: 0.001}, func(t *testing.T, c *clerktest.Clerk, r *receiver) {
+		r.answer = func(w http.ResponseWriter, _ int) {
+			w.Header().Set("Location", "/elsewhere")
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		}
+		create(t, c, clerktest.Fields{})
+		counts, err := c.Wait(t.Context())
+		check(t, err)
+		if len(r.all()) != 8 || counts.Failed != 1 || c.Messages()[0].Code != http.StatusTemporaryRedirect {
+			t.Errorf("got %d arrivals, %+v", len(r.all()), counts)
+		}
+	})
+}
+
 func TestWaitEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	bubble(t, clerktest.Config{}, func(t *testing.T, c *clerktest.Clerk, r *receiver) {
@@ -167,6 +184,7 @@ func TestReorderedMessageIsOvertaken(t *testing.T) {
 		id := create(t, c, clerktest.Fields{})
 		check(t, c.SetFaults(clerktest.Faults{Reorder: 1}))
 		check(t, c.BanUser(id))
+		synctest.Wait() // an earlier event that arrives now does not count
 		check(t, c.SetFaults(clerktest.Faults{}))
 		check(t, c.UnbanUser(id))
 		_, err := c.Wait(t.Context())

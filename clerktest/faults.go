@@ -33,6 +33,9 @@ type Faults struct {
 	Hang float64 `json:"hang"`
 	// Unauthorized answers every API request with 401.
 	Unauthorized bool `json:"unauthorized"`
+	// Lag keeps users out of every read until they are this old, as a replica
+	// does that is behind.
+	Lag time.Duration `json:"lag"`
 	// Skew is added to the instance's clock: Date headers, timestamps of events
 	// and signatures, created_at and updated_at.
 	Skew time.Duration `json:"skew"`
@@ -65,8 +68,8 @@ func (f Faults) check() error {
 			return fmt.Errorf("clerktest: the probability %v of a fault must lie between 0 and 1", p)
 		}
 	}
-	if f.RateLimit < 0 || f.Latency < 0 {
-		return errors.New("clerktest: rate limit and latency must not be negative")
+	if f.RateLimit < 0 || f.Latency < 0 || f.Lag < 0 {
+		return errors.New("clerktest: rate limit, latency and lag must not be negative")
 	}
 	if f.LostCursor != "" && f.LostCursor != "empty" {
 		return fmt.Errorf(`clerktest: lost_cursor is "" or "empty", not %q`, f.LostCursor)

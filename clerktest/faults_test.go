@@ -57,6 +57,24 @@ func TestHostileListings(t *testing.T) {
 	}
 }
 
+// A replica that is behind does not know a fresh user.
+func TestLag(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	c := instance(t, clerktest.Config{Users: 2, Now: func() time.Time { return now }, Faults: clerktest.Faults{Lag: time.Minute}})
+	id := create(t, c, clerktest.Fields{})
+	for _, wait := range []time.Duration{0, 59 * time.Second, time.Second} {
+		now = now.Add(wait)
+		known := wait == time.Second
+		status, _ := get(c, "/v1/users/"+id)
+		_, count := get(c, "/v1/users/count")
+		_, byID := get(c, "/v1/users?user_id="+id)
+		if (status == http.StatusOK) != known || strings.HasSuffix(string(count), ":3}") != known || (len(byID) > 2) != known || (len(list(t, c, "")) == 3) != known {
+			t.Errorf("after %v: got %d, count %s, list %v", wait, status, count, list(t, c, ""))
+		}
+	}
+}
+
 // A test can change users in the middle of a walk.
 func TestOnRequest(t *testing.T) {
 	t.Parallel()

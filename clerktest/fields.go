@@ -117,7 +117,7 @@ func primarySetter(list func(*user) []identifier, field func(*user) **string) se
 			return errType(param, "string")
 		}
 		if id != nil && primary(list(ch.u), id) == nil {
-			return unprocessable("form_resource_not_found", "is missing", "The resource associated with the supplied "+param+" was not found.", param)
+			return errNoResource(param)
 		}
 		*field(ch.u) = id
 		return nil

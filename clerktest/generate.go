@@ -43,10 +43,23 @@ const (
 // Names as people have them: accents, other scripts, an apostrophe, quotes, an
 // emoji, a surname that is a word of SQL.
 var (
-	firstNames = []string{"Ada", "José", "Łukasz", "Thị Hương", "美玲", "محمد", "Ólafur", "Zoë", "Anne-Marie", "Иван", "Πέτρος", "Sinéad", "Bobby \"B\"", "राज", "유진", "Grace", "Linus", "Margaret", "Ngozi", "Ana 🌻", "D'Andre", "Katherine", "Alan", "Barbara", "Edsger", "Frances", "Ken", "Radia", "Sophie", "Tim", "Vint", "Yukihiro"}
-	lastNames  = []string{"Lovelace", "García Márquez", "Wiśniewski", "Nguyễn", "李", "الخوارزمي", "Þórsson", "O'Brien", "van der Berg", "Петров", "Παπαδόπουλος", "Null", "Müller-Lüdenscheidt", "शर्मा", "김", "Hopper", "Torvalds", "Hamilton", "Okonkwo", "Select", "Smith", "Johnson", "Turing", "Liskov", "Dijkstra", "Allen", "Thompson", "Perlman", "Wilson", "Berners-Lee", "Cerf", "Matsumoto"}
-	handles    = []string{"ada", "jose", "lukas", "huong", "mei", "mo", "olaf", "zoe", "am", "ivan", "petros", "sinead", "bobby", "raj", "yujin", "grace"}
-	domains    = []string{"example.com", "example.org", "example.net", "mail.example.com"}
+	firstNames = []string{
+		"Ada", "José", "Łukasz", "Thị Hương", "美玲", "محمد", "Ólafur", "Zoë", "Anne-Marie", "Иван",
+		"Πέτρος", "Sinéad", "Bobby \"B\"", "राज", "유진", "Grace", "Linus", "Margaret", "Ngozi", "Ana 🌻",
+		"D'Andre", "Katherine", "Alan", "Barbara", "Edsger", "Frances", "Ken", "Radia", "Sophie", "Tim",
+		"Vint", "Yukihiro",
+	}
+	lastNames = []string{
+		"Lovelace", "García Márquez", "Wiśniewski", "Nguyễn", "李", "الخوارزمي", "Þórsson", "O'Brien",
+		"van der Berg", "Петров", "Παπαδόπουλος", "Null", "Müller-Lüdenscheidt", "शर्मा", "김", "Hopper",
+		"Torvalds", "Hamilton", "Okonkwo", "Select", "Smith", "Johnson", "Turing", "Liskov", "Dijkstra",
+		"Allen", "Thompson", "Perlman", "Wilson", "Berners-Lee", "Cerf", "Matsumoto",
+	}
+	handles = []string{
+		"ada", "jose", "lukas", "huong", "mei", "mo", "olaf", "zoe", "am", "ivan", "petros", "sinead",
+		"bobby", "raj", "yujin", "grace",
+	}
+	domains = []string{"example.com", "example.org", "example.net", "mail.example.com"}
 )
 
 // pick returns the member of list that property draws for user i.

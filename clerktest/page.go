@@ -10,29 +10,12 @@ import (
 // maxSorted bounds the orders and instances that are sorted in memory.
 const maxSorted = 100_000
 
-// users returns the users of a listing in its order, before limit and offset.
-// skipped says that the offset is already taken off.
-func (s *store) users(l *listing) (list iter.Seq[*user], skipped bool, err *apiError) {
-	from, to, err := s.window(l)
+// users returns the users of a listing in its order, from its cursor on, without
+// its limit. left is what the caller still has to skip of the offset.
+func (s *store) users(l *listing) (list iter.Seq[*user], left int64, err *apiError) {
+	numbers, left, err := s.numbers(l)
 	if err != nil {
-		return nil, false, err
-	}
-	var numbers iter.Seq2[int64, *user]
-	switch {
-	case len(l.chosen) > 0:
-		numbers = s.sorted(l, s.choose(l.chosen), from, to)
-	case l.order == "created_at":
-		if skipped = len(l.matches) == 0 && l.offset > 0; skipped {
-			from, to = s.skip(from, to, l.offset, l.backwards)
-		}
-		numbers = s.created(from, to, l.backwards)
-	case l.order == "updated_at":
-		numbers = s.updated(l.backwards)
-	case s.count() > maxSorted:
-		return nil, false, unprocessable("emulator_limit", "too many users to sort",
-			"The emulator sorts by "+l.order+" only up to 100,000 users. Use created_at or updated_at.", "order_by")
-	default:
-		numbers = s.sorted(l, s.all(), from, to)
+		return nil, 0, err
 	}
 	return func(yield func(*user) bool) {
 		for seq, u := range numbers {
@@ -43,7 +26,48 @@ func (s *store) users(l *listing) (list iter.Seq[*user], skipped bool, err *apiE
 				return
 			}
 		}
-	}, skipped, nil
+	}, left, nil
+}
+
+// numbers returns the numbers and kept states of the users among which the
+// listing's are, in its order. An offset that filters cannot change is skipped
+// here, where it costs little.
+func (s *store) numbers(l *listing) (list iter.Seq2[int64, *user], left int64, err *apiError) {
+	from, to, err := s.window(l)
+	if err != nil {
+		return nil, 0, err
+	}
+	whole := len(l.matches) == 0
+	switch {
+	case len(l.chosen) > 0:
+		return s.sorted(l, s.choose(l.chosen), from, to), l.offset, nil
+	case l.order == "created_at" && whole:
+		from, to = s.skip(from, to, l.offset, l.backwards)
+		return s.created(from, to, l.backwards), 0, nil
+	case l.order == "created_at":
+		return s.created(from, to, l.backwards), l.offset, nil
+	case l.order == "updated_at" && whole && from == s.start() && to == s.end():
+		return without(s.updated(l.backwards), l.offset), 0, nil
+	case l.order == "updated_at":
+		return s.updated(l.backwards), l.offset, nil
+	case s.count() > maxSorted:
+		return nil, 0, unprocessable("emulator_limit", "too many users to sort",
+			"The emulator sorts by "+l.order+" only up to 100,000 users. Use created_at or updated_at.", "order_by")
+	}
+	return s.sorted(l, s.all(), from, to), l.offset, nil
+}
+
+// without leaves out the first n of a sequence.
+func without(list iter.Seq2[int64, *user], n int64) iter.Seq2[int64, *user] {
+	return func(yield func(int64, *user) bool) {
+		for seq, u := range list {
+			if n > 0 {
+				n--
+			} else if !yield(seq, u) {
+				return
+			}
+		}
+	}
 }
 
 // window returns the places in the order of creation between which the listing
@@ -76,6 +100,8 @@ func later(a, b cut) cut   { return cut{max(a.generated, b.generated), max(a.add
 func (s *store) skip(from, to cut, offset int64, backwards bool) (cut, cut) {
 	low, high := s.rank(from), s.rank(to)
 	switch {
+	case offset == 0:
+		return from, to
 	case offset >= high-low:
 		return to, to
 	case backwards:

@@ -120,10 +120,5 @@ func (w *writer) eventSession(name string, s *session, u *user) *writer {
 		str("country", "US").str("device_type", "desktop").str("id", s.activityID).str("ip_address", s.ip).
 		flag("is_mobile", false).str("object", "session_activity").close('}')
 	w.str("object", "session").str("status", s.status).num("updated_at", s.updatedAt)
-	if u == nil {
-		w.raw("user", "null")
-	} else {
-		w.eventUser("user", u)
-	}
-	return w.str("user_id", s.userID).close('}')
+	return w.eventUser("user", u).str("user_id", s.userID).close('}')
 }
