@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/clerksync/clerksync/clerktest"
 )
@@ -51,7 +52,7 @@ func BenchmarkDelivery(b *testing.B) {
 	for id := range c.Users() {
 		ids = append(ids, id)
 	}
-	n := 0
+	n, start := 0, time.Now()
 	for b.Loop() {
 		if err := c.UpdateUser(ids[n%len(ids)], clerktest.Fields{"first_name": "Ada"}); err != nil {
 			b.Fatal(err)
@@ -61,5 +62,6 @@ func BenchmarkDelivery(b *testing.B) {
 	if counts, err := c.Wait(context.Background()); err != nil || counts.Delivered != n {
 		b.Fatalf("got %+v, %v, want %d delivered", counts, err, n)
 	}
-	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
+	// The clock of b stops before the last deliveries.
+	b.ReportMetric(float64(n)/time.Since(start).Seconds(), "events/s")
 }
