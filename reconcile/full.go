@@ -112,16 +112,18 @@ func (p *pass) take(ctx context.Context, s *scan, pg page) error {
 	}
 	s.At = pg.next
 	p.counts.Seen = s.Ledger.Seen
-	p.cfg.Progress(Progress{Seen: s.Ledger.Seen, Total: s.Counted, Started: time.UnixMilli(s.Started)})
-	if pg.last {
-		return nil // the end is near
+	if !pg.last { // otherwise the end is near
+		if err := p.saveScan(ctx, s); err != nil {
+			return err
+		}
 	}
-	return p.saveScan(ctx, s)
+	p.cfg.Progress(Progress{Seen: s.Ledger.Seen, Total: s.Counted, Started: time.UnixMilli(s.Started)})
+	return nil
 }
 
 // compare looks for visible rows that the walk did not show in the stretch up to an instant.
 func (p *pass) compare(ctx context.Context, l *ledger, through int64) error {
-	if through < l.From {
+	if through < l.From || through == clerksync.Never {
 		return nil
 	}
 	for row, err := range p.mirror.Visible(ctx, clerksync.Users, l.From, through) {

@@ -49,12 +49,16 @@ func (l *ledger) note(sightings []clerksync.Sighting) {
 }
 
 // passed returns the last instant of the stretch that the walk has passed after a page: up to the instant at which the page's last
-// user was created, but without it, since the next page may show more of that instant.
+// user was created, but without it, since the next page may show more of that instant. Never means that it has not got on.
 func passed(sightings []clerksync.Sighting) int64 {
 	if len(sightings) == 0 {
 		return clerksync.Never
 	}
-	return max(sightings[len(sightings)-1].Dated(), clerksync.Never+1) - 1
+	last := sightings[len(sightings)-1].Dated()
+	if last == clerksync.Never {
+		return clerksync.Never
+	}
+	return last - 1
 }
 
 // row compares a visible row of the stretch with what was seen there.

@@ -1,0 +1,57 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// What the tests of the pure parts see of them.
+var (
+	Enough     = enough
+	PlanDigest = planDigest
+	NewLedger  = newLedger
+	Passed     = passed
+)
+
+type (
+	Ledger   = ledger
+	Position = position
+)
+
+func (l *ledger) Note(page []clerksync.Sighting)          { l.note(page) }
+func (l *ledger) Row(r clerksync.Row)                     { l.row(r) }
+func (l *ledger) Close(through int64)                     { l.close(through) }
+func (l *ledger) Judge(at int64) (certain, late []string) { return l.judge(at) }
+
+func (c Config) Allows(visible int64) int64 { return New(c).cfg.allows(visible) }
+
+func (p position) Query() string { return p.query().Encode() }
+
+func (p position) AfterPage(page []clerksync.Sighting) Position { return p.after(page) }
+
+// Worse returns the position reached by each way that is worse than the cursor.
+func (p position) Worse(seen int64) (all []Position) {
+	for w := byEarlier; w < noWay; w++ {
+		all = append(all, p.by(w, seen))
+	}
+	return all
+}
+
+// NextRun returns when a schedule comes after an instant.
+func NextRun(spec, instance string, after time.Time) (time.Time, error) {
+	s, err := parseSchedule(spec, func() string { return instance })
+	if err != nil || s == nil {
+		return time.Time{}, err
+	}
+	return s.Next(after), nil
+}
+
+// DoLate runs a late pass about the given rows.
+func (r *Reconciler) DoLate(ctx context.Context, ids []string) (Report, error) {
+	p := newPass(r.cfg, Pass{Kind: Late})
+	p.pending = ids
+	err := r.do(ctx, p)
+	return p.report, err
+}

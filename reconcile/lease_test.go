@@ -1,0 +1,196 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/internal/pgtest"
+	"github.com/clerksync/clerksync/reconcile"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// gate stops the first pass that comes to its second page.
+type gate struct {
+	once    sync.Once
+	reached chan struct{} // closed when it has come
+	open    chan struct{} // closed to let it through
+}
+
+func newGate() *gate { return &gate{reached: make(chan struct{}), open: make(chan struct{})} }
+
+func (g *gate) onRequest(r *http.Request) {
+	if r.URL.Query().Get("starting_after") == "" {
+		return
+	}
+	g.once.Do(func() {
+		close(g.reached)
+		select {
+		case <-g.open:
+		case <-r.Context().Done():
+		}
+	})
+}
+
+func TestOnePassAtATime(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		g := newGate()
+		h := open(t, db, clerktest.Config{Users: 700, Seed: 30, OnRequest: g.onRequest})
+		first := reconcile.New(h.cfg)
+		ended := make(chan error, 1)
+		go func() { _, err := first.RunOnce(t.Context()); ended <- err }()
+		<-g.reached
+
+		began := time.Now()
+		if _, err := first.RunOnce(t.Context()); !errors.Is(err, reconcile.ErrBusy) || time.Since(began) > 2*time.Second {
+			t.Errorf("a second pass of the process: %v after %s, want ErrBusy at once", err, time.Since(began))
+		}
+		report, err := h.run(reconcile.Pass{}) // another process, which has to see the lease renewed
+		if !errors.Is(err, reconcile.ErrBusy) || report.Error == "" {
+			t.Errorf("a second process: %v, want ErrBusy", err)
+		}
+		close(g.open)
+		if err := <-ended; err != nil {
+			t.Errorf("the first pass: %v", err)
+		}
+		if n := h.count(`SELECT count(*) FROM {passes} WHERE NOT dry_run`); n != 1 {
+			t.Errorf("%d rows of passes, want 1: a pass that did not begin leaves none", n)
+		}
+		h.full() // the lease was given back
+	})
+}
+
+// A process that was killed leaves its lease, and the next pass waits it out.
+func TestLeaseOfTheDead(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db, clerktest.Config{Users: 5, Seed: 31})
+		h.full()
+		h.setLease("dead", 7, 2*time.Second)
+		began := time.Now()
+		h.full()
+		if waited := time.Since(began); waited < 1500*time.Millisecond || waited > 30*time.Second {
+			t.Errorf("waited %s for a lease of two seconds", waited)
+		}
+		if term := h.lease().Term; term != 8 {
+			t.Errorf("term %d, want 8", term)
+		}
+		h.setLease("future", 9, time.Hour) // written before the clock was set back
+		h.full()
+		if term := h.lease().Term; term != 10 {
+			t.Errorf("term %d, want 10", term)
+		}
+	})
+}
+
+// A pass whose lease was taken by another one stops within the renewal time, and says why.
+func TestLeaseLost(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		g := newGate()
+		h := open(t, db, clerktest.Config{Users: 700, Seed: 32, OnRequest: g.onRequest})
+		ended := make(chan error, 1)
+		go func() { _, err := reconcile.New(h.cfg).RunOnce(t.Context()); ended <- err }()
+		<-g.reached
+		h.setLease("another", h.lease().Term+1, time.Minute)
+		select {
+		case err := <-ended:
+			if !errors.Is(err, reconcile.ErrBusy) {
+				t.Errorf("error %v, want ErrBusy", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Error("the pass goes on without its lease")
+		}
+		close(g.open)
+		if lease := h.lease(); lease.Holder != "another" || lease.Expires == 0 {
+			t.Errorf("lease %+v: the pass gave back what was not its own", lease)
+		}
+		if n := h.count(`SELECT count(*) FROM {passes} WHERE finished_at IS NOT NULL AND error IS NOT NULL`); n != 1 {
+			t.Errorf("%d rows of the stopped pass, want 1", n)
+		}
+	})
+}
+
+type leaseState struct {
+	Holder  string `json:"holder"`
+	Term    int64  `json:"term"`
+	Expires int64  `json:"expires"`
+}
+
+func (h *house) lease() (l leaseState) {
+	h.t.Helper()
+	if _, err := h.mirror.ReadState(h.t.Context(), "lease", &l); err != nil {
+		h.t.Fatal(err)
+	}
+	return l
+}
+
+func (h *house) setLease(holder string, term int64, left time.Duration) {
+	h.t.Helper()
+	err := h.mirror.WriteState(h.t.Context(), "lease", leaseState{holder, term, time.Now().Add(left).UnixMilli()})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// A pass that is asked to stop has its row, gives the lease back, and the next one goes on where it was: with the pages that were
+// not applied yet, and the start of the first one.
+func TestStoppedPassGoesOn(t *testing.T) {
+	t.Parallel()
+	for _, killed := range []bool{false, true} {
+		pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			h := open(t, db, clerktest.Config{Users: 4800, Seed: 33})
+			h.full()
+			missing := h.ids(3)
+			h.delete(missing...)
+			pages := 0
+			h.cfg.Progress = func(reconcile.Progress) {
+				if pages++; pages == 6 {
+					stop()
+				}
+			}
+			report, err := reconcile.New(h.cfg).RunOnce(ctx)
+			if !errors.Is(err, context.Canceled) || report.Error == "" {
+				t.Fatalf("error %v, want Canceled", err)
+			}
+			if n := h.count(`SELECT count(*) FROM {passes} WHERE finished_at IS NOT NULL AND NOT complete AND error IS NOT NULL`); n != 1 {
+				t.Errorf("%d rows of the stopped pass, want 1", n)
+			}
+			if killed {
+				h.setLease("killed", 5, time.Second)
+			}
+			h.cfg.Progress = nil
+			h.clerk.ResetRequests()
+			again, err := h.run(reconcile.Pass{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.wantCounts(again.Resources[clerksync.Users], reconcile.Counts{Seen: 4797, Unchanged: 4797, Deleted: 3, Candidates: 3})
+			if !again.StartedAt.Equal(report.StartedAt.Truncate(time.Millisecond)) {
+				t.Errorf("started at %s, want the first try's %s", again.StartedAt, report.StartedAt)
+			}
+			lists := 0
+			for _, r := range h.clerk.Requests() {
+				if r.Path == "/v1/users" && r.Query.Get("user_id") == "" {
+					lists++
+				}
+			}
+			if lists < 3 || lists > 6 {
+				t.Errorf("%d pages were read again, want about 5 of 10", lists)
+			}
+			if n := h.count(`SELECT count(*) FROM {state} WHERE key = 'progress'`); n != 0 {
+				t.Error("a pass that has ended leaves its progress")
+			}
+			h.wantEqual()
+		})
+	}
+}

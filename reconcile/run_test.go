@@ -1,0 +1,132 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/internal/pgtest"
+	"github.com/clerksync/clerksync/reconcile"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// until polls until a condition holds.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !holds(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain until %s", what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// daemon starts Run; the function it returns ends it and waits.
+func (h *house) daemon() (end func() error) {
+	ctx, cancel := context.WithCancel(h.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- reconcile.New(h.cfg).Run(ctx) }()
+	return func() error {
+		cancel()
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(20 * time.Second):
+			return errors.New("Run does not end")
+		}
+	}
+}
+
+func (h *house) mirrored() int {
+	return h.count(`SELECT count(*) FROM {users} WHERE deleted_at IS NULL`)
+}
+
+// An empty mirror is filled at once, then polling tells what changes, and the schedule what is deleted.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db, clerktest.Config{Users: 100, Seed: 50})
+		h.cfg.PollInterval = 50 * time.Millisecond
+		h.cfg.Schedule = "off"
+		fillsNothing := h.daemon()
+		if err := fillsNothing(); err != nil {
+			t.Errorf("Run without a schedule: %v", err)
+		}
+		if n := h.mirrored(); n != 0 {
+			t.Fatalf("%d rows: full passes are off", n)
+		}
+		h.cfg.Schedule = "@nightly"
+		end := h.daemon()
+		until(t, "the mirror is filled", func() bool { return h.mirrored() == 100 })
+		if _, err := h.clerk.CreateUser(nil); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the poll has found a user", func() bool { return h.mirrored() == 101 })
+		if err := end(); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		h.delete(h.ids(1)...)
+		h.cfg.Schedule = "@every 1s"
+		end = h.daemon()
+		until(t, "the schedule has found a deletion", func() bool { return h.mirrored() == 100 })
+		if err := end(); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		h.wantEqual()
+	})
+}
+
+// A pass that was killed goes on when the daemon starts again, although a complete one is recorded.
+func TestRunGoesOn(t *testing.T) {
+	t.Parallel()
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 1200, Seed: 51})
+	h.full()
+	ctx, stop := context.WithCancel(t.Context())
+	h.cfg.Progress = func(reconcile.Progress) { stop() }
+	if _, err := reconcile.New(h.cfg).RunOnce(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v, want Canceled", err)
+	}
+	h.cfg.Progress = nil
+	end := h.daemon()
+	until(t, "the pass has gone on", func() bool { return h.count(`SELECT count(*) FROM {passes} WHERE complete`) == 2 })
+	if err := end(); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+func TestRunEndsWithTheWrongInstance(t *testing.T) {
+	t.Parallel()
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 10, Seed: 52})
+	if err := h.mirror.Pin(t.Context(), "ins_of_somebody_else"); err != nil {
+		t.Fatal(err)
+	}
+	if err := reconcile.New(h.cfg).Run(t.Context()); !errors.Is(err, clerksync.ErrWrongInstance) {
+		t.Errorf("error %v, want ErrWrongInstance", err)
+	}
+}
+
+func TestRunRefusesBadSchedules(t *testing.T) {
+	t.Parallel()
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Seed: 53})
+	h.cfg.Schedule = "TZ=0"
+	if err := reconcile.New(h.cfg).Run(t.Context()); err == nil {
+		t.Error("the schedule is accepted")
+	}
+}
+
+// Clerk is down when the daemon starts: the first pass is tried again until it has ended well.
+func TestRunTriesTheFirstPassAgain(t *testing.T) {
+	t.Parallel()
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 10, Seed: 54, Faults: clerktest.Faults{Unauthorized: true}})
+	end := h.daemon()
+	until(t, "the first pass has failed", func() bool { return h.count(`SELECT count(*) FROM {passes} WHERE error IS NOT NULL`) > 0 })
+	h.faults(clerktest.Faults{})
+	until(t, "the mirror is filled", func() bool { return h.mirrored() == 10 })
+	if err := end(); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
