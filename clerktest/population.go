@@ -62,10 +62,6 @@ func (p *population) createdAt(i int64) int64 {
 
 func (p *population) updatedAt(i int64) int64 { return p.createdAt(i) + settled }
 
-func (p *population) userID(i int64) string {
-	return p.ids.id(kindUser, 0, i, p.createdAt(i))
-}
-
 // search returns the first index for which reached is true, n if none.
 func (p *population) search(reached func(i int64) bool) int64 {
 	return int64(sort.Search(int(p.n), func(i int) bool { return reached(int64(i)) }))
