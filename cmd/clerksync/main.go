@@ -10,8 +10,15 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // so that a second signal ends the process at once
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals // somebody has no patience
+		os.Exit(exitFailed)
+	}()
 	err := newCommand().Run(ctx, os.Args)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "clerksync:", err)

@@ -39,6 +39,9 @@ func folder(t testing.TB) string {
 	return dir
 }
 
+// race makes a data race in a command its failure, and keeps the race detector from delaying every exit.
+const race = "GORACE=halt_on_error=1 atexit_sleep_ms=0"
+
 // process is the command at work.
 type process struct {
 	t      testing.TB
@@ -52,7 +55,7 @@ type process struct {
 func start(t testing.TB, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(filepath.Join(folder(t), "clerksync"), args...), stdout: new(output), stderr: new(output), exited: make(chan struct{})}
-	p.cmd.Dir, p.cmd.Env = t.TempDir(), append([]string{"HOME=" + t.TempDir(), "GORACE=halt_on_error=1"}, env...)
+	p.cmd.Dir, p.cmd.Env = t.TempDir(), append([]string{"HOME=" + t.TempDir(), race}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Vars = append(env.Vars, race)
 			env.Setenv("CLERKSYNC_READ_MARGIN", "0s")
 			env.Values[emulatorKey{}] = new(*clerktest.Server)
 			return nil
