@@ -59,9 +59,21 @@ func hostile() []string {
 		member(`"external_id":"` + strings.Repeat("ab", 200_000) + `"`),
 		member(`"username":"` + random(900_000) + `"`),
 		member(`"external_id":"` + random(100_000) + `"`),
+		member(many(`"m%d":%[1]d`, 60_000)),
+		member(`"public_metadata":{` + many(`"m%d":%[1]d`, 60_000) + `}`),
+		member(`"email_addresses":[` + many(`{"id":"idn_%d"}`, 40_000) + `],"primary_email_address_id":"idn_39999"`),
 		"{\"type\":\"\xff\"}", "\xef\xbb\xbf{}", `{"type":"a","type":"b"}`, `{"type":"a","Type":"b"}`,
 		`{"type":"a","data":{"k":1,"` + "\u212a" + `":2}}`,
 	}
+}
+
+// many lists members or elements.
+func many(format string, n int) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf(format, i)
+	}
+	return strings.Join(all, ",")
 }
 
 // random is a text that does not compress, so that its size is what an index sees.

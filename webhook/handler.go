@@ -20,7 +20,7 @@ type Config struct {
 	// A delivery that any of them signed is verified, so that one can be rotated out, or two endpoints can share a URL.
 	Secrets []string
 
-	// MaxInFlight is how many deliveries are worked on at once; one more is answered 503. Zero means 1024.
+	// MaxInFlight is how many verified deliveries are worked on at once; one more is answered 503. Zero means 1024.
 	MaxInFlight int
 
 	// Logger is told about each delivery: type, message id, outcome and status, never what the event holds. Nil means silence.
@@ -39,16 +39,33 @@ type Config struct {
 type Handler struct {
 	cfg      Config
 	keys     keys
-	slots    chan struct{}
+	readers  slots // reads of bodies that may be large
+	applying slots // verified deliveries, so that nobody without a secret can take one
 	draining atomic.Bool
 }
 
 const (
 	defaultMaxInFlight = 1024
+	maxReaders         = 256              // as many mebibytes may come from anybody at once
 	applyTimeout       = 12 * time.Second // Svix waits 15 s for an answer
 )
 
-// NewHandler returns a handler, or an error that says which setting to correct and how; it never quotes a secret.
+// slots bound how many do something at once. Nobody waits for one.
+type slots chan struct{}
+
+func (s slots) take() bool {
+	select {
+	case s <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s slots) leave() { <-s }
+
+// NewHandler returns a handler, or an error that says which setting to correct and how; it never quotes a secret. A handler that
+// could verify nothing, or anything, is never made.
 func NewHandler(cfg Config) (*Handler, error) {
 	if cfg.Mirror == nil {
 		return nil, errors.New("making the webhook handler: Config.Mirror is missing")
@@ -63,7 +80,7 @@ func NewHandler(cfg Config) (*Handler, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Handler{cfg: cfg, keys: keys, slots: make(chan struct{}, cfg.MaxInFlight)}, nil
+	return &Handler{cfg: cfg, keys: keys, readers: make(slots, maxReaders), applying: make(slots, cfg.MaxInFlight)}, nil
 }
 
 // Drain makes the handler answer 503 to every delivery that begins from now on; those in flight are finished. Clerk delivers the
@@ -88,19 +105,17 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) delivery {
 	if reason != "" {
 		return refused(http.StatusUnauthorized, reason)
 	}
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	default:
-		return refused(http.StatusServiceUnavailable, "overload")
-	}
-	body, code, reason := readBody(w, r)
+	body, code, reason := h.readBody(w, r)
 	if code != 0 {
 		return refused(code, reason)
 	}
 	if reason := h.keys.verify(m, body); reason != "" {
 		return refused(http.StatusUnauthorized, reason)
 	}
+	if !h.applying.take() {
+		return refused(http.StatusServiceUnavailable, "overload")
+	}
+	defer h.applying.leave()
 	// Its whole seconds stand for half a second more on average.
 	h.cfg.Mirror.NoteDelivery(m.signed.Add(500 * time.Millisecond))
 	return h.apply(r.Context(), m.id, body)

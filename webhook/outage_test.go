@@ -7,9 +7,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,34 +157,88 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestOverload fills the only slot with a delivery whose body is on its way.
+// TestOverload fills the only slot with a delivery that waits for a lock.
 func TestOverload(t *testing.T) {
 	t.Parallel()
-	e := serve(t, pgtest.SQLite(t), clerksync.Config{}, func(c *webhook.Config) { c.MaxInFlight = 1 })
-	body := `{"type":"a.b"}`
-	slow, more := io.Pipe()
+	e := serve(t, pgtest.New(t), clerksync.Config{}, func(c *webhook.Config) { c.MaxInFlight = 1 })
+	now := ms(time.Now())
+	body := envelope("user.created", now, userJSON("user_1", now))
+	unlock := e.lock()
 	answered := make(chan int, 1)
-	header := sign(secret, "msg_1", time.Now(), body)
-	go func() { answered <- e.send("POST", header, slow).StatusCode }()
-	if _, err := io.WriteString(more, body[:5]); err != nil {
-		t.Fatal(err)
+	go func() { answered <- post(e.handler, sign(secret, "msg_1", time.Now(), body), []byte(body)) }()
+	poll(t, e.waits)
+	e.refusedFor("overload", sign(secret, "msg_2", time.Now(), body), body)
+	if got := e.post(sign(otherSecret, "msg_2", time.Now(), body), body).StatusCode; got != 401 {
+		t.Errorf("an unverified request is answered %d, want 401: it takes no slot", got)
 	}
-	second := sign(secret, "msg_2", time.Now(), body)
-	for deadline := time.Now().Add(10 * time.Second); e.post(second, body).StatusCode != 503; {
-		if time.Now().After(deadline) {
-			t.Fatal("one delivery more than allowed is not refused")
-		}
-	}
-	e.refusedFor("overload", second, body)
-	if got := e.post(nil, body).StatusCode; got != 401 {
-		t.Errorf("an unsigned request is answered %d, want 401: it takes no slot", got)
-	}
-	_, _ = io.WriteString(more, body[5:])
-	more.Close()
+	unlock()
 	if got := <-answered; got != 204 {
 		t.Errorf("the delivery that held the slot was answered %d, want 204", got)
 	}
 	e.deliver("msg_2", body, 204)
+}
+
+// TestTrickle lets strangers send as many bodies of unknown length as may be read at once, without an end.
+func TestTrickle(t *testing.T) {
+	t.Parallel()
+	e := serve(t, pgtest.SQLite(t), clerksync.Config{})
+	body := `{"type":"a.b"}`
+	header := sign(secret, "msg_1", time.Now(), body)
+	var strangers sync.WaitGroup
+	const readers = 256
+	trickles := make([]*trickle, readers)
+	for i := range trickles {
+		trickles[i] = &trickle{begun: make(chan struct{}), end: make(chan struct{})}
+		strangers.Go(func() {
+			r := httptest.NewRequest("POST", "/", trickles[i])
+			r.Header, r.ContentLength = sign(otherSecret, "msg_2", time.Now(), body), -1
+			e.handler.ServeHTTP(httptest.NewRecorder(), r)
+		})
+	}
+	for _, one := range trickles {
+		<-one.begun
+	}
+	if got := e.post(header, body).StatusCode; got != 204 {
+		t.Errorf("a body of the usual size was answered %d, want 204", got)
+	}
+	if got := e.send("POST", header, io.MultiReader(strings.NewReader(body))).StatusCode; got != 503 || e.last().Reason != "overload" {
+		t.Errorf("one more body of unknown length was answered %d, want 503", got)
+	}
+	for _, one := range trickles {
+		close(one.end)
+	}
+	strangers.Wait()
+	if got := e.send("POST", header, io.MultiReader(strings.NewReader(body))).StatusCode; got != 204 {
+		t.Errorf("a body of unknown length was answered %d, want 204", got)
+	}
+}
+
+// trickle is a body that tells when it is first read, and comes to nothing in the end.
+type trickle struct{ begun, end chan struct{} }
+
+func (b *trickle) Read([]byte) (int, error) {
+	close(b.begun)
+	<-b.end
+	return 0, io.EOF
+}
+
+// lock makes writes to the users wait until unlock.
+func (e *endpoint) lock() (unlock func()) {
+	e.t.Helper()
+	tx := e.db.MustBegin()
+	tx.MustExec(e.mirror.SQL("LOCK TABLE {users}"))
+	e.t.Cleanup(func() { tx.Rollback() })
+	return func() { tx.Rollback() }
+}
+
+// waits reports whether somebody waits for a lock.
+func (e *endpoint) waits() bool {
+	var n int
+	err := e.db.Get(&n, "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return n > 0
 }
 
 // TestGone lets a client go while its event waits for a lock, and deliver it again.
@@ -191,18 +247,8 @@ func TestGone(t *testing.T) {
 	e := serve(t, pgtest.New(t), clerksync.Config{})
 	now := ms(time.Now())
 	body := envelope("user.created", now, userJSON("user_1", now))
-	tx := e.db.MustBegin()
-	defer tx.Rollback()
-	tx.MustExec(e.mirror.SQL("LOCK TABLE {users}"))
-
+	unlock := e.lock()
 	ctx, leave := context.WithCancel(t.Context())
-	waiting := func() bool {
-		var n int
-		if err := e.db.Get(&n, "SELECT count(*) FROM pg_locks WHERE NOT granted"); err != nil {
-			t.Fatal(err)
-		}
-		return n > 0
-	}
 	first := make(chan error, 1)
 	go func() {
 		r, _ := http.NewRequestWithContext(ctx, "POST", e.server.URL, strings.NewReader(body))
@@ -213,14 +259,12 @@ func TestGone(t *testing.T) {
 		}
 		first <- err
 	}()
-	poll(t, waiting)
+	poll(t, e.waits)
 	leave()
 	if err := <-first; err == nil {
 		t.Error("an answer came while the table was locked")
 	}
-	if err := tx.Rollback(); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	poll(t, func() bool { return e.observed(499, "gone") || e.observed(204, "") })
 	e.deliver("msg_1", body, 204)
 	if _, _, visible := e.user("user_1"); !visible {

@@ -11,7 +11,7 @@ import (
 
 const (
 	maxBody     = 1 << 20
-	usualBody   = 16 << 10         // what a body may claim for itself before it has come
+	usualBody   = 64 << 10         // Clerk's events have 2 to 20 KiB; so much memory a body may claim before it has come
 	readTimeout = 10 * time.Second // for the body
 )
 
@@ -34,8 +34,15 @@ func (h *Handler) door(r *http.Request) (code int, reason string) {
 	return 0, ""
 }
 
-// readBody reads the whole body as it came. A zero code means that it did.
-func readBody(w http.ResponseWriter, r *http.Request) (body []byte, code int, reason string) {
+// readBody reads the whole body as it came. A zero code means that it did. Anybody may send a large body slowly, so there are only
+// so many of these at once, and they are in nobody's way who sends a body of the usual size.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte, code int, reason string) {
+	if r.ContentLength < 0 || r.ContentLength > usualBody {
+		if !h.readers.take() {
+			return nil, http.StatusServiceUnavailable, "overload"
+		}
+		defer h.readers.leave()
+	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(readTimeout)) // not every ResponseWriter can; then the server's own limit holds
 	var b bytes.Buffer
