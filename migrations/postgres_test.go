@@ -33,7 +33,9 @@ func TestUpWaitsForTheLease(t *testing.T) {
 // forget undoes the migrations but leaves the tables that record them.
 func forget(t *testing.T, db *sql.DB) {
 	t.Helper()
-	exec(t, db, "DROP TABLE clerk.users, clerk.events, clerk.changes, clerk.passes, clerk.plans, clerk.state CASCADE")
+	for _, table := range texts(t, db, `SELECT tablename FROM pg_tables WHERE schemaname = 'clerk' AND tablename NOT LIKE 'migrations%'`) {
+		exec(t, db, "DROP TABLE clerk."+table+" CASCADE")
+	}
 	exec(t, db, "DELETE FROM clerk.migrations WHERE version_id > 0")
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -77,7 +78,7 @@ func (m *Mirror) triage(ctx context.Context, p *piece, pinned string) error {
 		p.settle(Result{Outcome: Quarantined, Reason: p.Event.Quarantine})
 		return nil
 	}
-	if p.Kind == "" {
+	if p.Kind == "" || !m.Mirrors(p.Kind) {
 		p.settle(Result{Outcome: Ignored})
 		return nil
 	}
@@ -100,7 +101,7 @@ func (m *Mirror) interpret(p *piece, now time.Time) {
 		m.interpretGone(p, now)
 		return
 	}
-	o, err := p.kind.decode(p.Object, m.cfg.PrivateMetadata)
+	o, err := p.kind.decode(p.Object, m.keeping())
 	if o.id != "" {
 		p.ID = o.id
 	}
@@ -113,11 +114,14 @@ func (m *Mirror) interpret(p *piece, now time.Time) {
 	if p.At == 0 {
 		p.key.Seen = o.updated
 	}
+	if p.kind.final != nil && p.kind.final(o) {
+		p.key.Seen = math.MaxInt64
+	}
 	if p.read != nil && !p.read.skewed {
 		p.key.Alive = max(o.updated, p.At-p.read.margin)
 	}
 	latest := now.Add(clockError).UnixMilli()
-	if dated := max(o.updated, p.key.Seen); dated > latest {
+	if dated := max(o.updated, p.At); dated > latest {
 		p.due = now.Add(time.Duration(min(dated-latest, farthest.Milliseconds())) * time.Millisecond)
 		p.settle(Result{Outcome: Deferred, Reason: "dated in the future"})
 	}
@@ -162,7 +166,7 @@ func (m *Mirror) skipSame(ctx context.Context, pieces []*piece) error {
 		}
 		for _, p := range reads {
 			row, found := rows[p.ID]
-			p.same = found && row.visible() && row.digest == digest(p.Object, m.cfg.PrivateMetadata)
+			p.same = found && row.visible() && row.digest == digest(p.Object, m.keeping())
 			if p.same && row.dead == Never && p.Source != Login {
 				p.settle(Result{Outcome: Unchanged})
 			}

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"net/url"
 	"slices"
 
 	"github.com/clerksync/clerksync/internal/scan"
@@ -9,25 +10,71 @@ import (
 // Kind names a kind of object that the mirror keeps; it is also the name of its table.
 type Kind string
 
-// The kinds of objects, in the order in which a transaction locks them.
+// The kinds of objects.
 const (
-	Users Kind = "users"
+	Users                   Kind = "users"
+	Organizations           Kind = "organizations"
+	OrganizationMemberships Kind = "organization_memberships"
+	OrganizationInvitations Kind = "organization_invitations"
+	Invitations             Kind = "invitations" // to the application
+	Sessions                Kind = "sessions"
+	OrganizationDomains     Kind = "organization_domains"
+	Roles                   Kind = "roles"
+	Permissions             Kind = "permissions"
 )
 
 // kinds describes every kind, in the order in which a transaction locks them. All that the mirror does to an object (decoding,
 // hashing, the statements, lists and reads by id) is driven from here; a further kind is a further entry.
-var kinds = []*kind{users}
+var kinds = []*kind{
+	users, organizations, organizationMemberships, organizationInvitations, invitations, sessions,
+	organizationDomains, roles, permissions,
+}
 
 // kind describes one kind of object.
 type kind struct {
 	name      Kind
-	singular  string // "user": as in user.updated and the event's object
-	path      string // where Clerk's Backend API lists it
-	idParam   string // the list parameter that picks objects by id
+	singular  string // "user": what Clerk writes into an object's member "object"
+	list      list
+	ask       func(id string, row map[string]string) []question // how a single object is read; nil if it cannot be
 	columns   []column
 	projected []projected // sorted by name
 	free      []string    // members that hold whatever a user or the team puts there; what cannot be stored becomes null
 	private   []string    // members that are kept only on request
+	omitted   []string    // members that are never stored: secrets, and copies of other objects
+	parents   []parent    // the objects without which this one is not active
+	final     func(*object) bool
+}
+
+// list is how Clerk's Backend API lists a kind. Every list can be ordered by created_at and read by offset.
+type list struct {
+	path    string     // "" if Clerk does not list it
+	query   url.Values // parameters that every request carries
+	count   string     // where the objects are counted; "" if the list itself tells its total_count
+	cursor  bool       // starting_after works
+	idParam string     // the parameter that picks objects by id; "" if there is none
+	rows    string     // in SQL: the rows that the list would show; "" if all
+}
+
+// question is one request about a single object. An object is gone if Clerk answers 404 to the one question, or if each of the
+// lists asked for does not show it.
+type question struct {
+	endpoint string // the path without ids, for metrics
+	path     string
+	query    url.Values
+	list     bool // the answer is a list
+}
+
+// byID asks for an object by its id.
+func byID(path string) func(string, map[string]string) []question {
+	return func(id string, _ map[string]string) []question {
+		return []question{{endpoint: path + "/{id}", path: path + "/" + url.PathEscape(id)}}
+	}
+}
+
+// parent is an object that another one belongs to.
+type parent struct {
+	kind   Kind
+	column string // the child's column that holds the parent's id
 }
 
 // column is one column that holds a part of Clerk's object.
@@ -62,6 +109,18 @@ func describe(name Kind) (*kind, bool) {
 		return nil, false
 	}
 	return kinds[i], true
+}
+
+// Listed reports whether Clerk lists the kind, so that passes can compare it. Sessions are not listed: webhooks alone tell of them.
+func (k Kind) Listed() bool {
+	d, known := describe(k)
+	return known && d.list.path != ""
+}
+
+// Cursor reports whether Clerk's list of the kind takes starting_after and created_at_after.
+func (k Kind) Cursor() bool {
+	d, known := describe(k)
+	return known && d.list.cursor
 }
 
 // KindOf returns the kind whose objects Clerk calls by the given name, such as "user".

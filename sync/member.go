@@ -47,6 +47,79 @@ func timeMember(name string) func(*object) []byte {
 	}
 }
 
+func intMember(name string) func(*object) []byte {
+	return func(o *object) []byte {
+		n, ok := scan.Int(o.member(name))
+		if !ok {
+			return nil
+		}
+		return strconv.AppendInt(nil, n, 10)
+	}
+}
+
+// nestedText reads a text out of a member that is an object.
+func nestedText(outer, inner string) func(*object) []byte {
+	return func(o *object) []byte { return textColumn(member(o.member(outer), inner)) }
+}
+
+// idMember reads the id of another object. What cannot be one is null: indexes hold ids, and refuse long texts.
+func idMember(name string) func(*object) []byte {
+	return func(o *object) []byte { return idColumn(o.member(name)) }
+}
+
+func nestedID(outer, inner string) func(*object) []byte {
+	return func(o *object) []byte { return idColumn(member(o.member(outer), inner)) }
+}
+
+func idColumn(v []byte) []byte {
+	if id, ok := scan.String(v); ok && validID(id) {
+		return v
+	}
+	return nil
+}
+
+// listMember reads an array as it is.
+func listMember(name string) func(*object) []byte {
+	return func(o *object) []byte {
+		v := o.member(name)
+		if len(v) == 0 || v[0] != '[' {
+			return nil
+		}
+		return scan.Clean(nil, v)
+	}
+}
+
+// keysOf reads the keys of an array of objects: a role's permissions, say.
+func keysOf(name string) func(*object) []byte {
+	return func(o *object) []byte {
+		if len(o.member(name)) == 0 {
+			return nil
+		}
+		return appendTexts(nil, o.keys(name))
+	}
+}
+
+// keys returns the member "key" of each object in an array, sorted.
+func (o *object) keys(name string) (keys []string) {
+	_ = scan.Array(o.member(name), func(elem []byte) error {
+		keys = append(keys, memberText(elem, "key"))
+		return nil
+	})
+	slices.Sort(keys)
+	return keys
+}
+
+func appendTexts(dst []byte, texts []string) []byte {
+	dst = append(dst, '[')
+	for i, s := range texts {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendText(dst, s)
+	}
+	return append(dst, ']')
+}
+
 func freeMember(name string) func(*object) []byte {
 	return func(o *object) []byte {
 		if o.withheld(name) {
@@ -61,6 +134,28 @@ func freeMember(name string) func(*object) []byte {
 
 func projectText(name string) func([]byte, *object) []byte {
 	return func(dst []byte, o *object) []byte { return appendCanonicalText(dst, o.member(name)) }
+}
+
+func projectNested(outer, inner string) func([]byte, *object) []byte {
+	return func(dst []byte, o *object) []byte { return appendCanonicalText(dst, member(o.member(outer), inner)) }
+}
+
+// projectTexts appends an array of texts whose order means nothing.
+func projectTexts(name string) func([]byte, *object) []byte {
+	return func(dst []byte, o *object) []byte {
+		var texts []string
+		_ = scan.Array(o.member(name), func(elem []byte) error {
+			s, _ := scan.String(elem)
+			texts = append(texts, s)
+			return nil
+		})
+		slices.Sort(texts)
+		return appendTexts(dst, texts)
+	}
+}
+
+func projectKeys(name string) func([]byte, *object) []byte {
+	return func(dst []byte, o *object) []byte { return appendTexts(dst, o.keys(name)) }
 }
 
 func projectBool(name string) func([]byte, *object) []byte {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,8 +21,15 @@ type Config struct {
 	// Clerk's side. Zero means 2 minutes; a negative value means none, for an emulator that shares our clock.
 	ReadMargin time.Duration
 
-	// PrivateMetadata stores users' private_metadata, which Clerk sends to every webhook. False leaves it out.
+	// Kinds are the kinds of objects to mirror. Nil means users alone. Evidence about another kind is ignored.
+	Kinds []Kind
+
+	// PrivateMetadata stores private_metadata, which Clerk sends to every webhook. False leaves it out.
 	PrivateMetadata bool
+
+	// SessionActivity is how much sessions tell about device and place. Zero means device, browser, city and country, but no
+	// address.
+	SessionActivity Activity
 
 	// Unprepared sends every statement as a whole, for poolers in transaction mode that lose prepared statements.
 	Unprepared bool
@@ -84,6 +92,14 @@ func Open(ctx context.Context, db *sqlx.DB, cfg Config) (*Mirror, error) {
 		cfg.ReadMargin = defaultReadMargin
 	}
 	cfg.ReadMargin = max(cfg.ReadMargin, 0)
+	if cfg.Kinds == nil {
+		cfg.Kinds = []Kind{Users}
+	}
+	for _, k := range cfg.Kinds {
+		if _, known := describe(k); !known {
+			return nil, fmt.Errorf("opening the mirror: there is no kind %q", k)
+		}
+	}
 	m := &Mirror{db: db, cfg: cfg, watchers: map[int]func(Commit){}}
 	switch name := db.DriverName(); name {
 	case "postgres", "pgx":
@@ -129,6 +145,9 @@ func (m *Mirror) load(ctx context.Context) error {
 // SQL writes a query for the mirror's database: {users}, {events} and so on become the qualified names of those tables, {now}
 // the database's clock, {ms} the same in Unix milliseconds. Both databases take $1, $2 … and RFC 3339 texts as timestamps.
 func (m *Mirror) SQL(query string) string { return m.dialect.sql(query) }
+
+// Mirrors reports whether objects of a kind are kept.
+func (m *Mirror) Mirrors(k Kind) bool { return slices.Contains(m.cfg.Kinds, k) }
 
 // DB returns the database that the mirror was opened with.
 func (m *Mirror) DB() *sqlx.DB { return m.db }

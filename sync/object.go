@@ -21,9 +21,19 @@ type object struct {
 	created    int64 // Clerk's created_at; Never if absent
 	members    []scan.Member
 	unstorable []string // names of the members that no database can store and that are null here
-	private    bool     // private members are kept
+	keep       keeping
 	digest     int64
 	hash       string
+}
+
+// keeping is what a mirror stores beyond the ordinary, by its configuration.
+type keeping struct {
+	private  bool // private members
+	activity Activity
+}
+
+func (m *Mirror) keeping() keeping {
+	return keeping{private: m.cfg.PrivateMetadata, activity: m.cfg.SessionActivity}
 }
 
 // The reasons for which an object cannot be merged. They are shown to operators, so they name members and never hold values.
@@ -44,8 +54,8 @@ func validID(id string) bool {
 
 // decode reads one object. Whatever hides in free-form members or in members that nobody knows cannot make it fail: only an
 // object without id, type or updated_at cannot be merged. The id is returned whenever there is one.
-func (k *kind) decode(raw []byte, private bool) (*object, error) {
-	o := &object{kind: k, private: private, created: Never, members: make([]scan.Member, 0, 56)}
+func (k *kind) decode(raw []byte, keep keeping) (*object, error) {
+	o := &object{kind: k, keep: keep, created: Never, members: make([]scan.Member, 0, 56)}
 	var names scan.Names
 	err := scan.Object(raw, func(m scan.Member) error {
 		if err := names.Add(m.Name); err != nil {
@@ -73,7 +83,7 @@ func (k *kind) decode(raw []byte, private bool) (*object, error) {
 	if at, ok := scan.Int(o.member("created_at")); ok {
 		o.created = at
 	}
-	o.digest = digest(raw, private)
+	o.digest = digest(raw, keep)
 	o.hash = o.project()
 	return o, nil
 }
@@ -104,9 +114,9 @@ func (o *object) member(name string) []byte {
 	return nil
 }
 
-// withheld reports whether a member is private and not asked for.
+// withheld reports whether a member is not stored: private and not asked for, or never.
 func (o *object) withheld(name string) bool {
-	return !o.private && slices.Contains(o.kind.private, name)
+	return !o.keep.private && slices.Contains(o.kind.private, name) || slices.Contains(o.kind.omitted, name)
 }
 
 // appendData appends Clerk's object less what is not stored.
@@ -146,7 +156,7 @@ const (
 // project hashes the canonical projection: the same state told by a webhook and by a list must hash alike.
 func (o *object) project() string {
 	version := byte(projectionVersion)
-	if o.private {
+	if o.keep.private {
 		version = projectionVersionPrivate
 	}
 	b := make([]byte, 0, 1024)
@@ -169,10 +179,11 @@ func (o *object) project() string {
 }
 
 // digest is a fingerprint of an object's JSON as it came. A list that shows the same bytes again has nothing to tell.
-func digest(raw []byte, private bool) int64 {
+// What is kept of them is part of it, so that another configuration reads them anew.
+func digest(raw []byte, keep keeping) int64 {
 	sum := sha256.Sum256(raw)
-	d := int64(binary.BigEndian.Uint64(sum[:8]))
-	if private {
+	d := int64(binary.BigEndian.Uint64(sum[:8])) + int64(keep.activity)
+	if keep.private {
 		d = ^d
 	}
 	return d

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"sync/atomic"
@@ -75,46 +76,102 @@ func (r *Reader) Instance(ctx context.Context) (string, error) {
 }
 
 // Get reads one object. An object that Clerk does not have is evidence, too: that it is gone. While the clocks differ too much
-// for a 404 to prove that, the error is [ErrUnavailable].
+// for an absence to prove that, the error is [ErrUnavailable].
+//
+// A kind that Clerk does not have by id is looked for in the lists that would show it, twice, at least the read margin apart.
 func (r *Reader) Get(ctx context.Context, k Kind, id string) (Evidence, error) {
 	d, known := describe(k)
-	if !known || id == "" {
-		return Evidence{}, fmt.Errorf("reading %q: no such kind, or no id", k)
+	if !known || d.ask == nil || id == "" {
+		return Evidence{}, fmt.Errorf("reading %q: Clerk does not have it by id", k)
 	}
 	if _, err := r.Instance(ctx); err != nil {
 		return Evidence{}, err
 	}
-	c, err := r.get(ctx, d.path+"/{id}", d.path+"/"+url.PathEscape(id), nil)
+	row, err := r.mirror.parents(ctx, d, id)
 	if err != nil {
 		return Evidence{}, err
 	}
-	e := r.evidence(k, c)
-	e.ID = id
-	switch {
-	case c.status == http.StatusOK && memberText(c.body, "id") == id:
-		e.Object = c.body
-		return e, nil
-	case c.status == http.StatusNotFound && errorCode(c.body) == "resource_not_found":
-		if e.read.skewed {
-			skew, _ := r.mirror.Skew()
-			return Evidence{}, fmt.Errorf("Clerk's clock is %s ahead of ours, so a 404 proves nothing: %w", skew.Round(time.Second), ErrUnavailable)
-		}
-		return e, nil
+	questions := d.ask(id, row)
+	e, err := r.ask(ctx, k, id, questions)
+	if err != nil || e.Object != nil || !questions[0].list {
+		return e, err
 	}
-	return Evidence{}, c.failure()
+	if err := pause(ctx, r.mirror.cfg.ReadMargin); err != nil {
+		return Evidence{}, err
+	}
+	return r.ask(ctx, k, id, questions)
+}
+
+// ask asks the questions until one shows the object.
+func (r *Reader) ask(ctx context.Context, k Kind, id string, questions []question) (e Evidence, err error) {
+	var c *call
+	for _, q := range questions {
+		if c, err = r.get(ctx, q.endpoint, q.path, q.query); err != nil {
+			return Evidence{}, err
+		}
+		e = r.evidence(k, c)
+		e.ID = id
+		switch {
+		case c.status == http.StatusOK && q.list:
+			if e.Object = elementWith(c.body, id); e.Object != nil {
+				return e, nil
+			}
+		case c.status == http.StatusOK && memberText(c.body, "id") == id:
+			e.Object = c.body
+			return e, nil
+		case c.status == http.StatusNotFound && !q.list && errorCode(c.body) == "resource_not_found":
+		default:
+			return Evidence{}, c.failure()
+		}
+	}
+	if e.read.skewed {
+		skew, _ := r.mirror.Skew()
+		return Evidence{}, fmt.Errorf("Clerk's clock is %s ahead of ours, so an absence proves nothing: %w", skew.Round(time.Second), ErrUnavailable)
+	}
+	return e, nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// elementWith finds the object with an id in a list.
+func elementWith(body []byte, id string) (found []byte) {
+	_ = scan.Array(listed(body), func(elem []byte) error {
+		if memberText(elem, "id") == id {
+			found = elem
+		}
+		return nil
+	})
+	return found
+}
+
+// listed returns the array of a list's answer, which Clerk wraps in an object for some kinds.
+func listed(body []byte) []byte {
+	if data := member(body, "data"); data != nil {
+		return data
+	}
+	return body
 }
 
 // List reads one page of the list of a kind, with the parameters that Clerk documents. The error is [ErrRefused] where Clerk does
 // not accept them.
 func (r *Reader) List(ctx context.Context, k Kind, query url.Values) ([]Sighting, error) {
 	d, known := describe(k)
-	if !known {
-		return nil, fmt.Errorf("listing %q: no such kind", k)
+	if !known || d.list.path == "" {
+		return nil, fmt.Errorf("listing %q: Clerk has no such list", k)
 	}
 	if _, err := r.Instance(ctx); err != nil {
 		return nil, err
 	}
-	c, err := r.get(ctx, d.path, d.path, query)
+	c, err := r.get(ctx, d.list.path, d.list.path, d.list.with(query))
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +179,7 @@ func (r *Reader) List(ctx context.Context, k Kind, query url.Values) ([]Sighting
 	case http.StatusOK:
 		return r.sightings(k, c)
 	case http.StatusUnprocessableEntity, http.StatusBadRequest:
-		return nil, fmt.Errorf("asking Clerk for %s: HTTP %d: %w", d.path, c.status, ErrRefused)
+		return nil, fmt.Errorf("asking Clerk for %s: HTTP %d: %w", d.list.path, c.status, ErrRefused)
 	}
 	return nil, c.failure()
 }
@@ -131,25 +188,32 @@ func (r *Reader) List(ctx context.Context, k Kind, query url.Values) ([]Sighting
 const Batch = 100
 
 // Present lists those of the given objects that Clerk has, at most [Batch] of them. An id that is missing from the answer proves
-// nothing; only Get does.
+// nothing; only Get does. A kind whose list cannot be asked for ids has no answer: the result is empty.
 func (r *Reader) Present(ctx context.Context, k Kind, ids []string) ([]Sighting, error) {
 	d, known := describe(k)
 	if !known || len(ids) > Batch {
 		return nil, fmt.Errorf("listing %d of %q: no such kind, or too many", len(ids), k)
 	}
-	return r.List(ctx, k, url.Values{d.idParam: ids, "limit": {fmt.Sprint(max(len(ids), 1))}})
+	if d.list.idParam == "" {
+		return nil, nil
+	}
+	return r.List(ctx, k, url.Values{d.list.idParam: ids, "limit": {fmt.Sprint(max(len(ids), 1))}})
 }
 
 // Count returns how many objects of the kind Clerk has.
 func (r *Reader) Count(ctx context.Context, k Kind) (int64, error) {
 	d, known := describe(k)
-	if !known {
-		return 0, fmt.Errorf("counting %q: no such kind", k)
+	if !known || d.list.path == "" {
+		return 0, fmt.Errorf("counting %q: Clerk has no such list", k)
 	}
 	if _, err := r.Instance(ctx); err != nil {
 		return 0, err
 	}
-	c, err := r.get(ctx, d.path+"/count", d.path+"/count", nil)
+	path, query := d.list.count, url.Values(nil)
+	if path == "" {
+		path, query = d.list.path, d.list.with(url.Values{"limit": {"1"}})
+	}
+	c, err := r.get(ctx, path, path, query)
 	if err != nil {
 		return 0, err
 	}
@@ -158,9 +222,19 @@ func (r *Reader) Count(ctx context.Context, k Kind) (int64, error) {
 	}
 	n, ok := scan.Int(member(c.body, "total_count"))
 	if !ok {
-		return 0, fmt.Errorf("asking Clerk for %s/count: the answer has no total_count: %w", d.path, ErrUnavailable)
+		return 0, fmt.Errorf("asking Clerk for %s: the answer has no total_count: %w", path, ErrUnavailable)
 	}
 	return n, nil
+}
+
+// with returns a request's parameters with those that every request of the list carries.
+func (l list) with(query url.Values) url.Values {
+	if l.query == nil {
+		return query
+	}
+	all := maps.Clone(l.query)
+	maps.Copy(all, query)
+	return all
 }
 
 func (r *Reader) get(ctx context.Context, endpoint, path string, query url.Values) (*call, error) {
@@ -195,7 +269,7 @@ func (r *Reader) evidence(k Kind, c *call) Evidence {
 func (r *Reader) sightings(k Kind, c *call) ([]Sighting, error) {
 	var all []Sighting
 	stamped := r.evidence(k, c)
-	err := scan.Array(c.body, func(elem []byte) error {
+	err := scan.Array(listed(c.body), func(elem []byte) error {
 		s := Sighting{Created: Never, Updated: Never, Evidence: stamped}
 		s.Object = elem
 		_ = scan.Object(elem, func(m scan.Member) error { // what is no object shows itself when it is applied

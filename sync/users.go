@@ -6,8 +6,8 @@ package sync
 var users = &kind{
 	name:     Users,
 	singular: "user",
-	path:     "/users",
-	idParam:  "user_id",
+	list:     list{path: "/users", count: "/users/count", cursor: true, idParam: "user_id"},
+	ask:      byID("/users"),
 	columns: []column{
 		{"external_id", text, textMember("external_id")},
 		{"username", text, textMember("username")},

@@ -2,6 +2,8 @@ package sync
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -30,10 +32,32 @@ func (s Sighting) Dated() int64 {
 	return s.Created
 }
 
+// parents reads the ids of the objects that a row belongs to.
+func (m *Mirror) parents(ctx context.Context, d *kind, id string) (map[string]string, error) {
+	ids := make(map[string]string, len(d.parents))
+	for _, p := range d.parents {
+		var parent sql.NullString
+		err := m.db.GetContext(ctx, &parent, m.SQL(`SELECT `+p.column+` FROM {`+string(d.name)+`} WHERE id = $1`), id)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, fmt.Errorf("reading the parents of a row: %w", unavailable(err))
+		}
+		ids[p.column] = parent.String
+	}
+	return ids, nil
+}
+
+// listedRows is the condition for rows that Clerk's list would show.
+func listedRows(k Kind) string {
+	if d, _ := describe(k); d.list.rows != "" {
+		return "deleted_at IS NULL AND " + d.list.rows
+	}
+	return "deleted_at IS NULL"
+}
+
 // visiblePage is how many rows Visible holds in memory.
 const visiblePage = 1000
 
-// Visible yields the visible objects of a kind that were created in a window: from one instant through another, both included,
+// Visible yields the visible objects of a kind that Clerk's list would show and that were created in a window: from one instant through another, both included,
 // in Unix milliseconds. Objects without a date count as created at [Never]. It holds a bounded number of rows and no transaction,
 // so it may be stopped at any time. An error ends it; it is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) Visible(ctx context.Context, k Kind, from, through int64) iter.Seq2[Row, error] {
@@ -92,14 +116,14 @@ func (m *Mirror) pageThrough(yield func(Row, error) bool, read func(after visibl
 
 func (m *Mirror) dated(ctx context.Context, k Kind, from, afterID, through string) (rows []visibleRow, err error) {
 	err = sqlx.SelectContext(ctx, m.db, &rows, m.SQL(`SELECT id, created_at, _alive_at FROM {`+string(k)+`}
-WHERE deleted_at IS NULL AND (created_at, id) > ($1, $2) AND created_at <= $3
+WHERE `+listedRows(k)+` AND (created_at, id) > ($1, $2) AND created_at <= $3
 ORDER BY created_at, id LIMIT $4`), from, afterID, through, visiblePage)
 	return rows, err
 }
 
 func (m *Mirror) undated(ctx context.Context, k Kind, after visibleRow) (rows []visibleRow, err error) {
 	err = sqlx.SelectContext(ctx, m.db, &rows, m.SQL(`SELECT id, _alive_at FROM {`+string(k)+`}
-WHERE deleted_at IS NULL AND created_at IS NULL AND id > $1
+WHERE `+listedRows(k)+` AND created_at IS NULL AND id > $1
 ORDER BY id LIMIT $2`), after.ID, visiblePage)
 	return rows, err
 }

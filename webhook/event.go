@@ -23,11 +23,12 @@ type envelope struct {
 var errNoType = errors.New("the event has no type")
 
 // decode reads a verified body: the event it carries, without its message id, and what that is evidence of. There is always at
-// least one piece of evidence, and all pieces point to the event.
+// least one piece of evidence, and all pieces point to the event. An event about kinds that are not mirrored is evidence of
+// nothing.
 //
 // It fails for what no sender of Clerk's makes: a body that is not exactly one JSON object, that names a member of the envelope or
 // of data twice, or that has no type. Whatever members hold inside cannot make it fail.
-func decode(body []byte) (*clerksync.Event, []clerksync.Evidence, error) {
+func decode(body []byte, mirrors func(clerksync.Kind) bool) (*clerksync.Event, []clerksync.Evidence, error) {
 	env, err := readEnvelope(body)
 	if err != nil {
 		return nil, nil, err
@@ -42,6 +43,9 @@ func decode(body []byte) (*clerksync.Event, []clerksync.Evidence, error) {
 	}
 	var evidence []clerksync.Evidence
 	for _, t := range tellings(env.typ) {
+		if !mirrors(t.kind) {
+			continue
+		}
 		piece := clerksync.Evidence{Kind: t.kind, At: env.occurred, Source: clerksync.Webhook, Event: event}
 		switch t.how {
 		case whole:
@@ -59,7 +63,7 @@ func decode(body []byte) (*clerksync.Event, []clerksync.Evidence, error) {
 		return event, []clerksync.Evidence{{Source: clerksync.Webhook, Event: event}}, nil
 	}
 	// Only what speaks of mirrored objects may ever wait on disk: other events carry one-time codes and whole mails.
-	event.Body = body
+	event.Body = withoutTokens(env, body)
 	if data.id == "" {
 		event.Quarantine = "data has no id"
 	}

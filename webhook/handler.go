@@ -123,7 +123,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) delivery {
 
 // apply merges what a verified body tells.
 func (h *Handler) apply(ctx context.Context, id string, body []byte) delivery {
-	event, evidence, err := decode(body)
+	event, evidence, err := decode(body, h.cfg.Mirror.Mirrors)
 	d := delivery{id: id, err: err}
 	if err != nil {
 		d.Code, d.Reason = http.StatusBadRequest, "malformed"

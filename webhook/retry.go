@@ -39,7 +39,7 @@ func Retry(ctx context.Context, mirror *clerksync.Mirror, ids ...string) (n int,
 }
 
 func retry(ctx context.Context, mirror *clerksync.Mirror, kept clerksync.Event) (clerksync.Result, error) {
-	event, evidence, err := decode(kept.Body)
+	event, evidence, err := decode(kept.Body, mirror.Mirrors)
 	if err != nil { // it was decoded before it was kept, so the rules have become stricter since
 		kept.Quarantine = err.Error()
 		event, evidence = &kept, []clerksync.Evidence{{Source: clerksync.Webhook, Event: &kept}}

@@ -24,12 +24,41 @@ const (
 // type is kept as ignored, without its body: there are some 45 documented types, the documents disagree, and Clerk adds more.
 //
 // A session tells about its user whatever becomes of itself: signing in moves last_sign_in_at, and no end of a session is the
-// end of a user.
+// end of a user. An event about a deleted membership carries the whole membership; like any deletion it counts by its id alone.
 var types = map[string][]telling{
 	"user.created": {{clerksync.Users, whole}},
 	"user.updated": {{clerksync.Users, whole}},
 	"user.deleted": {{clerksync.Users, gone}},
-	"session.*":    {{clerksync.Users, user}},
+
+	"session.*": {{clerksync.Sessions, whole}, {clerksync.Users, user}},
+
+	"organization.created": {{clerksync.Organizations, whole}},
+	"organization.updated": {{clerksync.Organizations, whole}},
+	"organization.deleted": {{clerksync.Organizations, gone}},
+
+	"organizationMembership.created": {{clerksync.OrganizationMemberships, whole}},
+	"organizationMembership.updated": {{clerksync.OrganizationMemberships, whole}},
+	"organizationMembership.deleted": {{clerksync.OrganizationMemberships, gone}},
+
+	"organizationInvitation.created":  {{clerksync.OrganizationInvitations, whole}},
+	"organizationInvitation.accepted": {{clerksync.OrganizationInvitations, whole}},
+	"organizationInvitation.revoked":  {{clerksync.OrganizationInvitations, whole}},
+
+	"invitation.created":  {{clerksync.Invitations, whole}},
+	"invitation.accepted": {{clerksync.Invitations, whole}},
+	"invitation.revoked":  {{clerksync.Invitations, whole}},
+
+	"organizationDomain.created": {{clerksync.OrganizationDomains, whole}},
+	"organizationDomain.updated": {{clerksync.OrganizationDomains, whole}},
+	"organizationDomain.deleted": {{clerksync.OrganizationDomains, gone}},
+
+	"role.created": {{clerksync.Roles, whole}},
+	"role.updated": {{clerksync.Roles, whole}},
+	"role.deleted": {{clerksync.Roles, gone}},
+
+	"permission.created": {{clerksync.Permissions, whole}},
+	"permission.updated": {{clerksync.Permissions, whole}},
+	"permission.deleted": {{clerksync.Permissions, gone}},
 }
 
 func tellings(typ string) []telling {
