@@ -1,0 +1,71 @@
+// Command login is a web application that keeps its own copy of the users who sign in: no webhook, no daemon.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+
+	"github.com/clerk/clerk-sdk-go/v2"
+	clerkhttp "github.com/clerk/clerk-sdk-go/v2/http"
+	"github.com/jmoiron/sqlx"
+	_ "github.com/lib/pq"
+
+	"github.com/clerksync/clerksync/migrations"
+	clerksync "github.com/clerksync/clerksync/sync"
+	"github.com/clerksync/clerksync/upsert"
+)
+
+func main() {
+	clerk.SetKey(os.Getenv("CLERK_SECRET_KEY"))
+	db, err := sqlx.Open("postgres", os.Getenv("DATABASE_URL"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	users, err := open(context.Background(), db, clerksync.APIConfig{SecretKey: os.Getenv("CLERK_SECRET_KEY")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// clerk-sdk-go's middleware verifies the session token; its claims say who signs in.
+	http.Handle("POST /login", clerkhttp.WithHeaderAuthorization()(login(users)))
+	log.Fatal(http.ListenAndServe("127.0.0.1:3000", nil))
+}
+
+// open makes the tables, unless they are there, and returns what logins need.
+func open(ctx context.Context, db *sqlx.DB, cfg clerksync.APIConfig) (*upsert.Upserter, error) {
+	if err := migrations.Up(ctx, db.DB, migrations.Options{Dialect: migrations.Postgres}); err != nil {
+		return nil, err
+	}
+	mirror, err := clerksync.Open(ctx, db, clerksync.Config{})
+	if err != nil {
+		return nil, err
+	}
+	api, err := clerksync.NewAPI(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return upsert.New(upsert.Config{Mirror: mirror, Clerk: api})
+}
+
+// login answers whoever has just signed in, and makes sure that the database has them.
+func login(users *upsert.Upserter) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claims, ok := clerk.SessionClaimsFromContext(r.Context())
+		if !ok {
+			http.Error(w, "please sign in", http.StatusUnauthorized)
+			return
+		}
+		user, err := users.UpsertOnLogin(r.Context(), claims.Subject)
+		switch {
+		case errors.Is(err, upsert.ErrDeleted), errors.Is(err, upsert.ErrNotFound):
+			http.Error(w, "please sign in again", http.StatusUnauthorized)
+		case err != nil: // upsert.ErrUnavailable: neither the database nor Clerk can vouch for anybody now
+			http.Error(w, "please try again", http.StatusServiceUnavailable)
+		default:
+			fmt.Fprintf(w, "You are %s.\n", user.ID) // foreign keys of your tables can point to clerk.users(id)
+		}
+	})
+}

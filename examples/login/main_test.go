@@ -1,0 +1,61 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	clerkhttp "github.com/clerk/clerk-sdk-go/v2/http"
+
+	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/internal/pgtest"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// TestLogin signs somebody in with a session token, and nobody without one.
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	there := clerktest.NewServer(t, clerktest.Config{})
+	id, err := there.CreateUser(clerktest.Fields{"first_name": "Ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	users, err := open(t.Context(), pgtest.New(t), clerksync.APIConfig{
+		SecretKey: there.SecretKey(), URL: there.URL(), Transport: &http.Transport{DisableKeepAlives: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer users.Close()
+	site := httptest.NewServer(clerkhttp.WithHeaderAuthorization(clerkhttp.JSONWebKey(there.JWTKey()))(login(users)))
+	defer site.Close()
+
+	for _, c := range []struct {
+		token, want string
+		code        int
+	}{
+		{there.SessionToken(id), "You are " + id + ".\n", 200},
+		{there.SessionToken("user_nobody"), "please sign in again\n", 401},
+		{"", "please sign in\n", 401},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, site.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.token != "" {
+			req.Header.Set("Authorization", "Bearer "+c.token)
+		}
+		resp, err := site.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != c.code || string(body) != c.want {
+			t.Errorf("%d %q (%v), want %d %q", resp.StatusCode, body, err, c.code, c.want)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+// Package clerksync_test holds the rules of the house: who may import whom.
+package clerksync_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/clerksync/clerksync"
+
+// room is what the go command tells about a package.
+type room struct {
+	ImportPath string
+	Imports    []string // without those of tests
+	Deps       []string // these and theirs, all the way down
+}
+
+// rooms lists the packages of the module by their folders.
+func rooms(t *testing.T) map[string]room {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Imports,Deps", "./...").Output()
+	if err != nil {
+		t.Fatal("go list: ", err)
+	}
+	all := map[string]room{}
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var r room
+		if err := d.Decode(&r); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all[strings.TrimPrefix(strings.TrimPrefix(r.ImportPath, module), "/")] = r
+	}
+}
+
+// TestImportDirections holds the arrows of docs/design.md: the command imports the feeders, the feeders import the mirror, and
+// nothing points back.
+func TestImportDirections(t *testing.T) {
+	t.Parallel()
+	all := rooms(t)
+	for folder, forbidden := range map[string][]string{
+		"sync":           {"webhook", "reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
+		"webhook":        {"reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
+		"reconcile":      {"webhook", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
+		"upsert":         {"webhook", "reconcile", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
+		"internal/admin": {"webhook", "reconcile", "upsert", "migrations", "clerktest", "cmd", "modernc.org"},
+		"internal/scan":  {""},
+		"migrations":     {"", "modernc.org", "github.com/prometheus"},
+		"clerktest":      {"", "modernc.org", "github.com/prometheus", "github.com/jmoiron", "github.com/lib"},
+	} {
+		r, found := all[folder]
+		if !found {
+			t.Errorf("there is no package in %s", folder)
+		}
+		for _, dep := range r.Deps {
+			for _, f := range forbidden {
+				if within(dep, f) {
+					t.Errorf("%s imports %s, directly or not", folder, dep)
+				}
+			}
+		}
+	}
+}
+
+// TestOnlyCommandsEmulate keeps the emulator, the embedded database and Prometheus out of what applications import.
+func TestOnlyCommandsEmulate(t *testing.T) {
+	t.Parallel()
+	allowed := map[string][]string{
+		"clerktest":             {"cmd/clerksync"},
+		"internal/pgtest":       {},
+		"internal/admin":        {"cmd/clerksync"},
+		"modernc.org":           {"cmd/clerksync", "internal/deps", "internal/pgtest"},
+		"github.com/prometheus": {"cmd/clerksync", "internal/admin", "internal/deps"},
+	}
+	for folder, r := range rooms(t) {
+		for _, imported := range r.Imports {
+			for what, by := range allowed {
+				if within(imported, what) && !slices.Contains(by, folder) && !within(r.ImportPath, what) {
+					t.Errorf("%s imports %s; only %v may", folder, imported, by)
+				}
+			}
+		}
+	}
+}
+
+// within reports whether an import path lies in a folder of this module ("" is all of it) or, with a dot, of another one.
+func within(importPath, folder string) bool {
+	if !strings.Contains(folder, ".") {
+		folder = strings.TrimSuffix(module+"/"+folder, "/")
+	}
+	return importPath == folder || strings.HasPrefix(importPath, folder+"/")
+}
+
+// TestAlias makes sure that a bare sync. is the standard library's everywhere: ours is imported as clerksync.
+func TestAlias(t *testing.T) {
+	t.Parallel()
+	eachFile(t, func(path string, file *ast.File) {
+		for _, spec := range file.Imports {
+			if imported, err := strconv.Unquote(spec.Path.Value); err != nil || imported != module+"/sync" {
+				continue
+			}
+			if spec.Name == nil || spec.Name.Name != "clerksync" {
+				t.Errorf("%s imports %s/sync without calling it clerksync", path, module)
+			}
+		}
+	})
+}
+
+// TestNoTwins makes sure that our sync exports nothing that the standard one has, under whose name it would be read.
+func TestNoTwins(t *testing.T) {
+	t.Parallel()
+	standard := []string{"Cond", "Locker", "Map", "Mutex", "Once", "OnceFunc", "OnceValue", "OnceValues", "Pool", "RWMutex", "WaitGroup"}
+	eachFile(t, func(path string, file *ast.File) {
+		if filepath.Dir(path) != "sync" {
+			return
+		}
+		for name := range file.Scope.Objects { //nolint:staticcheck // the deprecated scope knows just what is asked: the file's own names
+			if slices.Contains(standard, name) {
+				t.Errorf("%s declares %s, which the standard library's sync has", path, name)
+			}
+		}
+	})
+}
+
+func eachFile(t *testing.T, see func(path string, file *ast.File)) {
+	t.Helper()
+	files := 0
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != ".":
+			return fs.SkipDir
+		case d.IsDir() || filepath.Ext(path) != ".go":
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			return err
+		}
+		files++
+		see(path, file)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files < 50 {
+		t.Errorf("looked at %d files only: is this the root of the module?", files)
+	}
+}
