@@ -115,13 +115,14 @@ func joinNames(names []string) string { return plain(strings.Join(names, ",")) }
 
 // changeRow is a row of the changes statement's parameter.
 type changeRow struct {
-	Resource   Kind    `json:"resource"`
-	ObjectID   string  `json:"object_id"`
-	Op         Outcome `json:"op"`
-	Version    int64   `json:"version"`
-	Initial    bool    `json:"initial"`
-	OccurredAt string  `json:"occurred_at"`
-	Source     Source  `json:"source"`
+	Resource   Kind     `json:"resource"`
+	ObjectID   string   `json:"object_id"`
+	Op         Outcome  `json:"op"`
+	Version    int64    `json:"version"`
+	Initial    bool     `json:"initial"`
+	OccurredAt string   `json:"occurred_at"`
+	Source     Source   `json:"source"`
+	Reasons    []string `json:"reasons,omitempty"`
 }
 
 // feed appends a commit's changes, last of all: the lock before it is held until the commit and no longer than that, and makes
@@ -132,7 +133,7 @@ func (m *Mirror) feed(ctx context.Context, tx *sqlx.Tx, changes []Change) error 
 	}
 	rows := make([]changeRow, len(changes))
 	for i, c := range changes {
-		rows[i] = changeRow{c.Kind, c.ObjectID, c.Op, c.Version, c.Initial, stamp(c.OccurredAt), c.Source}
+		rows[i] = changeRow{c.Kind, c.ObjectID, c.Op, c.Version, c.Initial, stamp(c.OccurredAt), c.Source, c.Reasons}
 	}
 	parameter, err := json.Marshal(rows)
 	if err != nil {

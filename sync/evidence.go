@@ -82,6 +82,9 @@ const (
 	Quarantined Outcome = "quarantined"
 )
 
+// Suspicious is the Op of a change that remarks on a sign-in, after the change that created the session.
+const Suspicious Outcome = "suspicious"
+
 // Result tells what became of one piece of evidence.
 type Result struct {
 	Outcome Outcome
@@ -102,9 +105,10 @@ type Result struct {
 type Change struct {
 	Kind       Kind
 	ObjectID   string
-	Op         Outcome // Created, Updated, Deleted or Revived
-	Version    int64   // the object's own count of changes: 1, 2, 3 …
+	Op         Outcome // Created, Updated, Deleted, Revived or Suspicious
+	Version    int64   // the object's own count of changes: 1, 2, 3 …; a Suspicious one repeats that of its session
 	Initial    bool    // created, but of an object older than the mirror
 	OccurredAt time.Time
 	Source     Source
+	Reasons    []string // of a Suspicious change: see the constants of that name
 }

@@ -15,6 +15,7 @@ import (
 type statements struct {
 	merge, standing map[Kind]string
 	events, changes string
+	past            string                // see remark
 	prepared        map[string]*sqlx.Stmt // empty where a pooler forbids them
 }
 
@@ -22,10 +23,16 @@ type statements struct {
 func (m *Mirror) prepareStatements(ctx context.Context) error {
 	s := statements{
 		merge: map[Kind]string{}, standing: map[Kind]string{}, prepared: map[string]*sqlx.Stmt{},
-		events: m.dialect.eventsStatement(), changes: m.dialect.changesStatement(),
+		events: m.dialect.eventsStatement(), changes: m.dialect.changesStatement(), past: m.dialect.pastStatement(),
 	}
 	all := []string{s.events, s.changes}
+	if m.Mirrors(Sessions) {
+		all = append(all, s.past)
+	}
 	for _, k := range kinds {
+		if !m.Mirrors(k.name) {
+			continue
+		}
 		s.merge[k.name], s.standing[k.name] = m.dialect.mergeStatement(k), m.dialect.standingStatement(k)
 		all = append(all, s.merge[k.name], s.standing[k.name])
 	}
@@ -112,6 +119,9 @@ func (m *Mirror) mergeKind(ctx context.Context, tx *sqlx.Tx, k *kind, pieces []*
 		if s.told() {
 			changes = append(changes, m.change(f, s))
 		}
+	}
+	if k == sessions {
+		return m.remark(ctx, tx, folds, changes)
 	}
 	return changes, nil
 }

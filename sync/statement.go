@@ -126,7 +126,7 @@ ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + excluded.attempts, %s`,
 
 var changeColumns = []column{
 	{"resource", text, nil}, {"object_id", text, nil}, {"op", text, nil}, {"version", integer, nil}, {"initial", boolean, nil},
-	{"occurred_at", instant, nil}, {"source", text, nil},
+	{"occurred_at", instant, nil}, {"source", text, nil}, {"reasons", document, nil},
 }
 
 // changesStatement appends to the feed, in the order of the parameter.

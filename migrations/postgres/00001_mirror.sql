@@ -98,7 +98,7 @@ CREATE INDEX events_deferred ON {schema}.events (due_at) WHERE outcome = 'deferr
 CREATE INDEX events_object_id ON {schema}.events (object_id);
 
 -- The change feed: one row a visible change, written in the transaction of the change. seq order is commit order. The unique
--- constraint proves that the versions of an object never double.
+-- index proves that the versions of an object never double; what is only remarked about a version repeats it.
 CREATE TABLE {schema}.changes (
     seq         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     resource    text NOT NULL,
@@ -108,10 +108,12 @@ CREATE TABLE {schema}.changes (
     initial     boolean NOT NULL DEFAULT false, -- created before this mirror was: part of the backfill
     occurred_at timestamptz,
     source      text,
+    reasons     jsonb, -- why a sign-in is suspicious
     created_at  timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT changes_object_version UNIQUE (resource, object_id, version),
-    CONSTRAINT changes_op_known CHECK (op IN ('created', 'updated', 'deleted', 'revived', 'erased'))
+    CONSTRAINT changes_op_known CHECK (op IN ('created', 'updated', 'deleted', 'revived', 'erased', 'suspicious'))
 );
+
+CREATE UNIQUE INDEX changes_object_version ON {schema}.changes (resource, object_id, version) WHERE op <> 'suspicious';
 
 -- One row a reconcile pass, also of those that failed.
 CREATE TABLE {schema}.passes (

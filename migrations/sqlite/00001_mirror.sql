@@ -81,7 +81,7 @@ CREATE INDEX {schema}_events_deferred ON {schema}_events (due_at) WHERE outcome 
 CREATE INDEX {schema}_events_object_id ON {schema}_events (object_id);
 
 -- The change feed: one row a visible change, written in the transaction of the change. seq order is commit order. The unique
--- constraint proves that the versions of an object never double.
+-- index proves that the versions of an object never double; what is only remarked about a version repeats it.
 CREATE TABLE {schema}_changes (
     seq         INTEGER PRIMARY KEY AUTOINCREMENT,
     resource    TEXT NOT NULL,
@@ -91,10 +91,12 @@ CREATE TABLE {schema}_changes (
     initial     BOOLEAN NOT NULL DEFAULT false, -- created before this mirror was: part of the backfill
     occurred_at DATETIME,
     source      TEXT,
+    reasons     TEXT, -- JSON: why a sign-in is suspicious
     created_at  DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
-    CONSTRAINT changes_object_version UNIQUE (resource, object_id, version),
-    CONSTRAINT changes_op_known CHECK (op IN ('created', 'updated', 'deleted', 'revived', 'erased'))
+    CONSTRAINT changes_op_known CHECK (op IN ('created', 'updated', 'deleted', 'revived', 'erased', 'suspicious'))
 );
+
+CREATE UNIQUE INDEX {schema}_changes_object_version ON {schema}_changes (resource, object_id, version) WHERE op <> 'suspicious';
 
 -- One row a reconcile pass, also of those that failed.
 CREATE TABLE {schema}_passes (

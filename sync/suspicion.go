@@ -1,0 +1,161 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/internal/scan"
+)
+
+// The reasons for which a sign-in is suspicious. A user's first three sign-ins have no habit to differ from, so the two reasons
+// that speak of one are not given for them.
+const (
+	NewCountry    = "new_country"   // no sign-in before came from this country
+	NewDevice     = "new_device"    // no sign-in before came from this sort of device and browser
+	FarApart      = "far_apart"     // another country within an hour
+	Impersonation = "impersonation" // somebody of the team signed in as the user
+)
+
+// habit is how many sign-ins make one.
+const habit = 3
+
+// signIn is a row of the past statement's parameter: a session that has just been created here.
+type signIn struct {
+	ID      string `json:"id"`
+	UserID  string `json:"user_id,omitzero"`
+	Country string `json:"country,omitzero"`
+	Device  string `json:"device_type,omitzero"`
+	Browser string `json:"browser_name,omitzero"`
+	At      string `json:"created_at,omitzero"`
+	Early   string `json:"early,omitzero"` // an hour before
+	Late    string `json:"late,omitzero"`  // an hour after
+}
+
+var signInColumns = []column{
+	{"id", text, nil}, {"user_id", text, nil}, {"country", text, nil}, {"device_type", text, nil}, {"browser_name", text, nil},
+	{"created_at", instant, nil}, {"early", instant, nil}, {"late", instant, nil},
+}
+
+// pastStatement counts, for each new session, the user's sign-ins before it, those of them with the same country and with the same
+// device, and those around it from another country. Sessions may arrive in any order, so their own dates decide.
+func (d dialect) pastStatement() string {
+	from, exprs := d.rows(signInColumns)
+	e := map[string]string{}
+	for i, c := range signInColumns {
+		e[c.name] = exprs[i]
+	}
+	count := func(condition string) string {
+		return "coalesce(sum(CASE WHEN " + condition + " THEN 1 ELSE 0 END), 0)"
+	}
+	before := "s.created_at < " + e["created_at"]
+	return fmt.Sprintf(`SELECT %s, %s, %s, %s, %s FROM %s
+JOIN %s AS s ON s.user_id = %s AND s.id <> %s AND s.deleted_at IS NULL
+WHERE s.created_at < %s GROUP BY 1`,
+		e["id"], count(before), count(before+" AND s.country = "+e["country"]),
+		count(before+" AND s.device_type = "+e["device_type"]+" AND s.browser_name = "+e["browser_name"]),
+		count("s.country <> "+e["country"]+" AND s.created_at > "+e["early"]+" AND s.created_at < "+e["late"]),
+		from, d.table(string(Sessions)), e["user_id"], e["id"], e["late"])
+}
+
+// past is what the statement tells about the sign-ins before one.
+type past struct{ before, sameCountry, sameDevice, elsewhere int64 }
+
+// remark adds a suspicious change after that of each session that was created and gives reason for one.
+func (m *Mirror) remark(ctx context.Context, tx *sqlx.Tx, folds []*fold, changes []Change) ([]Change, error) {
+	byID := make(map[string]*object, len(folds))
+	for _, f := range folds {
+		if f.live != nil {
+			byID[f.id] = f.live.object
+		}
+	}
+	var created []signIn
+	for _, c := range changes {
+		if c.Op == Created {
+			created = append(created, newSignIn(byID[c.ObjectID]))
+		}
+	}
+	if len(created) == 0 {
+		return changes, nil
+	}
+	pasts, err := m.pasts(ctx, tx, created)
+	if err != nil {
+		return nil, err
+	}
+	reasons := make(map[string][]string, len(created))
+	for _, s := range created {
+		reasons[s.ID] = pasts[s.ID].reasons(s, byID[s.ID].member("actor") != nil)
+	}
+	remarked := make([]Change, 0, len(changes)+len(created))
+	for _, c := range changes {
+		remarked = append(remarked, c)
+		if c.Op == Created && len(reasons[c.ObjectID]) > 0 {
+			c.Op, c.Reasons = Suspicious, reasons[c.ObjectID]
+			remarked = append(remarked, c)
+		}
+	}
+	return remarked, nil
+}
+
+func newSignIn(o *object) signIn {
+	s := signIn{ID: o.id, UserID: o.column("user_id"), Country: o.column("country"), Device: o.column("device_type"), Browser: o.column("browser_name")}
+	const hour = 60 * 60 * 1000
+	at, dated := stampMilli(o.created)
+	early, _ := stampMilli(max(o.created, hour) - hour)
+	if late, ok := stampMilli(o.created + hour); dated && ok {
+		s.At, s.Early, s.Late = at, early, late
+	}
+	return s
+}
+
+// column returns the text that a column of the object has, or "".
+func (o *object) column(name string) string {
+	for _, c := range o.kind.columns {
+		if c.name == name {
+			s, _ := scan.String(c.read(o))
+			return strings.TrimSpace(s)
+		}
+	}
+	return ""
+}
+
+func (m *Mirror) pasts(ctx context.Context, tx *sqlx.Tx, created []signIn) (map[string]past, error) {
+	parameter, err := json.Marshal(created)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := m.query(ctx, tx, m.statements.past, parameter)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	pasts := make(map[string]past, len(created))
+	for rows.Next() {
+		var id string
+		var p past
+		if err := rows.Scan(&id, &p.before, &p.sameCountry, &p.sameDevice, &p.elsewhere); err != nil {
+			return nil, err
+		}
+		pasts[id] = p
+	}
+	return pasts, finish(rows)
+}
+
+func (p past) reasons(s signIn, impersonated bool) (reasons []string) {
+	if p.before >= habit && s.Country != "" && p.sameCountry == 0 {
+		reasons = append(reasons, NewCountry)
+	}
+	if p.before >= habit && s.Device != "" && s.Browser != "" && p.sameDevice == 0 {
+		reasons = append(reasons, NewDevice)
+	}
+	if p.elsewhere > 0 {
+		reasons = append(reasons, FarApart)
+	}
+	if impersonated {
+		reasons = append(reasons, Impersonation)
+	}
+	return reasons
+}
