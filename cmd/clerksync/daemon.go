@@ -91,7 +91,7 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 	defer d.metrics.watch(mirror, o.status)()
 
 	var conflict func(clerksync.Kind, string)
-	if d.secretKey != "" {
+	if d.secretKey.set() {
 		api, err := d.openAPI(d.metrics.observeRequest)
 		if err != nil {
 			return errors.Join(err, public.stop(0))
@@ -125,8 +125,12 @@ func (d *daemon) openHandler(o *opened, conflict func(clerksync.Kind, string)) (
 	if len(d.signingSecrets) == 0 {
 		return nil
 	}
+	secrets := make([]string, len(d.signingSecrets))
+	for i, s := range d.signingSecrets {
+		secrets[i] = s.reveal()
+	}
 	o.handler, err = webhook.NewHandler(webhook.Config{
-		Mirror: o.mirror, Secrets: d.signingSecrets, Logger: d.log, Observe: d.metrics.observeDelivery, OnConflict: conflict,
+		Mirror: o.mirror, Secrets: secrets, Logger: d.log, Observe: d.metrics.observeDelivery, OnConflict: conflict,
 	})
 	return err
 }
@@ -150,7 +154,7 @@ func (d *daemon) tellMode(ctx context.Context, mirror *clerksync.Mirror) {
 	switch {
 	case len(d.signingSecrets) == 0:
 		d.log.Warn("no CLERK_WEBHOOK_SIGNING_SECRET: the webhook path answers 404, and changes come by polling", "every", d.pollInterval.String())
-	case d.secretKey == "":
+	case !d.secretKey.set():
 		d.log.Warn("no CLERK_SECRET_KEY: webhooks alone feed the mirror, and what they miss stays missed")
 		if pinned, err := mirror.Pinned(ctx); err == nil && pinned == "" {
 			d.log.Warn("no Clerk instance is pinned: events of any instance that verify are merged; CLERK_INSTANCE_ID pins one")
@@ -239,7 +243,7 @@ func (d *daemon) adminHandler() http.Handler {
 			}
 			return admin.Status{}, errNotOpen
 		}}
-	if d.secretKey != "" {
+	if d.secretKey.set() {
 		cfg.Reconcile = d.orderPass
 	}
 	return admin.NewHandler(cfg)

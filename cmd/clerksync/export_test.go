@@ -5,6 +5,8 @@ var (
 	Main     = main
 	ExitCode = exitCode
 	ErrDrift = errDrift
+
+	NewSecret = newSecret
 )
 
 type (
@@ -32,3 +34,20 @@ func Settings() (rows []Setting) {
 
 // NotYet returns the names of settings that do nothing yet.
 func NotYet() []string { return notYet }
+
+// Read returns settings as a process has them, with these secrets.
+func Read(key, signing, token, database string) (any, error) {
+	var s settings
+	for _, row := range table {
+		value := map[string]string{
+			"CLERK_SECRET_KEY": key, "CLERK_WEBHOOK_SIGNING_SECRET": signing, "CLERKSYNC_ADMIN_TOKEN": token, "DATABASE_URL": database,
+		}[row.name]
+		if value == "" {
+			continue
+		}
+		if err := row.set(&s, value); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}

@@ -25,7 +25,7 @@ func withSettings(within scope, action func(context.Context, *cli.Command, setti
 
 // needKey is the mistake of running a command that reads Clerk without a key.
 func (s *settings) needKey() error {
-	if s.secretKey == "" {
+	if !s.secretKey.set() {
 		return mistake("CLERK_SECRET_KEY must be set: copy the secret key from the page API keys of Clerk's dashboard")
 	}
 	return nil

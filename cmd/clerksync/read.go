@@ -112,10 +112,10 @@ func (s *settings) conflicts(within scope) (mistakes []error) {
 	if within&scopeServe == 0 {
 		return mistakes
 	}
-	if s.secretKey == "" && len(s.signingSecrets) == 0 {
+	if !s.secretKey.set() && len(s.signingSecrets) == 0 {
 		mistakes = append(mistakes, mistake("CLERK_SECRET_KEY or CLERK_WEBHOOK_SIGNING_SECRET must be set: with neither there is nothing to mirror"))
 	}
-	if s.adminToken == "" && !listensOnLoopback(s.adminListen) {
+	if !s.adminToken.set() && !listensOnLoopback(s.adminListen) {
 		mistakes = append(mistakes, mistake("CLERKSYNC_ADMIN_TOKEN must be set where CLERKSYNC_ADMIN_LISTEN is not on loopback"))
 	}
 	return mistakes

@@ -13,7 +13,7 @@ import (
 type settings struct {
 	secretKey       secret
 	instanceID      string
-	signingSecrets  []string
+	signingSecrets  []secret
 	apiURL          string
 	apiShare        int
 	database        database
@@ -65,7 +65,7 @@ type setting struct {
 var table = []setting{
 	{name: "CLERK_SECRET_KEY", secret: true, scope: scopeClerk,
 		meaning: "the key of Clerk's Backend API, `sk_test_…` or `sk_live_…`; without it `serve` takes webhooks alone and says so",
-		set:     func(s *settings, v string) error { s.secretKey = secret(v); return checkKey(v) }},
+		set:     func(s *settings, v string) error { s.secretKey = newSecret(v); return checkKey(v) }},
 	{name: "CLERK_INSTANCE_ID", scope: scopeMirror,
 		meaning: "pins the mirror to a Clerk instance, `ins_…`, where no key could tell which",
 		set:     func(s *settings, v string) error { s.instanceID = v; return checkInstance(v) }},
@@ -107,7 +107,7 @@ var table = []setting{
 		set:     func(s *settings, v string) error { s.adminListen = v; return checkAddress(v) }},
 	{name: "CLERKSYNC_ADMIN_TOKEN", secret: true, scope: scopeServe,
 		meaning: "asked for by all of the admin listener but `/livez` and `/readyz`; must be set where that is not on loopback",
-		set:     func(s *settings, v string) error { s.adminToken = secret(v); return nil }},
+		set:     func(s *settings, v string) error { s.adminToken = newSecret(v); return nil }},
 	{name: "CLERKSYNC_RECONCILE_SCHEDULE", value: "@nightly", scope: scopeServe,
 		meaning: "cron expression (UTC) of the full pass; `@nightly` = between 3 and 4 at a minute drawn from the instance id; `off`",
 		set:     func(s *settings, v string) error { s.schedule = v; return reconcile.CheckSchedule(v) }},

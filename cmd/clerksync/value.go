@@ -44,11 +44,13 @@ func checkSchema(v string) error {
 }
 
 // parseSigning splits signing secrets and checks what the webhook handler will insist on.
-func parseSigning(v string) ([]string, error) {
-	all := strings.Split(v, ",")
-	for i, one := range all {
-		all[i] = strings.TrimSpace(one)
-		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(all[i], "whsec_"))
+func parseSigning(v string) ([]secret, error) {
+	texts := strings.Split(v, ",")
+	all := make([]secret, len(texts))
+	for i, text := range texts {
+		text = strings.TrimSpace(text)
+		all[i] = newSecret(text)
+		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(text, "whsec_"))
 		if err != nil || len(key) < 24 {
 			return nil, fmt.Errorf("must be whsec_ and base64 of at least 24 bytes, and number %d of %d is not: "+
 				"copy the signing secret from the endpoint's page in Clerk's dashboard", i+1, len(all))

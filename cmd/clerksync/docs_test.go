@@ -1,0 +1,89 @@
+package main_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	main "github.com/clerksync/clerksync/cmd/clerksync"
+)
+
+var update = flag.Bool("update", false, "write the table of settings into docs/operations.md")
+
+const operations = "../../docs/operations.md"
+
+// TestSettingsTable holds the documentation's table of settings to that of the code.
+func TestSettingsTable(t *testing.T) {
+	t.Parallel()
+	doc := read(t, operations)
+	before, rest, found := strings.Cut(doc, "-update -->\n")
+	shown, after, ended := strings.Cut(rest, "<!-- /settings -->")
+	if !found || !ended {
+		t.Fatal("docs/operations.md has no marks around its table of settings")
+	}
+	var b strings.Builder
+	b.WriteString("| variable | default | meaning |\n|---|---|---|\n")
+	for _, s := range main.Settings() {
+		name, value := "`"+s.Name+"`", "–"
+		if s.Old != "" {
+			name += " (or `" + s.Old + "`)"
+		}
+		if s.Secret {
+			name += " (secret)"
+		}
+		if s.Default != "" {
+			value = "`" + s.Default + "`"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", name, value, s.Meaning)
+	}
+	if *update {
+		if err := os.WriteFile(operations, []byte(before+"-update -->\n"+b.String()+"<!-- /settings -->"+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(b.String(), shown); diff != "" {
+		t.Errorf("docs/operations.md differs from the table in the code; run this test with -update (-want +got):\n%s", diff)
+	}
+}
+
+// TestDocumentedNames looks for every command and every metric in docs/operations.md, and for settings there that do not exist.
+func TestDocumentedNames(t *testing.T) {
+	t.Parallel()
+	doc := read(t, operations)
+	known := map[string]bool{}
+	for _, s := range main.Settings() {
+		known[s.Name] = true
+		if s.Flag != "" {
+			if out, _ := run(t, 0, nil, "serve", "--help"); !strings.Contains(out, s.Flag+" ") {
+				t.Errorf("serve has no flag %s", s.Flag)
+			}
+		}
+	}
+	for _, word := range strings.FieldsFunc(doc+read(t, "../../README.md"), func(r rune) bool {
+		return r != '_' && (r < 'A' || r > 'Z')
+	}) {
+		if name := strings.TrimSuffix(word, "_FILE"); strings.HasPrefix(word, "CLERKSYNC_") && word != "CLERKSYNC_" && !known[name] {
+			t.Errorf("the documentation names %s, which is no setting", word)
+		}
+	}
+	help, _ := run(t, 0, nil, "--help")
+	for _, command := range []string{"serve", "reconcile", "check", "resync", "migrate", "status", "emulate", "demo", "version", "completion"} {
+		if !strings.Contains(doc, "`"+command) || !strings.Contains(help, "\n   "+command+" ") {
+			t.Errorf("%s is not both in the help and in docs/operations.md", command)
+		}
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -1,0 +1,71 @@
+package main_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	main "github.com/clerksync/clerksync/cmd/clerksync"
+	"github.com/clerksync/clerksync/reconcile"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+func TestExitCode(t *testing.T) {
+	t.Parallel()
+	wrong, incomplete, guard, drift := clerksync.ErrWrongInstance, reconcile.ErrIncomplete, reconcile.ErrGuard, main.ErrDrift
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{errors.New("whatever"), 1},
+		{clerksync.ErrUnavailable, 1},
+		{main.Mistake("say it otherwise"), 2},
+		{errors.Join(main.Mistake("one"), main.Mistake("two")), 2},
+		{fmt.Errorf("passing: %w", guard), 3},
+		{fmt.Errorf("passing: %w", wrong), 4},
+		{drift, 5},
+		{reconcile.ErrBusy, 6},
+		{incomplete, 7},
+		{errors.Join(drift, guard, incomplete, wrong), 4},
+		{errors.Join(drift, guard, incomplete), 7},
+		{errors.Join(drift, guard), 3},
+		{errors.Join(drift, reconcile.ErrBusy), 5},
+	} {
+		if got := main.ExitCode(c.err); got != c.want {
+			t.Errorf("exit code of %v: %d, want %d", c.err, got, c.want)
+		}
+	}
+}
+
+// TestSecret prints a secret in every way there is.
+func TestSecret(t *testing.T) {
+	t.Parallel()
+	s := main.NewSecret("sk_test_hush")
+	inside := struct {
+		Key    main.Secret
+		hidden main.Secret
+	}{s, s}
+	whole, err := main.Read("sk_test_hush", "whsec_aHVzaGh1c2hodXNoaHVzaGh1c2hodXNo", "hush", "postgres://me:hush@localhost/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
+		fmt.Fprintf(&out, verb, s)
+		fmt.Fprintf(&out, verb, inside)
+		fmt.Fprintf(&out, verb, whole)
+	}
+	fmt.Fprintln(&out, s, inside, &inside, whole)
+	slog.New(slog.NewTextHandler(&out, nil)).Info("text", "key", s, "inside", inside)
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("json", "key", s, "inside", inside)
+	if err := json.NewEncoder(&out).Encode(inside); err != nil {
+		t.Fatal(err)
+	}
+	if text := out.String(); strings.Contains(text, "hush") || strings.Contains(text, "aHVz") || strings.Contains(text, fmt.Sprintf("%x", "hush")) {
+		t.Errorf("a secret shows:\n%s", text)
+	}
+}
