@@ -54,7 +54,18 @@ type process struct {
 // start starts the command with nothing in its environment but the given variables. It is killed at the end of the test.
 func start(t testing.TB, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(filepath.Join(folder(t), "clerksync"), args...), stdout: new(output), stderr: new(output), exited: make(chan struct{})}
+	return launch(t, env, exec.Command(filepath.Join(folder(t), "clerksync"), args...))
+}
+
+// startShell is like start for a script that finds the command on its PATH.
+func startShell(t testing.TB, env []string, script string) *process {
+	t.Helper()
+	return launch(t, append(env, "PATH="+folder(t)+":"+os.Getenv("PATH")), exec.Command("sh", "-c", script))
+}
+
+func launch(t testing.TB, env []string, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, stdout: new(output), stderr: new(output), exited: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env = t.TempDir(), append([]string{"HOME=" + t.TempDir(), race}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
 	if err := p.cmd.Start(); err != nil {
@@ -67,7 +78,7 @@ func start(t testing.TB, env []string, args ...string) *process {
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("clerksync %s\nstdout:\n%s\nstderr:\n%s", strings.Join(args, " "), p.stdout, p.stderr)
+			t.Logf("clerksync %s\nstdout:\n%s\nstderr:\n%s", strings.Join(cmd.Args[1:], " "), p.stdout, p.stderr)
 		}
 	})
 	return p
