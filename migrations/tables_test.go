@@ -123,8 +123,8 @@ func TestActiveUsers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer rows.Close()
 		columns, err := rows.Columns()
-		rows.Close()
 		if err != nil {
 			t.Fatal(err)
 		}

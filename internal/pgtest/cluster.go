@@ -115,8 +115,7 @@ func (c *Cluster) Restart() error {
 		return err
 	}
 	if err := c.await(); err != nil {
-		c.end(syscall.SIGQUIT)
-		return err
+		return errors.Join(err, c.end(syscall.SIGQUIT))
 	}
 	return nil
 }
@@ -130,7 +129,7 @@ func (c *Cluster) launch(server *exec.Cmd) error {
 		err := server.Start()
 		started <- err
 		if err == nil {
-			server.Wait()
+			_ = server.Wait() // how a server ends that is stopped by a signal tells nothing
 		}
 		runtime.UnlockOSThread()
 	}()

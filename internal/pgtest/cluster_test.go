@@ -125,7 +125,7 @@ func TestServerEndsWithAKilledTest(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	cmd.Wait()
+	_ = cmd.Wait() // it was killed
 	poll(t, "the server ends without the test", func() bool { return db.Ping() != nil })
 
 	// The next cluster, more than a minute later, removes the files.
