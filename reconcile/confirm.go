@@ -56,7 +56,7 @@ func (c *confirmation) missing(ctx context.Context, batch []string) (missing []s
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.merge(ctx, listed); err != nil {
+	if err := c.merge(ctx, listed); err != nil {
 		return nil, err
 	}
 	has := make(map[string]bool, len(listed))
@@ -92,7 +92,7 @@ func (c *confirmation) ask(ctx context.Context, id string) error {
 		}
 		return ctx.Err()
 	}
-	if _, err := c.merge(ctx, []clerksync.Sighting{{ID: id, Updated: clerksync.Never, Evidence: e}}); err != nil {
+	if err := c.merge(ctx, []clerksync.Sighting{{ID: id, Updated: clerksync.Never, Evidence: e}}); err != nil {
 		return err
 	}
 	c.mu.Lock()

@@ -37,7 +37,7 @@ func (p *pass) delta(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := p.merge(ctx, page); err != nil {
+		if err := p.merge(ctx, page); err != nil {
 			return err
 		}
 		p.counts.Seen += int64(len(page))

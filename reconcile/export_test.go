@@ -25,9 +25,15 @@ func (l *ledger) Row(r clerksync.Row)                     { l.row(r) }
 func (l *ledger) Close(through int64)                     { l.close(through) }
 func (l *ledger) Judge(at int64) (certain, late []string) { return l.judge(at) }
 
+// WithPageSize makes pages smaller than Clerk's limit, so that few users fill many.
+func (c Config) WithPageSize(n int) Config {
+	c.pageSize = n
+	return c
+}
+
 func (c Config) Allows(visible int64) int64 { return New(c).cfg.allows(visible) }
 
-func (p position) Query() string { return p.query().Encode() }
+func (p position) Query() string { return p.query(pageSize).Encode() }
 
 func (p position) AfterPage(page []clerksync.Sighting) Position { return p.after(page) }
 

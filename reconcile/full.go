@@ -82,7 +82,7 @@ func enough(seen, before, after int64) bool {
 // left: only a walk by offsets may pass what it has shown already, and only once.
 func (p *pass) walkOn(ctx context.Context, s *scan) (short bool, err error) {
 	idle := int64(0)
-	for pg, err := range walk(ctx, p.reader, s.At) {
+	for pg, err := range p.walk(ctx, s.At) {
 		if err != nil {
 			return false, err
 		}
@@ -94,7 +94,7 @@ func (p *pass) walkOn(ctx context.Context, s *scan) (short bool, err error) {
 		if idle++; s.Ledger.Seen > before {
 			idle = 0
 		}
-		if idle > 10+s.Ledger.Seen/pageSize {
+		if idle > 10+s.Ledger.Seen/int64(p.cfg.pageSize) {
 			break
 		}
 	}
@@ -103,7 +103,7 @@ func (p *pass) walkOn(ctx context.Context, s *scan) (short bool, err error) {
 
 // take applies a page and compares the stretch of time that the walk has passed with it.
 func (p *pass) take(ctx context.Context, s *scan, pg page) error {
-	if _, err := p.merge(ctx, pg.sightings); err != nil {
+	if err := p.merge(ctx, pg.sightings); err != nil {
 		return err
 	}
 	s.Ledger.note(pg.sightings)

@@ -78,14 +78,15 @@ func TestHostileListings(t *testing.T) {
 	const scans = 100 // on each database
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		var walking atomic.Pointer[crowd]
-		h := open(t, db, clerktest.Config{Users: 620, Seed: 20, OnRequest: func(r *http.Request) {
+		h := open(t, db, clerktest.Config{Users: 100, Seed: 20, OnRequest: func(r *http.Request) {
 			if c := walking.Load(); c != nil && r.URL.Path == "/v1/users" {
 				c.stir(3)
 			}
 		}})
+		h.cfg = h.cfg.WithPageSize(25)
 		h.cfg.MaxDeletes, h.cfg.MaxDeletePercent = 1_000_000, 100
 		h.full()
-		c := &crowd{h: h, rng: rand.New(rand.NewPCG(20, 20)), ids: h.ids(620)}
+		c := &crowd{h: h, rng: rand.New(rand.NewPCG(20, 20)), ids: h.ids(100)}
 		walking.Store(c)
 		endings := map[string]int{}
 		for range scans {
@@ -133,9 +134,10 @@ func (h *house) wantNobodyHidden() {
 // Where cursors are refused for good, a pass finds its way by windows: about one request a page, and every user is seen.
 func TestCursorRefused(t *testing.T) {
 	t.Parallel()
-	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 2300, Seed: 21, Faults: clerktest.Faults{CursorRefused: true}})
-	if got := h.full(); got.Seen != 2300 || got.Created != 2300 {
-		t.Errorf("counts %+v, want 2300 seen and created", got)
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 230, Seed: 21, Faults: clerktest.Faults{CursorRefused: true}})
+	h.cfg = h.cfg.WithPageSize(50)
+	if got := h.full(); got.Seen != 230 || got.Created != 230 {
+		t.Errorf("counts %+v, want 230 seen and created", got)
 	}
 	if n := len(h.clerk.Requests()); n > 12 {
 		t.Errorf("%d requests, want about 10", n)
@@ -150,14 +152,15 @@ func TestCursorDeleted(t *testing.T) {
 		t.Run("answer "+lost, func(t *testing.T) {
 			t.Parallel()
 			var clerk atomic.Pointer[clerktest.Server]
-			h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 1600, Seed: 22, Faults: clerktest.Faults{LostCursor: lost},
+			h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 160, Seed: 22, Faults: clerktest.Faults{LostCursor: lost},
 				OnRequest: func(r *http.Request) {
-					if cursor := r.URL.Query().Get("starting_after"); cursor != "" && clerk.Load().Count() > 1598 {
+					if cursor := r.URL.Query().Get("starting_after"); cursor != "" && clerk.Load().Count() > 158 {
 						_ = clerk.Load().DeleteUser(cursor) // it may be gone already
 					}
 				}})
 			clerk.Store(h.clerk)
-			if got := h.full(); got.Seen < 1598 {
+			h.cfg = h.cfg.WithPageSize(50)
+			if got := h.full(); got.Seen < 158 {
 				t.Errorf("%d seen, want all", got.Seen)
 			}
 			h.full()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -132,26 +133,31 @@ func (p *pass) complete() {
 	}
 }
 
+// mergeSize is how much one transaction takes of a page, so that webhooks find room in it and need not wait for it.
+const mergeSize = pageSize / 2
+
 // merge applies what Clerk showed or, in a dry run, compares it, and counts what came of it.
-func (p *pass) merge(ctx context.Context, sightings []clerksync.Sighting) ([]clerksync.Result, error) {
-	evidence := make([]clerksync.Evidence, len(sightings))
-	for i, s := range sightings {
-		evidence[i] = s.Evidence
-	}
+func (p *pass) merge(ctx context.Context, sightings []clerksync.Sighting) error {
 	merge := p.mirror.Apply
 	if p.order.DryRun {
 		merge = p.mirror.Compare
 	}
-	results, err := merge(ctx, evidence...)
-	if err != nil {
-		return nil, err
+	for some := range slices.Chunk(sightings, mergeSize) {
+		evidence := make([]clerksync.Evidence, len(some))
+		for i, s := range some {
+			evidence[i] = s.Evidence
+		}
+		results, err := merge(ctx, evidence...)
+		if err != nil {
+			return err
+		}
+		p.mu.Lock()
+		for i, r := range results {
+			p.count(r.Outcome, some[i])
+		}
+		p.mu.Unlock()
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i, r := range results {
-		p.count(r.Outcome, sightings[i])
-	}
-	return results, nil
+	return nil
 }
 
 // count counts one outcome.

@@ -10,6 +10,9 @@ import (
 // pageSize is the most that Clerk lists at once.
 const pageSize = 500
 
+// overlap is how many users a walk by offset reads again, since those that were deleted meanwhile move the rest up.
+const overlap = 500
+
 // way is how a walk asks for its next page. Clerk documents neither what a cursor does whose user was deleted nor the order of
 // users created in the same millisecond, so there is always another way. Each is worse than the one before it.
 type way int
@@ -31,9 +34,9 @@ type position struct {
 	Offset  int    `json:"offset"`  // within the window, or of the whole list
 }
 
-// query returns the parameters of the page at this position.
-func (p position) query() url.Values {
-	q := url.Values{"limit": {strconv.Itoa(pageSize)}, "order_by": {"+created_at"}}
+// query returns the parameters of a page at this position.
+func (p position) query(size int) url.Values {
+	q := url.Values{"limit": {strconv.Itoa(size)}, "order_by": {"+created_at"}}
 	cursor := map[way]string{byCursor: p.Last, byEarlier: p.Earlier}[p.Way]
 	if cursor != "" {
 		q.Set("starting_after", cursor)
@@ -70,7 +73,7 @@ func (p position) after(page []clerksync.Sighting) position {
 }
 
 // by returns this position, reached by another way or, where that one cannot reach it, by a worse one. An offset starts where all
-// users seen so far lie behind, less a page for those that were deleted meanwhile.
+// users seen so far lie behind, less the overlap.
 func (p position) by(w way, seen int64) position {
 	if w == byEarlier && p.Earlier == "" {
 		w = byWindow
@@ -80,7 +83,7 @@ func (p position) by(w way, seen int64) position {
 	}
 	p.Way, p.Offset = w, 0
 	if w == byOffset {
-		p.Offset = int(max(seen-pageSize, 0))
+		p.Offset = int(max(seen-overlap, 0))
 	}
 	return p
 }

@@ -56,6 +56,8 @@ type Config struct {
 
 	// Observe, if not nil, is called with the report of every pass that ran, also of those that failed.
 	Observe func(Report)
+
+	pageSize int // users a page of a full pass
 }
 
 // Progress is how far a full pass is.
@@ -76,6 +78,7 @@ type Reconciler struct {
 func New(cfg Config) *Reconciler {
 	cfg.MaxDeletes = cmp.Or(cfg.MaxDeletes, 500)
 	cfg.MaxDeletePercent = cmp.Or(cfg.MaxDeletePercent, 5)
+	cfg.pageSize = cmp.Or(cfg.pageSize, pageSize)
 	cfg.Schedule = cmp.Or(cfg.Schedule, "@nightly")
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

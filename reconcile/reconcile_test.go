@@ -54,7 +54,7 @@ func TestYoungRowsArePending(t *testing.T) {
 func TestDelta(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
-		h := open(t, db, clerktest.Config{Users: 700, Seed: 3})
+		h := open(t, db, clerktest.Config{Users: 200, Seed: 3})
 		if report, err := h.run(reconcile.Pass{Kind: reconcile.Delta}); !errors.Is(err, reconcile.ErrFullPassDue) || report.Complete {
 			t.Fatalf("delta pass before any full pass: %v, complete %v; want ErrFullPassDue", err, report.Complete)
 		}
@@ -75,14 +75,14 @@ func TestDelta(t *testing.T) {
 func TestDeltaReadsBackToTheWatermark(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
-		h := open(t, db, clerktest.Config{Users: 1500, Seed: 4})
+		h := open(t, db, clerktest.Config{Users: 150, Seed: 4})
 		h.full()
-		for _, id := range h.ids(1200) {
+		for _, id := range h.ids(120) {
 			h.update(id, clerktest.Fields{"last_name": "Of the delta"})
 		}
 		got := h.pass(reconcile.Pass{Kind: reconcile.Delta})
-		if got.Updated != 1200 {
-			t.Errorf("%d updated, want 1200", got.Updated)
+		if got.Updated != 120 {
+			t.Errorf("%d updated, want 120", got.Updated)
 		}
 		h.wantEqual()
 		var mark struct {
@@ -101,7 +101,7 @@ func TestDeltaReadsBackToTheWatermark(t *testing.T) {
 func TestNothingToDoWritesNothing(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
-		h := open(t, db, clerktest.Config{Users: 600, Seed: 5})
+		h := open(t, db, clerktest.Config{Users: 200, Seed: 5})
 		h.full()
 		query := `SELECT id || ' ' || _seen_at || ' ' || _version FROM {users} ORDER BY id`
 		if db.DriverName() == "postgres" {
@@ -109,7 +109,7 @@ func TestNothingToDoWritesNothing(t *testing.T) {
 		}
 		before := h.texts(query)
 		changes := h.count(`SELECT count(*) FROM {changes}`)
-		h.wantCounts(h.full(), reconcile.Counts{Seen: 600, Unchanged: 600})
+		h.wantCounts(h.full(), reconcile.Counts{Seen: 200, Unchanged: 200})
 		h.pass(reconcile.Pass{Kind: reconcile.Delta})
 		if diff := cmp.Diff(before, h.texts(query)); diff != "" {
 			t.Errorf("rows were written (-before +after):\n%s", diff)

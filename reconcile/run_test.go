@@ -83,7 +83,8 @@ func TestRun(t *testing.T) {
 // A pass that was killed goes on when the daemon starts again, although a complete one is recorded.
 func TestRunGoesOn(t *testing.T) {
 	t.Parallel()
-	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 1200, Seed: 51})
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 120, Seed: 51})
+	h.cfg = h.cfg.WithPageSize(50)
 	h.full()
 	ctx, stop := context.WithCancel(t.Context())
 	h.cfg.Progress = func(reconcile.Progress) { stop() }

@@ -126,7 +126,8 @@ func TestDatabaseRestart(t *testing.T) {
 	if err := migrations.Up(t.Context(), db.DB, migrations.Options{Dialect: migrations.Postgres}); err != nil {
 		t.Fatal(err)
 	}
-	h := open(t, db, clerktest.Config{Users: 2600, Seed: 44})
+	h := open(t, db, clerktest.Config{Users: 260, Seed: 44})
+	h.cfg = h.cfg.WithPageSize(50)
 	pages := 0
 	h.cfg.Progress = func(reconcile.Progress) {
 		if pages++; pages != 2 {
@@ -150,8 +151,8 @@ func TestDatabaseRestart(t *testing.T) {
 	}
 	h.cfg.Progress = nil
 	h.clerk.ResetRequests()
-	if got := h.full(); got.Seen != 2600 {
-		t.Errorf("%d seen, want 2600", got.Seen)
+	if got := h.full(); got.Seen != 260 {
+		t.Errorf("%d seen, want 260", got.Seen)
 	}
 	if n := len(h.clerk.Requests()); n > 8 {
 		t.Errorf("%d requests: the pass did not go on", n)
@@ -164,13 +165,14 @@ func TestRateLimit(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var times []time.Time
-	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 1300, Seed: 45, OnRequest: func(*http.Request) {
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 100, Seed: 45, OnRequest: func(*http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		times = append(times, time.Now())
 	}})
 	h.full()
 	h.delete(h.ids(60)...)
+	h.cfg.MaxDeletePercent = 100
 	h.faults(clerktest.Faults{RateLimit: 100})
 	h.cfg.Clerk = h.newAPI(clerksync.APIConfig{})
 	h.clerk.ResetRequests()

@@ -19,7 +19,7 @@ type page struct {
 const prefetched = 2
 
 // walk reads the list of users from a position to its end. The next page is asked for while the one before it is being applied.
-func walk(ctx context.Context, reader *clerksync.Reader, from position) iter.Seq2[page, error] {
+func (p *pass) walk(ctx context.Context, from position) iter.Seq2[page, error] {
 	type answer struct {
 		page
 		err error
@@ -30,16 +30,16 @@ func walk(ctx context.Context, reader *clerksync.Reader, from position) iter.Seq
 		go func() {
 			defer close(answers)
 			for at := from; ; {
-				p, err := readPage(ctx, reader, at)
+				next, err := p.readPage(ctx, at)
 				select {
-				case answers <- answer{p, err}:
+				case answers <- answer{next, err}:
 				case <-ctx.Done():
 					return
 				}
-				if err != nil || p.last || p.next == at {
+				if err != nil || next.last || next.next == at {
 					return
 				}
-				at = p.next
+				at = next.next
 			}
 		}()
 		defer func() {
@@ -59,9 +59,9 @@ func walk(ctx context.Context, reader *clerksync.Reader, from position) iter.Seq
 }
 
 // readPage reads the page at a position, on worse and worse ways while Clerk refuses the parameters.
-func readPage(ctx context.Context, reader *clerksync.Reader, at position) (page, error) {
+func (p *pass) readPage(ctx context.Context, at position) (page, error) {
 	for {
-		sightings, err := reader.List(ctx, clerksync.Users, at.query())
+		sightings, err := p.reader.List(ctx, clerksync.Users, at.query(p.cfg.pageSize))
 		if errors.Is(err, clerksync.ErrRefused) && at.Way+1 < noWay {
 			at = at.by(at.Way+1, 0)
 			continue
@@ -69,6 +69,6 @@ func readPage(ctx context.Context, reader *clerksync.Reader, at position) (page,
 		if err != nil {
 			return page{}, err
 		}
-		return page{sightings: sightings, next: at.after(sightings), last: len(sightings) < pageSize}, nil
+		return page{sightings: sightings, next: at.after(sightings), last: len(sightings) < p.cfg.pageSize}, nil
 	}
 }
