@@ -11,6 +11,8 @@
 //	a visible row         404                   hidden                   ErrDeleted
 //	a row seen alive      404                   as it is                 ErrNotFound: the 404 may be the stale one
 //	  within the margin
+//	a visible row         more 404s than the    as it is                 ErrUnavailable
+//	                      guard believes
 //	a hidden row          404                   stays hidden             ErrDeleted
 //	no row                404                   none                     ErrNotFound: a sign-up may not have arrived
 //	a visible row         not at all            as it is                 the user, as last seen

@@ -2,6 +2,7 @@ package upsert_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -72,6 +73,17 @@ func TestLogin(t *testing.T) {
 		h.asked.Store(&f)
 	}
 
+	apart := fault(clerktest.Faults{Skew: 5 * time.Minute})
+	update := func(f clerktest.Fields) func(*house, string) {
+		return func(h *house, id string) {
+			if err := h.clerk.UpdateUser(id, f); err != nil {
+				h.t.Fatal(err)
+			}
+		}
+	}
+	ahead := update(clerktest.Fields{"updated_at": time.Now().Add(time.Hour).UnixMilli()})
+	poison := update(clerktest.Fields{"unsafe_metadata": json.RawMessage(`{"a":"\u0000"}`)})
+
 	type effect string
 	const (
 		nothing effect = "no row moves"
@@ -100,6 +112,10 @@ func TestLogin(t *testing.T) {
 		{"old row, Clerk fails", has(old), fails, nil, upsert.ResultStale, 2, nothing},
 		{"old row, key refused", has(old), fault(clerktest.Faults{Unauthorized: true}), nil, upsert.ResultStale, 0, nothing},
 		{"old row, rate limit", has(old), fault(clerktest.Faults{RateLimit: 1}), nil, upsert.ResultStale, 1, nothing},
+		{"old row, clocks apart", has(old), apart, nil, upsert.ResultRead, 1, read},
+		{"old row, clocks apart, gone", has(old), func(h *house, id string) { gone(h, id); apart(h, id) }, nil, upsert.ResultStale, 1, nothing},
+		{"old row, dated ahead", has(old), ahead, nil, upsert.ResultRead, 1, nothing},
+		{"old row, poisoned", has(old), poison, nil, upsert.ResultRead, 1, read},
 		{"old row, wrong key", has(old), foreign, wrong, upsert.ResultWrongInstance, 0, nothing},
 		{"row alive within the margin, gone", alive, gone, []error{upsert.ErrNotFound}, upsert.ResultNotFound, 1, visible},
 
@@ -107,6 +123,8 @@ func TestLogin(t *testing.T) {
 		{"no row, gone", none, gone, []error{upsert.ErrNotFound}, upsert.ResultNotFound, 1, nothing},
 		{"no row, Clerk down", none, down, []error{upsert.ErrUnavailable}, upsert.ResultUnavailable, 0, nothing},
 		{"no row, Clerk fails", none, fails, []error{upsert.ErrUnavailable}, upsert.ResultUnavailable, 2, nothing},
+		{"no row, dated ahead", none, ahead, []error{upsert.ErrUnavailable}, upsert.ResultUnavailable, 1, nothing},
+		{"no row, poisoned", none, poison, nil, upsert.ResultRead, 1, read},
 		{"no row, wrong key", none, foreign, wrong, upsert.ResultWrongInstance, 0, nothing},
 
 		{"just deleted, stale read", deleted(0), here, []error{upsert.ErrDeleted}, upsert.ResultDeleted, 1, hidden},
@@ -413,26 +431,6 @@ func TestLoginWithoutDatabaseAfterRead(t *testing.T) {
 		h.asked.Store(&lose)
 		_, err := h.logins.UpsertOnLogin(t.Context(), id)
 		mustBe(t, err, upsert.ErrUnavailable)
-	})
-}
-
-func TestClose(t *testing.T) {
-	t.Parallel()
-	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
-		h := build(t, db, loopback)
-		id := h.signUp()
-		reached, _ := h.gate()
-		done := make(chan error, 1)
-		go func() {
-			_, err := h.logins.UpsertOnLogin(t.Context(), id)
-			done <- err
-		}()
-		<-reached
-		h.logins.Close() // does not wait for Clerk, whose gate stays shut
-		mustBe(t, <-done, upsert.ErrUnavailable)
-		_, err := h.logins.UpsertOnLogin(t.Context(), id)
-		mustBe(t, err, upsert.ErrUnavailable)
-		h.logins.Close()
 	})
 }
 

@@ -1,7 +1,9 @@
 package upsert_test
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -118,6 +120,38 @@ func TestGuardForgetsWithinAnHour(t *testing.T) {
 	}, func(c *upsert.Config) { c.MaxDeletes = 2 })
 }
 
+// lingering takes a second to write a line.
+type lingering struct{ slog.Handler }
+
+func (l lingering) Handle(ctx context.Context, r slog.Record) error {
+	time.Sleep(time.Second)
+	return l.Handler.Handle(ctx, r)
+}
+
+// TestClose closes while Clerk hangs: that ends the request at once, and waits for what the login still does about it.
+func TestClose(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, h *house) {
+		id := h.signUp()
+		reached, _ := h.gate()
+		done := make(chan error, 1)
+		go func() {
+			_, err := h.logins.UpsertOnLogin(t.Context(), id)
+			done <- err
+		}()
+		<-reached
+		begun := time.Now()
+		h.logins.Close()
+		if took := time.Since(begun); took != time.Second {
+			t.Errorf("closing took %s, want the second that the login's log line takes", took)
+		}
+		mustBe(t, <-done, upsert.ErrUnavailable)
+		_, err := h.logins.UpsertOnLogin(t.Context(), id)
+		mustBe(t, err, upsert.ErrUnavailable)
+		h.logins.Close()
+	}, func(c *upsert.Config) { c.Logger = slog.New(lingering{c.Logger.Handler()}) })
+}
+
 // TestLoginTriesAgain is a user whom Clerk's replicas do not show yet, or no longer: within the margin nothing is decided, after
 // it everything is.
 func TestLoginTriesAgain(t *testing.T) {
@@ -127,13 +161,15 @@ func TestLoginTriesAgain(t *testing.T) {
 		h.tell(id, 0)
 		time.Sleep(2 * time.Second)
 		h.leave(id)
-		_, err := h.logins.UpsertOnLogin(t.Context(), id)
-		mustBe(t, err, upsert.ErrNotFound)
+		for range 20 { // more often than the guard would let users be hidden
+			_, err := h.logins.UpsertOnLogin(t.Context(), id)
+			mustBe(t, err, upsert.ErrNotFound)
+		}
 		if !h.row(id).Visible {
 			t.Error("a 404 within the margin hides the row")
 		}
 		time.Sleep(2*time.Minute + time.Second)
-		_, err = h.logins.UpsertOnLogin(t.Context(), id)
+		_, err := h.logins.UpsertOnLogin(t.Context(), id)
 		mustBe(t, err, upsert.ErrDeleted)
 	}, func(c *upsert.Config) { c.MaxAge = time.Second })
 }

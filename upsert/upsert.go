@@ -1,6 +1,7 @@
 package upsert
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,28 +81,9 @@ type Upserter struct {
 
 // New returns an Upserter. It makes no request. Close it before the mirror's database is closed.
 func New(cfg Config) (*Upserter, error) {
-	switch {
-	case cfg.Mirror == nil:
-		return nil, errors.New("preparing logins: Config.Mirror is missing: open it with clerksync.Open")
-	case cfg.Clerk == nil:
-		return nil, errors.New("preparing logins: Config.Clerk is missing: make it with clerksync.NewAPI")
-	case cfg.MaxAge < 0 || cfg.CacheSize < 0 || cfg.MaxDeletes < 0:
-		return nil, errors.New("preparing logins: MaxAge, CacheSize and MaxDeletes must not be negative; leave them zero for the defaults")
-	}
-	if cfg.MaxAge == 0 {
-		cfg.MaxAge = 15 * time.Minute
-	}
-	if cfg.CacheSize == 0 {
-		cfg.CacheSize = 10_000
-	}
-	if cfg.MaxDeletes == 0 {
-		cfg.MaxDeletes = 500
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
-	}
-	if cfg.Observe == nil {
-		cfg.Observe = func(string) {}
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, fmt.Errorf("preparing logins: %w", err)
 	}
 	u := &Upserter{
 		cfg:      cfg,
@@ -112,6 +94,26 @@ func New(cfg Config) (*Upserter, error) {
 	u.ctx, u.cancel = context.WithCancel(context.Background())
 	u.stopWatch = cfg.Mirror.Watch(u.sessions.notice)
 	return u, nil
+}
+
+// complete checks the settings and fills in the defaults.
+func (c Config) complete() (Config, error) {
+	switch {
+	case c.Mirror == nil:
+		return c, errors.New("Config.Mirror is missing: open it with clerksync.Open")
+	case c.Clerk == nil:
+		return c, errors.New("Config.Clerk is missing: make it with clerksync.NewAPI")
+	case c.MaxAge < 0 || c.CacheSize < 0 || c.MaxDeletes < 0:
+		return c, errors.New("MaxAge, CacheSize and MaxDeletes must not be negative: leave them zero for the defaults")
+	}
+	c.MaxAge = cmp.Or(c.MaxAge, 15*time.Minute)
+	c.CacheSize = cmp.Or(c.CacheSize, 10_000)
+	c.MaxDeletes = cmp.Or(c.MaxDeletes, 500)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	if c.Observe == nil {
+		c.Observe = func(string) {}
+	}
+	return c, nil
 }
 
 // Close ends the requests in flight, waits for them and forgets the sessions. Logins after it get [ErrUnavailable]. Closing twice
