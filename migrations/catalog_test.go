@@ -15,7 +15,8 @@ import (
 	"github.com/clerksync/clerksync/migrations"
 )
 
-// postgresCatalog describes everything in the schema: columns, constraints, indexes, views and storage.
+// postgresCatalog describes everything in the schema: columns, constraints, indexes, views and storage. Servers before PostgreSQL 14
+// have no column attcompression.
 const postgresCatalog = `
 SELECT concat_ws(' ', 'column', table_name, column_name, ordinal_position, data_type, collation_name, is_nullable, column_default,
        identity_generation)
@@ -24,7 +25,7 @@ UNION ALL SELECT concat_ws(' ', 'constraint', conrelid::regclass, conname, pg_ge
 FROM pg_constraint c JOIN pg_namespace n ON n.oid = connamespace WHERE nspname = $1
 UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = $1
 UNION ALL SELECT concat_ws(' ', 'view', viewname, definition) FROM pg_views WHERE schemaname = $1
-UNION ALL SELECT concat_ws(' ', 'storage', relname, relkind, reloptions, attname, attcompression)
+UNION ALL SELECT concat_ws(' ', 'storage', relname, relkind, reloptions, attname, to_jsonb(a) ->> 'attcompression')
 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace JOIN pg_attribute a ON attrelid = c.oid
 WHERE nspname = $1
 ORDER BY 1`
