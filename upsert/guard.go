@@ -16,6 +16,10 @@ type guard struct {
 
 	mu     sync.Mutex
 	denied map[string]time.Time // when a user's 404 was let through
+
+	sizing sync.Mutex
+	size   int
+	sized  time.Time // when size was worked out
 }
 
 const (
@@ -49,13 +53,17 @@ func (g *guard) enter(id string, limit int) bool {
 	return true
 }
 
-// limit works out the guard's size. It counts no more rows than can make a difference. What cannot be counted allows nothing.
+// limit is the guard's size. It is worked out once a term: when Clerk denies everybody, counting millions of rows for each of
+// them would be the next trouble. What cannot be counted allows nothing.
 func (g *guard) limit(ctx context.Context) int {
-	var visible int
-	err := g.mirror.DB().GetContext(ctx, &visible, g.mirror.SQL(
-		`SELECT count(*) FROM (SELECT 1 FROM {users} WHERE deleted_at IS NULL LIMIT $1) AS visible`), int64(g.max)*100/guardPercent)
-	if err != nil {
-		return 0
+	g.sizing.Lock()
+	defer g.sizing.Unlock()
+	if now := time.Now(); g.sized.IsZero() || now.Sub(g.sized) >= guardTerm {
+		visible, err := g.mirror.CountVisible(ctx, clerksync.Users)
+		if err != nil {
+			return 0
+		}
+		g.size, g.sized = min(g.max, max(guardFloor, int(visible*guardPercent/100))), now
 	}
-	return min(g.max, max(guardFloor, visible*guardPercent/100))
+	return g.size
 }

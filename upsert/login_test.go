@@ -441,7 +441,12 @@ func TestNewRefusesBadConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	without, err := clerksync.Open(t.Context(), h.db, clerksync.Config{Kinds: []clerksync.Kind{clerksync.Organizations}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, cfg := range map[string]upsert.Config{
+		"no users":            {Mirror: without, Clerk: api},
 		"no mirror":           {Clerk: api},
 		"no Clerk":            {Mirror: h.mirror},
 		"negative age":        {Mirror: h.mirror, Clerk: api, MaxAge: -1},

@@ -152,7 +152,24 @@ func TestClose(t *testing.T) {
 	}, func(c *upsert.Config) { c.Logger = slog.New(lingering{c.Logger.Handler()}) })
 }
 
-// TestLoginTriesAgain is a user whom Clerk's replicas do not show yet, or no longer: within the margin nothing is decided, after
+// TestLoginBehindReplicaLag is a fresh sign-up whom Clerk's replicas do not show yet.
+func TestLoginBehindReplicaLag(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, h *house) {
+		h.faults(clerktest.Faults{Lag: 3 * time.Second})
+		id := h.signUp()
+		_, err := h.logins.UpsertOnLogin(t.Context(), id)
+		mustBe(t, err, upsert.ErrNotFound)
+		if rows := h.rows(); len(rows) != 0 {
+			t.Errorf("the 404 left a row: %+v", rows)
+		}
+		time.Sleep(4 * time.Second)
+		_, err = h.logins.UpsertOnLogin(t.Context(), id)
+		mustBe(t, err)
+	})
+}
+
+// TestLoginTriesAgain is a user whom Clerk denies although he was alive a moment ago: within the margin nothing is decided, after
 // it everything is.
 func TestLoginTriesAgain(t *testing.T) {
 	t.Parallel()
@@ -161,7 +178,7 @@ func TestLoginTriesAgain(t *testing.T) {
 		h.tell(id, 0)
 		time.Sleep(2 * time.Second)
 		h.leave(id)
-		for range 20 { // more often than the guard would let users be hidden
+		for range 3 { // one user, so the guard counts one
 			_, err := h.logins.UpsertOnLogin(t.Context(), id)
 			mustBe(t, err, upsert.ErrNotFound)
 		}
@@ -171,5 +188,5 @@ func TestLoginTriesAgain(t *testing.T) {
 		time.Sleep(2*time.Minute + time.Second)
 		_, err := h.logins.UpsertOnLogin(t.Context(), id)
 		mustBe(t, err, upsert.ErrDeleted)
-	}, func(c *upsert.Config) { c.MaxAge = time.Second })
+	}, func(c *upsert.Config) { c.MaxAge, c.MaxDeletes = time.Second, 1 })
 }

@@ -101,6 +101,8 @@ func (c Config) complete() (Config, error) {
 	switch {
 	case c.Mirror == nil:
 		return c, errors.New("Config.Mirror is missing: open it with clerksync.Open")
+	case !c.Mirror.Mirrors(clerksync.Users):
+		return c, errors.New("the mirror does not keep users: name clerksync.Users among its Config.Kinds")
 	case c.Clerk == nil:
 		return c, errors.New("Config.Clerk is missing: make it with clerksync.NewAPI")
 	case c.MaxAge < 0 || c.CacheSize < 0 || c.MaxDeletes < 0:
