@@ -48,23 +48,23 @@ const (
 
 // run works until the context ends or a part fails for good.
 func (d *daemon) run(ctx context.Context) error {
+	operators, err := listen(ctx, "CLERKSYNC_ADMIN_LISTEN", d.adminListen, d.adminHandler())
+	if err != nil {
+		return err
+	}
+	defer operators.stop(time.Second) // last, so that it tells of the drain
 	public, err := listen(ctx, "CLERKSYNC_LISTEN", d.listen, http.HandlerFunc(d.servePublic))
 	if err != nil {
 		return err
 	}
-	operators, err := listen(ctx, "CLERKSYNC_ADMIN_LISTEN", d.adminListen, d.adminHandler())
-	if err != nil {
-		return errors.Join(err, public.stop(0))
-	}
-	defer operators.stop(time.Second) // last, so that it tells of the drain
+	defer public.stop(time.Second)
 	d.log.Info("listening", "webhooks", public.addr.String()+d.webhookPath, "admin", operators.addr.String())
 
 	mirror, closeMirror, err := d.openPatiently(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
-		err = errors.Join(err, public.stop(time.Second))
-		if ctx.Err() != nil {
-			return nil
-		}
 		return err
 	}
 	defer closeMirror()
@@ -84,32 +84,37 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 }
 
-// work runs the parts that need the mirror. Where one fails for good, all stop.
+// part is what runs beside others until the context ends. Its error is for good: it stops all.
+type part func(context.Context) error
+
+// work runs the parts that need the mirror.
 func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *listener) error {
-	group, working := errgroup.WithContext(ctx)
 	o := &opened{mirror: mirror, status: admin.Recent(mirror, 5*time.Second)}
 	defer d.metrics.watch(mirror, o.status)()
-
+	parts := []part{func(ctx context.Context) error { return d.retryDeferred(ctx, mirror) }}
 	var conflict func(clerksync.Kind, string)
 	if d.secretKey.set() {
 		api, err := d.openAPI(d.metrics.observeRequest)
 		if err != nil {
-			return errors.Join(err, public.stop(0))
+			return err
 		}
 		if err := d.checkInstance(ctx, mirror, api); err != nil {
-			return errors.Join(err, public.stop(0))
+			return err
 		}
 		v := newVerifier(d.settings, mirror, api, d.log)
 		conflict = v.ask
-		group.Go(func() error { return v.run(working) })
-		d.startPasses(working, group, mirror, api)
+		parts = append(append(parts, v.run), d.passes(mirror, api)...)
 	}
 	if err := d.openHandler(o, conflict); err != nil {
-		return errors.Join(err, public.stop(0))
+		return err
 	}
 	d.tellMode(ctx, mirror)
 	d.open.Store(o)
-	group.Go(func() error { return d.retryDeferred(working, mirror) })
+
+	group, working := errgroup.WithContext(ctx)
+	for _, p := range parts {
+		group.Go(func() error { return p(working) })
+	}
 	group.Go(func() error {
 		<-working.Done()
 		d.draining.Store(true)
@@ -162,8 +167,8 @@ func (d *daemon) tellMode(ctx context.Context, mirror *clerksync.Mirror) {
 	}
 }
 
-// startPasses runs passes by the schedule and those that an operator asks for.
-func (d *daemon) startPasses(ctx context.Context, group *errgroup.Group, mirror *clerksync.Mirror, api *clerksync.API) {
+// passes are those of the schedule and those that an operator asks for.
+func (d *daemon) passes(mirror *clerksync.Mirror, api *clerksync.API) []part {
 	r := reconcile.New(reconcile.Config{
 		Mirror: mirror, Clerk: api, MaxDeletes: d.maxDeletes, MaxDeletePercent: d.maxPercent,
 		Schedule: d.schedule, PollInterval: d.pollInterval, WebhooksExpected: len(d.signingSecrets) > 0,
@@ -172,8 +177,7 @@ func (d *daemon) startPasses(ctx context.Context, group *errgroup.Group, mirror 
 			d.metrics.observePass(report)
 		},
 	})
-	group.Go(func() error { return r.Run(ctx) })
-	group.Go(func() error {
+	ordered := func(ctx context.Context) error {
 		for {
 			select {
 			case <-ctx.Done():
@@ -186,7 +190,8 @@ func (d *daemon) startPasses(ctx context.Context, group *errgroup.Group, mirror 
 				d.log.Warn("the pass that was asked for did not begin", "error", err)
 			}
 		}
-	})
+	}
+	return []part{r.Run, ordered}
 }
 
 // orderPass is POST /api/reconcile.

@@ -100,9 +100,17 @@ func (d database) open(unprepared bool) (*sqlx.DB, error) {
 	return db, nil
 }
 
+// openSQLite returns a pool for a file, which it makes if there is none.
 func (d database) openSQLite() (*sqlx.DB, error) {
 	if folder, err := os.Stat(filepath.Dir(d.path)); err != nil || !folder.IsDir() {
 		return nil, mistake(fmt.Sprintf("DATABASE_URL names a file in the folder %s, which does not exist: make it first", filepath.Dir(d.path)))
+	}
+	file, err := os.OpenFile(d.path, os.O_CREATE|os.O_RDWR, 0o600) // people's data is nobody else's business on this machine
+	if err != nil {
+		return nil, fmt.Errorf("opening the file that DATABASE_URL names: %w", err)
+	}
+	if err := file.Close(); err != nil {
+		return nil, fmt.Errorf("opening the file that DATABASE_URL names: %w", err)
 	}
 	synchronous := "synchronous(FULL)" // a commit is on the disk before it is answered for
 	if d.brief {

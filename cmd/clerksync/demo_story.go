@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -60,7 +61,7 @@ func (d *demo) startParts(ctx context.Context) error {
 
 	d.reconciler = reconcile.New(reconcile.Config{
 		Mirror: d.mirror, Clerk: api, WebhooksExpected: true, Observe: d.metrics.observePass,
-		MaxDeletes: d.users + maxActs, MaxDeletePercent: 100, // a demo that was played here before has left other users
+		MaxDeletes: math.MaxInt32, MaxDeletePercent: 100, // a demo that was played here before has left other users
 		Progress: func(p reconcile.Progress) { d.bar.Load().show(p) },
 	})
 	d.logins, err = upsert.New(upsert.Config{

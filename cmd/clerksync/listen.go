@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -14,6 +15,8 @@ type listener struct {
 	server *http.Server
 	addr   net.Addr
 	ended  chan error
+	once   sync.Once
+	err    error // of the stop
 }
 
 // listen starts a server. Its limits keep a slow or chatty client from holding what others need; a whole delivery takes Clerk's
@@ -35,19 +38,21 @@ func listen(ctx context.Context, setting, address string, handler http.Handler) 
 	return l, nil
 }
 
-// stop takes no more requests, waits for those in flight, and cuts off what has not ended in time.
+// stop takes no more requests, waits for those in flight, and cuts off what has not ended in time. Only the first call does so;
+// all return its error.
 func (l *listener) stop(within time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), within)
-	defer cancel()
-	err := l.server.Shutdown(ctx)
-	if err != nil {
-		l.server.Close()
-		err = fmt.Errorf("stopping the listener on %s: %w", l.addr, err)
-	}
-	if ended := <-l.ended; !errors.Is(ended, http.ErrServerClosed) {
-		err = errors.Join(err, ended)
-	}
-	return err
+	l.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), within)
+		defer cancel()
+		if err := l.server.Shutdown(ctx); err != nil {
+			l.server.Close()
+			l.err = fmt.Errorf("stopping the listener on %s: %w", l.addr, err)
+		}
+		if ended := <-l.ended; !errors.Is(ended, http.ErrServerClosed) {
+			l.err = errors.Join(l.err, ended)
+		}
+	})
+	return l.err
 }
 
 // listensOnLoopback reports whether an address to listen on can be reached from this machine alone.

@@ -9,6 +9,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	clerksync "github.com/clerksync/clerksync/sync"
+
 	"github.com/clerksync/clerksync/reconcile"
 	"github.com/clerksync/clerksync/webhook"
 )
@@ -65,7 +67,7 @@ func (s *settings) pass(ctx context.Context, c *cli.Command, order reconcile.Pas
 	})
 	report, err := reconciler.Do(ctx, order)
 	bar.close()
-	if !order.DryRun {
+	if !order.DryRun && !errors.Is(err, clerksync.ErrWrongInstance) {
 		_, retryErr := webhook.Retry(ctx, mirror)
 		err = errors.Join(err, retryErr)
 	}

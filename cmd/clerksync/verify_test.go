@@ -1,0 +1,39 @@
+package main_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/internal/pgtest"
+)
+
+// TestVerify forges a deletion with a stolen secret, without any pass to repair it. The user's next event contradicts it, so the
+// daemon asks Clerk.
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	clerk := emulate(t, clerktest.Config{})
+	d := serve(t, clerk, environment(clerk, url, "CLERKSYNC_RECONCILE_SCHEDULE=off", "CLERKSYNC_POLL_INTERVAL=0"))
+	clerk.SetWebhookURL(d.webhook)
+	db := connect(t, url)
+	visible := func(id string) bool {
+		return count(t, db, `SELECT count(*) FROM clerk.active_users WHERE id = $1`, id) == 1
+	}
+
+	id, err := clerk.CreateUser(clerktest.Fields{"first_name": "Ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, "the user is there", func() bool { return visible(id) })
+	clerk.Send(clerktest.Event{Type: "user.deleted", Data: json.RawMessage(`{"id":"` + id + `","object":"user","deleted":true}`)})
+	eventually(t, 10*time.Second, "the user is hidden", func() bool { return !visible(id) })
+	if err := clerk.UpdateUser(id, clerktest.Fields{"last_name": "Lovelace"}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 20*time.Second, "the user is back", func() bool { return visible(id) })
+	if n := count(t, db, `SELECT count(*) FROM clerk.users WHERE id = $1 AND source = 'resync' AND last_name = 'Lovelace'`, id); n != 1 {
+		t.Error("the user did not come back by a read, or without the change")
+	}
+}
