@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/jmoiron/sqlx"
@@ -9,7 +10,12 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "2000"); err != nil { // a history costs microseconds; the command line still wins
+		panic(err)
+	}
+	pgtest.Main(m)
+}
 
 // instance is the Clerk instance that the tests' mirrors are pinned to.
 const instance = "ins_2mirror"

@@ -6,5 +6,6 @@ package sync_test
 const (
 	differentialPieces = 1_500
 	togetherRounds     = 8
+	interpreted        = 500 // histories whose evidence is decoded
 	histories          = 40_000
 )

@@ -6,5 +6,6 @@ package sync_test
 const (
 	differentialPieces = 20_000 // for each database
 	togetherRounds     = 60
+	interpreted        = 5_000 // histories whose evidence is decoded
 	histories          = 2_000_000
 )
