@@ -4,12 +4,16 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	main "github.com/clerksync/clerksync/cmd/clerksync"
+	"github.com/clerksync/clerksync/internal/pgtest"
+	clerksync "github.com/clerksync/clerksync/sync"
 )
 
 var update = flag.Bool("update", false, "write the table of settings into docs/operations.md")
@@ -76,6 +80,30 @@ func TestDocumentedNames(t *testing.T) {
 		if !strings.Contains(doc, "`"+command) || !strings.Contains(help, "\n   "+command+" ") {
 			t.Errorf("%s is not both in the help and in docs/operations.md", command)
 		}
+	}
+}
+
+// TestDocumentedMetrics holds the documentation's table of metrics, with their labels, to what /metrics tells.
+func TestDocumentedMetrics(t *testing.T) {
+	t.Parallel()
+	mirror, err := clerksync.Open(t.Context(), pgtest.SQLite(t), clerksync.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(read(t, operations), "\n## Metrics\n")
+	section, _, _ = strings.Cut(section, "\nWorth an alert")
+	var documented []string
+	for line := range strings.Lines(section) {
+		names, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+		for _, m := range regexp.MustCompile("`([a-z_]+(\\{[a-z,]+\\})?)`").FindAllStringSubmatch(names, -1) {
+			if m[1] != "clerksync_" {
+				documented = append(documented, m[1])
+			}
+		}
+	}
+	slices.Sort(documented)
+	if diff := cmp.Diff(main.MetricNames(mirror), documented); diff != "" {
+		t.Errorf("docs/operations.md differs from the metrics (-want +got):\n%s", diff)
 	}
 }
 

@@ -1,5 +1,17 @@
 package main
 
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/admin"
+)
+
 // What the external tests need of a command, which nobody can import.
 var (
 	Main     = main
@@ -30,6 +42,23 @@ func Settings() (rows []Setting) {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// MetricNames describes every metric with its labels, as in docs/operations.md.
+func MetricNames(m *clerksync.Mirror) (names []string) {
+	all := newMetrics()
+	defer all.watch(m, admin.Recent(m, 0))()
+	descriptions := make(chan *prometheus.Desc, 1000)
+	all.registry.Describe(descriptions)
+	close(descriptions)
+	pattern := regexp.MustCompile(`fqName: "clerksync_([a-z_]+)".*variableLabels: (\{[^}]*\})`)
+	for d := range descriptions {
+		if found := pattern.FindStringSubmatch(d.String()); found != nil {
+			names = append(names, found[1]+strings.TrimSuffix(found[2], "{}"))
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // NotYet returns the names of settings that do nothing yet.

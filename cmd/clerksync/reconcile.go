@@ -90,9 +90,20 @@ func printReport(w io.Writer, r reconcile.Report) {
 	fmt.Fprintf(w, "%s pass of %s: %s %s, %d requests\n", r.Kind, or(r.InstanceID, "an unknown instance"), verb,
 		r.FinishedAt.Sub(r.StartedAt).Round(time.Millisecond), r.Requests)
 	for kind, n := range r.Resources {
-		fmt.Fprintf(w, "%s: %d seen, %d created, %d updated, %d deleted, %d revived, %d refreshed, %d unchanged, %d stale, "+
-			"%d quarantined, %d candidates for deletion, %d pending\n", kind, n.Seen, n.Created, n.Updated, n.Deleted, n.Revived,
-			n.Refreshed, n.Unchanged, n.Stale, n.Quarantined, n.Candidates, n.Pending)
+		fmt.Fprintf(w, "%s: %d seen", kind, n.Seen)
+		for _, c := range []struct {
+			n    int64
+			what string
+		}{
+			{n.Created, "created"}, {n.Updated, "updated"}, {n.Deleted, "deleted"}, {n.Revived, "revived"}, {n.Refreshed, "refreshed"},
+			{n.Unchanged, "unchanged"}, {n.Stale, "stale"}, {n.Quarantined, "quarantined"}, {n.Candidates, "candidates for deletion"},
+			{n.Pending, "pending"},
+		} {
+			if c.n > 0 {
+				fmt.Fprintf(w, ", %d %s", c.n, c.what)
+			}
+		}
+		fmt.Fprintln(w)
 	}
 	if r.Unannounced != nil {
 		fmt.Fprintf(w, "%d differences that no webhook had told\n", *r.Unannounced)
