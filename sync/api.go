@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/clerk/clerk-sdk-go/v2"
+	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 )
 
@@ -46,6 +47,7 @@ type API struct {
 	limit    *rate.Limiter // everything
 	share    *rate.Limiter // passes; taken before limit, so that logins never queue behind a pass
 	paused   atomic.Int64  // Unix milliseconds until which Clerk asked passes to wait
+	asking   singleflight.Group
 	mu       sync.Mutex
 	instance string // the instance of the key; "" until asked, and again after a 401
 }

@@ -16,6 +16,10 @@ import (
 // ErrRefused means that Clerk refuses a request's parameters (HTTP 400 or 422), such as a cursor whose user was deleted.
 var ErrRefused = errors.New("Clerk refuses the parameters")
 
+// ErrSkewed means that Clerk does not have an object, but that the clocks differ too much for this to prove anything. It is an
+// [ErrUnavailable].
+var ErrSkewed = fmt.Errorf("the clocks differ too much for an absence to count: %w", ErrUnavailable)
+
 // Reader makes evidence from reads of Clerk's API. Before the first read it asks Clerk which instance the key belongs to, pins an
 // unpinned mirror to it, and reads nothing with [ErrWrongInstance] if the mirror is pinned to another one. Its methods may be
 // called by any number of goroutines at once.
@@ -55,16 +59,12 @@ func (r *Reader) Instance(ctx context.Context) (string, error) {
 	id := r.api.instance
 	r.api.mu.Unlock()
 	if id == "" {
-		c, err := r.get(ctx, "/instance", "/instance", nil)
+		// Many first reads at once share one question; those that wait go by the context of the one that asks.
+		asked, err, _ := r.api.asking.Do("", func() (any, error) { return r.askInstance(ctx) })
 		if err != nil {
 			return "", err
 		}
-		if c.status != http.StatusOK {
-			return "", c.failure()
-		}
-		if id = memberText(c.body, "id"); id == "" {
-			return "", fmt.Errorf("asking Clerk for /instance: the answer has no id: %w", ErrUnavailable)
-		}
+		id = asked.(string)
 	}
 	if err := r.mirror.Pin(ctx, id); err != nil {
 		return "", err
@@ -75,8 +75,23 @@ func (r *Reader) Instance(ctx context.Context) (string, error) {
 	return id, nil
 }
 
+func (r *Reader) askInstance(ctx context.Context) (string, error) {
+	c, err := r.get(ctx, "/instance", "/instance", nil)
+	if err != nil {
+		return "", err
+	}
+	if c.status != http.StatusOK {
+		return "", c.failure()
+	}
+	id := memberText(c.body, "id")
+	if id == "" {
+		return "", fmt.Errorf("asking Clerk for /instance: the answer has no id: %w", ErrUnavailable)
+	}
+	return id, nil
+}
+
 // Get reads one object. An object that Clerk does not have is evidence, too: that it is gone. While the clocks differ too much
-// for an absence to prove that, the error is [ErrUnavailable].
+// for an absence to prove that, the error is [ErrSkewed].
 //
 // A kind that Clerk does not have by id is looked for in the lists that would show it, twice, at least the read margin apart.
 func (r *Reader) Get(ctx context.Context, k Kind, id string) (Evidence, error) {
@@ -126,7 +141,7 @@ func (r *Reader) ask(ctx context.Context, k Kind, id string, questions []questio
 	}
 	if e.read.skewed {
 		skew, _ := r.mirror.Skew()
-		return Evidence{}, fmt.Errorf("Clerk's clock is %s ahead of ours, so an absence proves nothing: %w", skew.Round(time.Second), ErrUnavailable)
+		return Evidence{}, fmt.Errorf("Clerk does not have it, but its clock is %s ahead of ours: %w", skew.Round(time.Second), ErrSkewed)
 	}
 	return e, nil
 }

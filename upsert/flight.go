@@ -131,6 +131,10 @@ func (u *Upserter) withoutClerk(s sight, err error) (sight, error) {
 		u.cfg.Logger.Error("logins are refused: the secret key belongs to another Clerk instance than the mirror", "error", err)
 		return sight{}, err
 	}
+	if errors.Is(err, clerksync.ErrSkewed) { // Clerk does not have the user, which is no reason to believe an old row
+		u.cfg.Logger.Error("a login is refused: Clerk does not have its user, and the clocks differ too much to act on that", "error", err)
+		return sight{}, err
+	}
 	u.cfg.Logger.Warn("Clerk cannot be asked about a login", "visible", s.visible, "error", err)
 	if !s.visible {
 		return sight{}, err

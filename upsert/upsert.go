@@ -43,7 +43,7 @@ type Config struct {
 	// ErrUnavailable. The count is this Upserter's own. Zero means 500.
 	MaxDeletes int
 
-	// Logger gets a line for each failure that an operator should see. Nil means slog.Default().
+	// Logger gets a line for each failure that an operator should see. Nil means none.
 	Logger *slog.Logger
 
 	// Observe, if not nil, is called with the result of each login and of each request that passes the middleware with claims; see
@@ -111,7 +111,7 @@ func (c Config) complete() (Config, error) {
 	c.MaxAge = cmp.Or(c.MaxAge, 15*time.Minute)
 	c.CacheSize = cmp.Or(c.CacheSize, 10_000)
 	c.MaxDeletes = cmp.Or(c.MaxDeletes, 500)
-	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Observe == nil {
 		c.Observe = func(string) {}
 	}
