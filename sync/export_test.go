@@ -40,3 +40,10 @@ func Fold(meanings []Meaning) (Key, int64) {
 
 // MergeSQL is the statement that merges rows of users; see [FoldRow].
 func (m *Mirror) MergeSQL() string { return m.statements.merge[Users] }
+
+// Queue tells how many callers wait, and how many commit.
+func (m *Mirror) Queue() (waiting, leading int) {
+	m.queue.mu.Lock()
+	defer m.queue.mu.Unlock()
+	return len(m.queue.waiting), m.queue.leading
+}
