@@ -113,7 +113,7 @@ func TestLogin(t *testing.T) {
 		{"old row, key refused", has(old), fault(clerktest.Faults{Unauthorized: true}), nil, upsert.ResultStale, 0, nothing},
 		{"old row, rate limit", has(old), fault(clerktest.Faults{RateLimit: 1}), nil, upsert.ResultStale, 1, nothing},
 		{"old row, clocks apart", has(old), apart, nil, upsert.ResultRead, 1, read},
-		{"old row, clocks apart, gone", has(old), func(h *house, id string) { gone(h, id); apart(h, id) }, nil, upsert.ResultStale, 1, nothing},
+		{"old row, clocks apart, gone", has(old), func(h *house, id string) { gone(h, id); apart(h, id) }, []error{upsert.ErrUnavailable, clerksync.ErrSkewed}, upsert.ResultUnavailable, 1, nothing},
 		{"old row, dated ahead", has(old), ahead, nil, upsert.ResultRead, 1, nothing},
 		{"old row, poisoned", has(old), poison, nil, upsert.ResultRead, 1, read},
 		{"old row, wrong key", has(old), foreign, wrong, upsert.ResultWrongInstance, 0, nothing},
