@@ -6,25 +6,26 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/clerksync/clerksync/clerktest"
 )
 
-// storm makes some 400 events within some seconds: people sign up, change and leave.
-func storm(clerk *clerktest.Server, written *atomic.Int64) error {
+// storm makes people sign up, change and leave, some 150 events a second, until it is told to stop.
+func storm(clerk *clerktest.Server, stop <-chan struct{}) error {
 	var errs []error
-	for i := range 100 {
+	for i := 0; ; i++ {
 		id, err := clerk.CreateUser(clerktest.Fields{"first_name": fmt.Sprint("New ", i)})
 		errs = append(errs, err, clerk.UpdateUser(id, clerktest.Fields{"last_name": "Changed"}), clerk.BanUser(id))
 		if i%2 == 0 {
 			errs = append(errs, clerk.DeleteUser(id))
 		}
-		written.Add(1)
-		time.Sleep(20 * time.Millisecond) // so that the storm outlasts the daemon's deaths
+		select {
+		case <-stop:
+			return errors.Join(errs...)
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
-	return errors.Join(errs...)
 }
 
 // recorder is a transport that sends deliveries to wherever the daemon listens now and notes which were answered 204.
