@@ -49,6 +49,11 @@ func (c *Clerk) newRoutes() *http.ServeMux {
 	} {
 		mux.Handle(pattern, c.api(pattern, endpoint))
 	}
+	for _, routes := range []map[string]endpointFunc{c.organizationRoutes(), c.memberRoutes(), c.invitationRoutes(), c.roleRoutes()} {
+		for pattern, endpoint := range routes {
+			mux.Handle(pattern, c.api(pattern, endpoint))
+		}
+	}
 	mux.HandleFunc("GET /_emulator/state", c.getState)
 	mux.HandleFunc("POST /_emulator/faults", c.postFaults)
 	mux.HandleFunc("POST /_emulator/resend", c.postResend)

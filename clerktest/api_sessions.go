@@ -1,6 +1,7 @@
 package clerktest
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -16,6 +17,8 @@ func (c *Clerk) listSessions(w *writer, r *http.Request) *apiError {
 	if userID == "" && clientID == "" {
 		return errMissingParam("user_id")
 	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
 	list := c.findSessions(userID, clientID, status)
 	total := int64(len(list))
 	list = list[min(page.offset, total):min(page.offset+page.limit, total)]
@@ -26,7 +29,7 @@ func (c *Clerk) listSessions(w *writer, r *http.Request) *apiError {
 		w.open("", '[')
 	}
 	for _, s := range list {
-		w.listSession("", s)
+		c.session(w, "", s, nil)
 	}
 	if w.close(']'); paginated {
 		w.num("total_count", total).close('}')
@@ -35,28 +38,23 @@ func (c *Clerk) listSessions(w *writer, r *http.Request) *apiError {
 }
 
 // findSessions returns the sessions that match, newest first; "" matches all.
-func (c *Clerk) findSessions(userID, clientID, status string) []*session {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	list := c.sessionsOf(userID)
-	if userID == "" {
-		for _, s := range c.sessions {
+// The caller holds mu.
+func (c *Clerk) findSessions(userID, clientID, status string) (list []*session) {
+	now := c.nowMilli()
+	for _, s := range slices.Backward(c.sessions.group(cmp.Or(userID, clientID))) {
+		if (clientID == "" || s.clientID == clientID) && (status == "" || s.statusAt(now) == status) {
 			list = append(list, s)
 		}
 	}
-	list = slices.DeleteFunc(list, func(s *session) bool {
-		return clientID != "" && s.clientID != clientID || status != "" && s.status != status
-	})
-	slices.Reverse(list)
 	return list
 }
 
 func (c *Clerk) getSession(w *writer, r *http.Request) *apiError {
 	id := r.PathValue("id")
 	c.mu.RLock()
-	s := c.sessions[id]
+	s := c.sessions.byID[id]
 	c.mu.RUnlock()
-	return w.answerSession(s, id, nil)
+	return c.answerSession(w, s, id, nil)
 }
 
 func (c *Clerk) postSession(w *writer, r *http.Request) *apiError {
@@ -71,23 +69,23 @@ func (c *Clerk) postSession(w *writer, r *http.Request) *apiError {
 	case json.Unmarshal(raw, &userID) != nil:
 		return errType("user_id", "string")
 	}
-	s, err := c.createSession(requestOrigin(r), userID)
-	return w.answerSession(s, userID, err)
+	s, err := c.createSession(requestOrigin(r), userID, SessionOptions{})
+	return c.answerSession(w, s, userID, err)
 }
 
 func (c *Clerk) revokeSession(w *writer, r *http.Request) *apiError {
 	s, err := c.closeSession(requestOrigin(r), r.PathValue("id"), "revoked")
-	return w.answerSession(s, r.PathValue("id"), err)
+	return c.answerSession(w, s, r.PathValue("id"), err)
 }
 
-func (w *writer) answerSession(s *session, id string, err *apiError) *apiError {
+func (c *Clerk) answerSession(w *writer, s *session, id string, err *apiError) *apiError {
 	switch {
 	case err != nil:
 		return err
 	case s == nil:
 		return errNoSession(id)
 	}
-	w.listSession("", s)
+	c.session(w, "", s, nil)
 	return nil
 }
 
@@ -95,7 +93,7 @@ func (w *writer) answerSession(s *session, id string, err *apiError) *apiError {
 func (c *Clerk) postToken(w *writer, r *http.Request) *apiError {
 	id := r.PathValue("id")
 	c.mu.RLock()
-	s := c.sessions[id]
+	s := c.sessions.byID[id]
 	c.mu.RUnlock()
 	if s == nil {
 		return errNoSession(id)

@@ -49,6 +49,7 @@ func (c *Clerk) list(l *listing) ([]*user, *apiError) {
 	c.hideFresh(l)
 	c.mu.RLock()
 	defer c.mu.RUnlock()
+	c.findMembers(l)
 	users, offset, err := c.store.users(l)
 	if err != nil {
 		if err.code == errNoCursor().code && faults.LostCursor == "empty" {
@@ -69,11 +70,11 @@ func (c *Clerk) list(l *listing) ([]*user, *apiError) {
 			break
 		}
 	}
-	return c.distort(page, faults), nil
+	return distort(c, page, faults), nil
 }
 
 // distort applies the faults that concern a page as a whole.
-func (c *Clerk) distort(page []*user, faults Faults) []*user {
+func distort[T any](c *Clerk, page []T, faults Faults) []T {
 	if faults.Empty {
 		return nil
 	}
@@ -84,6 +85,24 @@ func (c *Clerk) distort(page []*user, faults Faults) []*user {
 		page = slices.Insert(page, n/2, page[n/2-1])[:n]
 	}
 	return page
+}
+
+// findMembers turns organizations into users. The caller holds mu.
+func (c *Clerk) findMembers(l *listing) {
+	if len(l.within) > 0 {
+		members := chosen{name: byUserID}
+		for _, id := range l.within {
+			for _, m := range c.memberships.group(id) {
+				members.values = append(members.values, m.userID)
+			}
+		}
+		l.chosen = append(l.chosen, members)
+	}
+	if len(l.outside) > 0 {
+		l.matches = append(l.matches, func(u *user) bool {
+			return !slices.ContainsFunc(l.outside, func(id string) bool { return c.member(id, u.id) != nil })
+		})
+	}
 }
 
 // hideFresh leaves out the users that a lagging replica does not know yet.
@@ -120,6 +139,7 @@ func (c *Clerk) countMatching(l *listing) (n int64, err *apiError) {
 	c.hideFresh(l)
 	c.mu.RLock()
 	defer c.mu.RUnlock()
+	c.findMembers(l)
 	if len(l.chosen) == 0 && len(l.matches) == 0 {
 		from, to, err := c.store.window(l)
 		return max(0, c.store.rank(to)-c.store.rank(from)), err

@@ -22,11 +22,10 @@ type Clerk struct {
 	limit  rateLimit
 	tokens tokenKey
 
-	mu       sync.RWMutex // guards what follows
-	store    *store
-	sessions map[string]*session
-	signedIn map[string][]string // session ids of a user, oldest first
-	serial   int64               // number of the next id of every other kind
+	mu      sync.RWMutex // guards what follows
+	store   *store
+	serial  int64 // number of the next id of every other kind
+	objects       // everything but users
 
 	draws   sync.Mutex // guards apiDice
 	apiDice dice
@@ -39,10 +38,10 @@ func New(config Config) (*Clerk, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Clerk{config: config, ids: newIDSpace(config.Seed), apiDice: newDice(config.Seed, 1),
-		sessions: map[string]*session{}, signedIn: map[string][]string{}}
+	c := &Clerk{config: config, ids: newIDSpace(config.Seed), apiDice: newDice(config.Seed, 1), objects: newObjects()}
 	c.store = newStore(newPopulation(c.ids, config.Seed, config.InstanceID, int64(config.Users), config.Epoch))
 	c.faults.Store(&config.Faults)
+	c.generate()
 	if c.sender, err = newSender(config, c.now, c.Faults); err != nil {
 		return nil, err
 	}

@@ -19,6 +19,15 @@ type Config struct {
 	// Users is how many users exist at the start. They are a function of Seed
 	// and Epoch and cost no memory.
 	Users int
+	// Organizations is how many organizations exist at the start; zero is none.
+	// They, their members and Invitations are kept in memory.
+	Organizations int
+	// Members is how many members each of them has, drawn from Users: the first
+	// one is its admin and creator. Zero is none; more than Users is Users.
+	Members int
+	// Invitations is how many invitations to sign up exist at the start, of
+	// every status, and as many to organizations if there are any.
+	Invitations int
 	// Seed determines users, ids, keys and faults. Two instances with the same
 	// seed are the same instance.
 	Seed uint64
@@ -87,8 +96,9 @@ func (c Config) complete() (Config, error) {
 	}
 	c.RetryScale = cmp.Or(c.RetryScale, 1)
 	c.Concurrency = cmp.Or(c.Concurrency, 32)
-	if c.Users < 0 || c.RetryScale < 0 || c.Concurrency < 0 {
-		return c, errors.New("clerktest: Users, RetryScale and Concurrency must not be negative")
+	if c.RetryScale < 0 || min(c.Users, c.Organizations, c.Members, c.Invitations, c.Concurrency) < 0 {
+		return c, errors.New("clerktest: Users, Organizations, Members, Invitations, RetryScale and Concurrency must not be negative")
 	}
+	c.Members = min(c.Members, c.Users)
 	return c, c.Faults.check()
 }

@@ -29,6 +29,9 @@ type State struct {
 	// Users and Sessions are how many exist.
 	Users    int `json:"users"`
 	Sessions int `json:"sessions"`
+	// Resources is how many objects of every resource exist, by the names that
+	// Objects takes.
+	Resources map[string]int `json:"resources"`
 	// Events are the messages by their state.
 	Events Counts `json:"events"`
 	// Requests are the API requests since the start, by route.
@@ -44,7 +47,8 @@ type State struct {
 func (c *Clerk) State() State {
 	state := State{InstanceID: c.config.InstanceID, Requests: c.log.counts(), Faults: c.Faults(), Unfinished: []Message{}}
 	c.mu.RLock()
-	state.Users, state.Sessions = int(c.store.count()), len(c.sessions)
+	state.Users, state.Sessions = int(c.store.count()), len(c.sessions.all)
+	state.Resources = c.counts()
 	c.mu.RUnlock()
 	c.sender.mu.Lock()
 	defer c.sender.mu.Unlock()

@@ -82,8 +82,28 @@ func (c *Clerk) emitDeleted(from origin, u *user) {
 	})
 }
 
-func (c *Clerk) emitSession(eventType string, from origin, s *session, u *user) {
-	c.emit(eventType, from, s.id, s.updatedAt, func(w *writer) { w.eventSession("data", s, u) })
+// announce announces an event about an object, whose data writes the member
+// "data" with the members of every object sorted. The caller holds mu.
+func (c *Clerk) announce(eventType string, from origin, h *head, data func(w *writer)) {
+	c.emit(eventType, from, h.id, h.updatedAt, func(w *writer) {
+		w.webhook = true
+		data(w)
+		w.webhook = false
+	})
+}
+
+// announceGone announces that an object is deleted. The caller holds mu.
+func (c *Clerk) announceGone(eventType string, from origin, h *head, object string) {
+	c.announce(eventType, from, h, func(w *writer) { w.gone("data", object, h.id, nil) })
+}
+
+// gone writes what is left of a deleted object.
+func (w *writer) gone(name, object, id string, slug *string) {
+	w.open(name, '{').str("object", object).str("id", id)
+	if slug != nil {
+		w.str("slug", *slug)
+	}
+	w.flag("deleted", true).close('}')
 }
 
 // Message is an event on its way, as Svix's message log shows it.
@@ -92,7 +112,7 @@ type Message struct {
 	ID string `json:"id"`
 	// Type is the event type.
 	Type string `json:"type"`
-	// ObjectID is the user or session it is about; "" for those of Send.
+	// ObjectID is the object it is about; "" for those of Send.
 	ObjectID string `json:"object_id"`
 	// At is when the event happened.
 	At time.Time `json:"at"`

@@ -33,7 +33,7 @@ type Faults struct {
 	Hang float64 `json:"hang"`
 	// Unauthorized answers every API request with 401.
 	Unauthorized bool `json:"unauthorized"`
-	// Lag keeps users out of every read until they are this old, as a replica
+	// Lag keeps objects out of every read until they are this old, as a replica
 	// does that is behind.
 	Lag time.Duration `json:"lag"`
 	// Skew is added to the instance's clock: Date headers, timestamps of events
@@ -49,21 +49,27 @@ type Faults struct {
 	// LostCursor says what a page after a deleted user is: "" a 422, "empty" an
 	// empty page. Clerk does not document it.
 	LostCursor string `json:"lost_cursor"`
-	// SkipRows is the probability that GET /v1/users passes over a user, in pages
+	// SkipRows is the probability that a listing passes over a row, in pages
 	// that are full nevertheless.
 	SkipRows float64 `json:"skip_rows"`
-	// Repeat is the probability that a page tells a user twice.
+	// Repeat is the probability that a page tells a row twice.
 	Repeat float64 `json:"repeat"`
 	// Truncate is the probability that a page ends early.
 	Truncate float64 `json:"truncate"`
-	// Empty makes every page of GET /v1/users empty.
+	// Empty makes every page of every listing empty.
 	Empty bool `json:"empty"`
-	// CountDelta is added to the answers of GET /v1/users/count.
+	// CountDelta is added to the answers of GET /v1/users/count and to the
+	// total_count of the other listings.
 	CountDelta int `json:"count_delta"`
+
+	// SilentCascade is the probability that a membership or domain which goes
+	// down with its organization, or a membership with its user, is not
+	// announced: Clerk does not promise these events.
+	SilentCascade float64 `json:"silent_cascade"`
 }
 
 func (f Faults) check() error {
-	for _, p := range []float64{f.Drop, f.Duplicate, f.Reorder, f.ErrorRate, f.Hang, f.SkipRows, f.Repeat, f.Truncate} {
+	for _, p := range []float64{f.Drop, f.Duplicate, f.Reorder, f.ErrorRate, f.Hang, f.SkipRows, f.Repeat, f.Truncate, f.SilentCascade} {
 		if !(p >= 0 && p <= 1) {
 			return fmt.Errorf("clerktest: the probability %v of a fault must lie between 0 and 1", p)
 		}

@@ -34,12 +34,22 @@ const (
 	kindActivity
 	kindMessage
 	kindInstance
+	kindOrganization
+	kindMembership
+	kindOrgInvitation
+	kindInvitation
+	kindDomain
+	kindRole
+	kindPermission
+	kindTicket
 )
 
 var prefixes = [...]string{
 	kindUser: "user_", kindEmail: "idn_", kindPhone: "idn_", kindWallet: "idn_", kindAccount: "idn_",
 	kindImage: "img_", kindSession: "sess_", kindClient: "client_", kindActivity: "activity_",
 	kindMessage: "msg_", kindInstance: "ins_",
+	kindOrganization: "org_", kindMembership: "orgmem_", kindOrgInvitation: "orginv_", kindInvitation: "inv_",
+	kindDomain: "orgdmn_", kindRole: "role_", kindPermission: "perm_", kindTicket: "tkt_",
 }
 
 // idSpace makes ids and reads them back. Safe for concurrent use.

@@ -25,6 +25,8 @@ type listing struct {
 	createdBefore int64 // exclusive
 	chosen        []chosen
 	matches       []func(*user) bool
+	within        []string // ids of organizations, one of which has the user
+	outside       []string // ids of organizations, none of which has him
 }
 
 // chosen is one repeatable parameter: users that carry one of these values.
@@ -111,9 +113,7 @@ func (l *listing) parseChosen(q url.Values) *apiError {
 		signed := name == byUserID || name == byExternalID || name == "organization_id"
 		include, exclude := splitSigned(name, values, signed)
 		if name == "organization_id" {
-			if len(include) > 0 { // nobody is a member of any organization
-				l.matches = append(l.matches, func(*user) bool { return false })
-			}
+			l.within, l.outside = include, exclude
 			continue
 		}
 		if len(include) > 0 {
@@ -161,11 +161,11 @@ func (l *listing) parseTimes(q url.Values) *apiError {
 	}{
 		{"created_at_after", func(t int64) { l.createdAfter = t }},
 		{"created_at_before", func(t int64) { l.createdBefore = t }},
-		{"last_active_at_since", func(t int64) { l.within(lastActive, t-1, math.MaxInt64) }},
-		{"last_active_at_after", func(t int64) { l.within(lastActive, t, math.MaxInt64) }},
-		{"last_active_at_before", func(t int64) { l.within(lastActive, math.MinInt64, t) }},
-		{"last_sign_in_at_after", func(t int64) { l.within(lastSignIn, t, math.MaxInt64) }},
-		{"last_sign_in_at_before", func(t int64) { l.within(lastSignIn, math.MinInt64, t) }},
+		{"last_active_at_since", func(t int64) { l.between(lastActive, t-1, math.MaxInt64) }},
+		{"last_active_at_after", func(t int64) { l.between(lastActive, t, math.MaxInt64) }},
+		{"last_active_at_before", func(t int64) { l.between(lastActive, math.MinInt64, t) }},
+		{"last_sign_in_at_after", func(t int64) { l.between(lastSignIn, t, math.MaxInt64) }},
+		{"last_sign_in_at_before", func(t int64) { l.between(lastSignIn, math.MinInt64, t) }},
 	} {
 		text := q.Get(p.name)
 		if text == "" {
@@ -180,7 +180,7 @@ func (l *listing) parseTimes(q url.Values) *apiError {
 	return nil
 }
 
-func (l *listing) within(property func(*user) *int64, after, before int64) {
+func (l *listing) between(property func(*user) *int64, after, before int64) {
 	l.matches = append(l.matches, func(u *user) bool {
 		t := property(u)
 		return t != nil && *t > after && *t < before

@@ -1,26 +1,82 @@
 package clerktest
 
-// session is one session; like a user it is replaced, not changed.
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// session is one state of a session.
 type session struct {
-	id, clientID, activityID, userID, status        string
-	ip                                              string
-	createdAt, updatedAt, activeAt, expire, abandon int64
+	head
+	clientID, activityID, userID, orgID string
+	status                              string // before the clock ends it
+	activity                            *Activity
+	actor                               json.RawMessage
+	activeAt, expire, abandon           int64
 }
 
-// The lifetime of a session by Clerk's defaults, in milliseconds.
+func (s *session) groups() []string {
+	groups := []string{s.userID, s.clientID}
+	if s.orgID != "" {
+		groups = append(groups, s.orgID)
+	}
+	return groups
+}
+
+// The lifetime of a session by Clerk's defaults.
 const (
-	sessionExpires = 7 * day
-	sessionAbandon = 30 * day
+	sessionExpires = 7 * 24 * time.Hour
+	sessionAbandon = 30 * 24 * time.Hour
 )
+
+// SessionOptions describe a session of SignIn. The zero value is an active
+// session of a desktop browser in San Francisco.
+type SessionOptions struct {
+	// Activity is its latest_activity; nil is that desktop browser, and the
+	// address is the one the request came from.
+	Activity *Activity
+	// NoActivity makes latest_activity null.
+	NoActivity bool
+	// Actor is the JSON of actor, told byte by byte: who impersonates the user,
+	// such as {"sub":"user_…"}. nil is null.
+	Actor json.RawMessage
+	// OrganizationID is the active organization; "" is none.
+	OrganizationID string
+	// Pending makes a session that waits for a task. It is announced as
+	// session.pending.
+	Pending bool
+	// At is the session's created_at and updated_at; zero is now.
+	At time.Time
+	// ExpiresIn and AbandonsIn are its lifetime from At on; zero is 7 and 30
+	// days. Then its status is expired or abandoned, without an event and
+	// without a new updated_at.
+	ExpiresIn, AbandonsIn time.Duration
+}
+
+// Activity tells from where and with what a session is used. An empty text is
+// left out.
+type Activity struct {
+	// DeviceType is such as "desktop" or "iPhone".
+	DeviceType string
+	// IsMobile is told always.
+	IsMobile bool
+	// BrowserName and BrowserVersion are such as "Chrome" and "128.0.0.0".
+	BrowserName, BrowserVersion string
+	// IPAddress, City and Country (two letters) are those of the request.
+	IPAddress, City, Country string
+}
 
 // CreateSession signs a user in: it moves last_sign_in_at, last_active_at and
 // updated_at, announces session.created, and returns the session's id.
 func (c *Clerk) CreateSession(userID string) (id string, err error) {
-	s, failure := c.createSession(fromGo, userID)
-	if failure != nil {
-		return "", failure
-	}
-	return s.id, nil
+	return c.SignIn(userID, SessionOptions{})
+}
+
+// SignIn is CreateSession with options.
+func (c *Clerk) SignIn(userID string, options SessionOptions) (id string, err error) {
+	return made(c.createSession(fromGo, userID, options))
 }
 
 // RevokeSession revokes a session and announces session.revoked.
@@ -35,7 +91,7 @@ func (c *Clerk) EndSession(id string) error { return failed(c.closeSession(fromG
 // session.removed.
 func (c *Clerk) RemoveSession(id string) error { return failed(c.closeSession(fromGo, id, "removed")) }
 
-func (c *Clerk) createSession(from origin, userID string) (*session, *apiError) {
+func (c *Clerk) createSession(from origin, userID string, options SessionOptions) (*session, *apiError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	u, err := c.editUser(userID, func(ch *change) *apiError {
@@ -45,19 +101,31 @@ func (c *Clerk) createSession(from origin, userID string) (*session, *apiError) 
 	if err != nil {
 		return nil, err
 	}
-	now := u.updatedAt
-	s := &session{id: c.newID(kindSession), clientID: c.newID(kindClient), activityID: c.newID(kindActivity), userID: userID, status: "active",
-		ip: from.ip, createdAt: now, updatedAt: now, activeAt: now, expire: now + sessionExpires, abandon: now + sessionAbandon}
-	c.sessions[s.id] = s
-	c.signedIn[userID] = append(c.signedIn[userID], s.id)
-	c.emitSession("session.created", from, s, u)
+	at := u.updatedAt
+	if !options.At.IsZero() {
+		at = options.At.UnixMilli()
+	}
+	s := &session{head: c.newHeadAt(kindSession, at), clientID: c.newID(kindClient), activityID: c.newID(kindActivity), userID: userID,
+		orgID: options.OrganizationID, status: "active", activity: options.Activity, actor: options.Actor, activeAt: at,
+		expire:  at + cmp.Or(options.ExpiresIn, sessionExpires).Milliseconds(),
+		abandon: at + cmp.Or(options.AbandonsIn, sessionAbandon).Milliseconds()}
+	if s.activity == nil && !options.NoActivity {
+		s.activity = &Activity{DeviceType: "desktop", BrowserName: "Chrome", BrowserVersion: "128.0.0.0", IPAddress: from.ip,
+			City: "San Francisco", Country: "US"}
+	}
+	eventType := "session.created"
+	if options.Pending {
+		s.status, eventType = "pending", "session.pending"
+	}
+	c.sessions.put(s)
+	c.announceSession(eventType, from, s, u)
 	return s, nil
 }
 
 func (c *Clerk) closeSession(from origin, id, status string) (*session, *apiError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := c.sessions[id]
+	s := c.sessions.byID[id]
 	if s == nil {
 		return nil, errNoSession(id)
 	}
@@ -70,55 +138,86 @@ func (c *Clerk) closeSession(from origin, id, status string) (*session, *apiErro
 // setStatus announces a session's end. The caller holds mu.
 func (c *Clerk) setStatus(from origin, s *session, status string, u *user) *session {
 	ended := *s
-	ended.status, ended.updatedAt = status, max(c.nowMilli(), s.updatedAt+1)
-	c.sessions[s.id] = &ended
-	c.emitSession("session."+status, from, &ended, u)
+	ended.status, ended.updatedAt = status, c.later(&s.head)
+	c.sessions.put(&ended)
+	c.announceSession("session."+status, from, &ended, u)
 	return &ended
 }
 
 // revokeSessions revokes what a ban ends. The caller holds mu.
 func (c *Clerk) revokeSessions(from origin, u *user) {
-	for _, s := range c.sessionsOf(u.id) {
-		if s.status == "active" {
+	now := c.nowMilli()
+	for _, s := range slices.Clone(c.sessions.group(u.id)) {
+		if s.statusAt(now) == "active" {
 			c.setStatus(from, s, "revoked", u)
 		}
 	}
 }
 
-// dropSessions forgets the sessions of a deleted user. The caller holds mu.
-func (c *Clerk) dropSessions(userID string) {
-	for _, id := range c.signedIn[userID] {
-		delete(c.sessions, id)
+// leaveSessions takes an organization that ends out of the sessions in which
+// it is active, without events. The caller holds mu.
+func (c *Clerk) leaveSessions(organizationID string) {
+	for _, s := range slices.Clone(c.sessions.group(organizationID)) {
+		left := *s
+		left.orgID = ""
+		c.sessions.put(&left)
 	}
-	delete(c.signedIn, userID)
 }
 
-// sessionsOf returns a user's sessions, oldest first. The caller holds mu.
-func (c *Clerk) sessionsOf(userID string) []*session {
-	var out []*session
-	for _, id := range c.signedIn[userID] {
-		out = append(out, c.sessions[id])
+// statusAt is the status at an instant.
+func (s *session) statusAt(now int64) string {
+	open := s.status == "active" || s.status == "pending"
+	switch {
+	case open && now >= s.expire && s.expire <= s.abandon:
+		return "expired"
+	case open && now >= s.abandon:
+		return "abandoned"
 	}
-	return out
+	return s.status
 }
 
-func (w *writer) listSession(name string, s *session) *writer {
+func (c *Clerk) announceSession(eventType string, from origin, s *session, u *user) {
+	c.announce(eventType, from, &s.head, func(w *writer) { c.session(w, "data", s, u) })
+}
+
+// session writes a session; webhooks add the whole user. The caller holds mu.
+func (c *Clerk) session(w *writer, name string, s *session, u *user) {
 	w.open(name, '{').str("object", "session").str("id", s.id).str("user_id", s.userID).str("client_id", s.clientID)
-	w.raw("actor", "null").str("status", s.status).raw("last_active_organization_id", "null").num("last_active_at", s.activeAt)
-	w.open("latest_activity", '{').str("object", "session_activity").str("id", s.activityID).str("device_type", "desktop").
-		flag("is_mobile", false).str("browser_name", "Chrome").str("browser_version", "128.0.0.0").
-		str("ip_address", s.ip).str("city", "San Francisco").str("country", "US").close('}')
-	return w.num("expire_at", s.expire).num("abandon_at", s.abandon).num("updated_at", s.updatedAt).
-		num("created_at", s.createdAt).raw("tasks", "null").close('}')
+	if s.actor == nil {
+		w.raw("actor", "null")
+	} else {
+		w.raw("actor", string(s.actor))
+	}
+	w.str("status", s.statusAt(c.nowMilli()))
+	if s.orgID == "" {
+		w.raw("last_active_organization_id", "null")
+	} else {
+		w.str("last_active_organization_id", s.orgID)
+	}
+	w.num("last_active_at", s.activeAt)
+	s.writeActivity(w)
+	w.num("expire_at", s.expire).num("abandon_at", s.abandon).num("updated_at", s.updatedAt).num("created_at", s.createdAt)
+	if w.webhook {
+		w.eventUser("user", u)
+	} else {
+		w.raw("tasks", "null")
+	}
+	w.close('}')
 }
 
-// eventSession writes a session as webhooks do: sorted, with the whole user.
-func (w *writer) eventSession(name string, s *session, u *user) *writer {
-	w.open(name, '{').num("abandon_at", s.abandon).raw("actor", "null").str("client_id", s.clientID).num("created_at", s.createdAt)
-	w.num("expire_at", s.expire).str("id", s.id).num("last_active_at", s.activeAt).raw("last_active_organization_id", "null")
-	w.open("latest_activity", '{').str("browser_name", "Chrome").str("browser_version", "128.0.0.0").str("city", "San Francisco").
-		str("country", "US").str("device_type", "desktop").str("id", s.activityID).str("ip_address", s.ip).
-		flag("is_mobile", false).str("object", "session_activity").close('}')
-	w.str("object", "session").str("status", s.status).num("updated_at", s.updatedAt)
-	return w.eventUser("user", u).str("user_id", s.userID).close('}')
+func (s *session) writeActivity(w *writer) {
+	a := s.activity
+	if a == nil {
+		w.raw("latest_activity", "null")
+		return
+	}
+	w.open("latest_activity", '{').str("object", "session_activity").str("id", s.activityID)
+	w.flag("is_mobile", a.IsMobile)
+	for _, m := range []struct{ name, value string }{{"device_type", a.DeviceType}, {"browser_name", a.BrowserName},
+		{"browser_version", a.BrowserVersion}, {"ip_address", a.IPAddress}, {"city", a.City}, {"country", a.Country}} {
+		if m.value != "" {
+			w.str(m.name, m.value)
+		}
+	}
+	w.close('}')
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -64,7 +65,7 @@ func (t *tokenKey) sign(issuer, userID, sessionID string, now time.Time) string 
 // deleted users and for ids that never existed, too.
 func (c *Clerk) SessionToken(userID string) string {
 	c.mu.RLock()
-	list := c.sessionsOf(userID)
+	list := slices.Clone(c.sessions.group(userID))
 	c.mu.RUnlock()
 	sessionID := c.ids.id(kindSession, 1, 0, c.nowMilli())
 	if len(list) > 0 {

@@ -8,16 +8,25 @@ import (
 
 // writer appends JSON without reflection: pages of 500 users are the hot path.
 // Every method returns the writer, and an empty name writes an array element.
-type writer struct{ buf []byte }
+type writer struct {
+	buf     []byte
+	webhook bool   // write as webhooks do: every object with its members sorted
+	marks   []mark // members of the open objects and arrays, only for webhooks
+	opened  []int  // how many marks preceded each of those
+}
 
 // name starts a member or an element.
 func (w *writer) name(name string) {
-	if n := len(w.buf); n > 0 {
-		switch w.buf[n-1] {
+	end := len(w.buf)
+	if end > 0 {
+		switch w.buf[end-1] {
 		case '{', '[', ':':
 		default:
 			w.buf = append(w.buf, ',')
 		}
+	}
+	if w.webhook {
+		w.marks = append(w.marks, mark{name, end, len(w.buf)})
 	}
 	if name != "" {
 		w.buf = append(w.buf, '"')
@@ -30,10 +39,16 @@ func (w *writer) name(name string) {
 func (w *writer) open(name string, bracket byte) *writer {
 	w.name(name)
 	w.buf = append(w.buf, bracket)
+	if w.webhook {
+		w.opened = append(w.opened, len(w.marks))
+	}
 	return w
 }
 
 func (w *writer) close(bracket byte) *writer {
+	if w.webhook {
+		w.sort(bracket)
+	}
 	w.buf = append(w.buf, bracket)
 	return w
 }

@@ -1,6 +1,9 @@
 package clerktest
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // body is a JSON object whose members are not yet read.
 type body = map[string]json.RawMessage
@@ -49,7 +52,8 @@ func (c *Clerk) MergeMetadata(id string, fields Fields) error {
 }
 
 // DeleteUser deletes a user like DELETE /v1/users/{id}. His sessions vanish
-// without events.
+// without events; his memberships are announced as far as
+// Faults.SilentCascade lets them.
 func (c *Clerk) DeleteUser(id string) error {
 	if err := c.deleteUser(fromGo, id); err != nil {
 		return err
@@ -80,6 +84,11 @@ func failed[T any](_ T, err *apiError) error {
 func (c *Clerk) createUser(from origin, fields body, allowed map[string]setter) (*user, *apiError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.addUser(from, fields, allowed)
+}
+
+// addUser is createUser without the lock. The caller holds mu.
+func (c *Clerk) addUser(from origin, fields body, allowed map[string]setter) (*user, *apiError) {
 	now := c.nowMilli()
 	seq := c.store.next
 	u := &user{seq: seq, createdAt: now, updatedAt: now, deleteSelf: true, createOrgs: true, attemptsRemaining: new(int64(100))}
@@ -141,8 +150,9 @@ func (c *Clerk) deleteUser(from origin, id string) *apiError {
 	if u == nil {
 		return errNoUser(id)
 	}
+	c.endMemberships(from, c.memberships.group(id))
 	c.store.remove(u)
-	c.dropSessions(id)
+	c.sessions.removeAll(slices.Clone(c.sessions.group(id)))
 	c.emitDeleted(from, u)
 	return nil
 }
