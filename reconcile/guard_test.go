@@ -150,3 +150,21 @@ func TestLatePass(t *testing.T) {
 	}
 	h.wantEqual()
 }
+
+// A 404 speaks for the time before the read margin alone. A row that was seen alive since then stays.
+func TestConfirmationTooEarly(t *testing.T) {
+	t.Parallel()
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 10, Seed: 15})
+	h.full()
+	h.cfg.Mirror = h.openMirror(clerksync.Config{ReadMargin: time.Hour})
+	ids := h.ids(1)
+	h.delete(ids...)
+	report, err := reconcile.New(h.cfg).DoLate(t.Context(), ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.wantCounts(report.Resources[clerksync.Users], reconcile.Counts{Candidates: 1, Pending: 1})
+	if n := h.mirrored(); n != 10 {
+		t.Errorf("%d visible, want 10", n)
+	}
+}

@@ -57,6 +57,9 @@ func TestOnePassAtATime(t *testing.T) {
 		if !errors.Is(err, reconcile.ErrBusy) || report.Error == "" {
 			t.Errorf("a second process: %v, want ErrBusy", err)
 		}
+		if _, err := h.run(reconcile.Pass{DryRun: true}); err != nil {
+			t.Errorf("a dry run beside a pass: %v", err)
+		}
 		close(g.open)
 		if err := <-ended; err != nil {
 			t.Errorf("the first pass: %v", err)

@@ -61,7 +61,11 @@ func (p *pass) pin(ctx context.Context) error {
 func (p *pass) refuse(err error) error {
 	p.report.Error = err.Error()
 	p.complete()
-	p.cfg.Logger.Info("pass did not begin", "kind", p.report.Kind, "reason", err)
+	level := slog.LevelInfo
+	if errors.Is(err, ErrBusy) {
+		level = slog.LevelDebug // a poll during a long pass says so again and again
+	}
+	p.cfg.Logger.Log(context.Background(), level, "pass did not begin", "kind", p.report.Kind, "reason", err)
 	return err
 }
 
@@ -113,8 +117,11 @@ func (p *pass) end(ctx context.Context, err error) error {
 		}
 	}
 	level := slog.LevelInfo
-	if err != nil {
+	switch {
+	case err != nil:
 		level = slog.LevelWarn
+	case p.order.Kind == Delta && p.report.Drift() == 0:
+		level = slog.LevelDebug // nothing happened, and that every few minutes
 	}
 	c := p.counts
 	p.cfg.Logger.Log(ctx, level, "pass ended", "kind", p.report.Kind, "dry_run", p.report.DryRun, "complete", p.report.Complete,

@@ -102,6 +102,10 @@ func TestPositions(t *testing.T) {
 	if got, want := windowed.Query(), "created_at_after=29&limit=500&order_by=%2Bcreated_at"; got != want {
 		t.Errorf("after a window: %s, want %s", got, want)
 	}
+	alone := reconcile.Position{}.AfterPage(page[:1]).Worse(0)[0] // there is no last but one
+	if got, want := alone.Query(), "created_at_after=9&limit=500&order_by=%2Bcreated_at"; got != want {
+		t.Errorf("worse than a page of one: %s, want %s", got, want)
+	}
 	for _, worse := range (reconcile.Position{Created: clerksync.Never}).Worse(0) {
 		if got, want := worse.Query(), "limit=500&order_by=%2Bcreated_at"; got != want {
 			t.Errorf("worse than the start: %s, want %s", got, want)

@@ -210,13 +210,15 @@ func TestDryRunLeavesYoungDifferencesPending(t *testing.T) {
 	t.Parallel()
 	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 20, Seed: 8})
 	h.full()
-	h.update(h.ids(1)[0], clerktest.Fields{"first_name": "Radia of the test"})
+	ids := h.ids(2)
+	h.update(ids[0], clerktest.Fields{"first_name": "Radia of the test"})
+	h.delete(ids[1])
 	report, err := h.run(reconcile.Pass{DryRun: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := report.Resources[clerksync.Users]; report.Drift() != 0 || got.Pending != 1 {
-		t.Errorf("drift %d, %+v; want 1 pending", report.Drift(), got)
+	if got := report.Resources[clerksync.Users]; report.Drift() != 0 || got.Pending != 2 {
+		t.Errorf("drift %d, %+v; want 2 pending", report.Drift(), got)
 	}
 }
 

@@ -30,21 +30,27 @@ type scan struct {
 // openScan goes on with the scan of a pass that did not end, or begins one.
 func (p *pass) openScan(ctx context.Context) (*scan, error) {
 	s := &scan{}
-	found, err := p.mirror.ReadState(ctx, "progress", s)
-	if err != nil {
-		return nil, err
-	}
-	if found && !p.order.DryRun && s.fresh() {
-		p.counts, p.unannounced = s.Counts, s.Unannounced
-		p.report.StartedAt = time.UnixMilli(s.Started).UTC()
-		p.cfg.Logger.Info("going on with a pass that did not end", "seen", s.Ledger.Seen, "total", s.Counted)
-		return s, nil
+	if !p.order.DryRun {
+		found, err := p.mirror.ReadState(ctx, "progress", s)
+		if err != nil {
+			return nil, err
+		}
+		if found && s.fresh() {
+			p.resume(s)
+			return s, nil
+		}
 	}
 	s = &scan{Started: p.report.StartedAt.UnixMilli(), Ledger: newLedger(), At: position{Created: clerksync.Never}}
-	if s.Counted, err = p.reader.Count(ctx, clerksync.Users); err != nil {
-		return nil, err
-	}
-	return s, nil
+	var err error
+	s.Counted, err = p.reader.Count(ctx, clerksync.Users)
+	return s, err
+}
+
+// resume takes over what the pass that kept the scan had done.
+func (p *pass) resume(s *scan) {
+	p.counts, p.unannounced = s.Counts, s.Unannounced
+	p.report.StartedAt = time.UnixMilli(s.Started).UTC()
+	p.cfg.Logger.Info("going on with a pass that did not end", "seen", s.Ledger.Seen, "total", s.Counted)
 }
 
 // fresh reports whether a pass may go on from a scan that was kept.
