@@ -1,4 +1,5 @@
-// Package clerktest emulates Clerk: the Backend API for users, sessions and the
+// Package clerktest emulates Clerk: the Backend API for users, organizations,
+// memberships, invitations, domains, roles, permissions, sessions and the
 // instance, and the sender of signed webhooks, close enough that clerk-sdk-go
 // and svix's verifier cannot tell the difference. It needs no account and no
 // network beyond the loopback interface.
@@ -40,6 +41,29 @@
 // Where Clerk's documents are silent: users of the same created_at come in the
 // order of their creation, and a cursor whose user was deleted is refused (see
 // Faults.LostCursor).
+//
+// # Organizations, memberships, invitations
+//
+// Config.Organizations, Members and Invitations exist from the start; the rest
+// comes by writes. All of it is kept in memory, and sized for some hundred
+// thousand memberships. Their listings take limit up to 500, offset, order_by
+// and Clerk's filters, and answer {"data":[…],"total_count":n}; GET
+// /v1/invitations answers an array unless it is asked for paginated=true, and
+// leaves out revoked invitations unless it is asked for them. Only created_at
+// orders without sorting.
+//
+// What one object tells of another is its present state: a membership tells its
+// organization's members_count, its role's name and permissions and its user's
+// name, which all move without an event about the membership and without a new
+// updated_at. Invitations and sessions expire by the clock, likewise in
+// silence. Deleting an organization ends its memberships, domains and
+// invitations, deleting a user his memberships; how much of that is announced
+// is up to Faults.SilentCascade. Where Clerk's documents are silent: an
+// organization without limit has max_allowed_memberships 0, and its last admin
+// can be removed.
+//
+// Objects yields every object of a resource as the Backend API tells it, to
+// compare with a copy; State counts them.
 //
 // # Webhooks
 //

@@ -9,11 +9,12 @@ type membership struct {
 	public, private       []byte
 }
 
-// pairGroup holds the one membership of a user in an organization.
-func pairGroup(organizationID, userID string) string { return organizationID + " " + userID }
+// pairGroup holds the one membership of a user in an organization, and those
+// with one role in it.
+func pairGroup(organizationID, otherID string) string { return organizationID + " " + otherID }
 
 func (m *membership) groups() []string {
-	return []string{m.orgID, m.userID, pairGroup(m.orgID, m.userID)}
+	return []string{m.orgID, m.userID, pairGroup(m.orgID, m.userID), pairGroup(m.orgID, m.roleID)}
 }
 
 // AddMember makes a user a member of an organization, with the key of a role

@@ -210,10 +210,5 @@ func (c *Clerk) pending(organizationID string) (n int64) {
 
 func (c *Clerk) hasAdmin(organizationID string) bool {
 	admin := c.roles.first(adminKey)
-	for _, m := range c.memberships.group(organizationID) {
-		if admin != nil && m.roleID == admin.id {
-			return true
-		}
-	}
-	return false
+	return admin != nil && len(c.memberships.group(pairGroup(organizationID, admin.id))) > 0
 }
