@@ -252,6 +252,22 @@ func TestTimestamps(t *testing.T) {
 	}
 }
 
+// TestSkew tells the mirror the time of Clerk's sender, by verified deliveries alone.
+func TestSkew(t *testing.T) {
+	t.Parallel()
+	e := serve(t, pgtest.SQLite(t), clerksync.Config{})
+	const ahead = 2 * time.Minute
+	body := `{"type":"a.b"}`
+	e.post(sign(otherSecret, "msg_1", time.Now().Add(ahead), body), body)
+	if skew, excessive := e.mirror.Skew(); skew != 0 || excessive {
+		t.Errorf("skew %s of a forged delivery", skew)
+	}
+	e.post(sign(secret, "msg_1", time.Now().Add(ahead), body), body)
+	if skew, excessive := e.mirror.Skew(); (skew-ahead).Abs() > 5*time.Second || !excessive {
+		t.Errorf("skew %s, want %s", skew, ahead)
+	}
+}
+
 // TestConflict posts events that contradict what is known.
 func TestConflict(t *testing.T) {
 	t.Parallel()

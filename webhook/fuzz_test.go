@@ -59,9 +59,9 @@ func hostile() []string {
 		member(`"external_id":"` + strings.Repeat("ab", 200_000) + `"`),
 		member(`"username":"` + random(900_000) + `"`),
 		member(`"external_id":"` + random(100_000) + `"`),
-		member(many(`"m%d":%[1]d`, 60_000)),
-		member(`"public_metadata":{` + many(`"m%d":%[1]d`, 60_000) + `}`),
-		member(`"email_addresses":[` + many(`{"id":"idn_%d"}`, 40_000) + `],"primary_email_address_id":"idn_39999"`),
+		member(many(`"m%d":%[1]d`, 6_000)),
+		member(`"public_metadata":{` + many(`"m%d":%[1]d`, 6_000) + `}`),
+		member(`"email_addresses":[` + many(`{"id":"idn_%d"}`, 6_000) + `],"primary_email_address_id":"idn_5999"`),
 		"{\"type\":\"\xff\"}", "\xef\xbb\xbf{}", `{"type":"a","type":"b"}`, `{"type":"a","Type":"b"}`,
 		`{"type":"a","data":{"k":1,"` + "\u212a" + `":2}}`,
 	}

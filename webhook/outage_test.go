@@ -241,35 +241,54 @@ func (e *endpoint) waits() bool {
 	return n > 0
 }
 
-// TestGone lets a client go while its event waits for a lock, and deliver it again.
+// TestGone lets a client go while its event waits for the commit of another one.
 func TestGone(t *testing.T) {
 	t.Parallel()
 	e := serve(t, pgtest.New(t), clerksync.Config{})
 	now := ms(time.Now())
-	body := envelope("user.created", now, userJSON("user_1", now))
+	body := func(user string) string { return envelope("user.created", now, userJSON(user, now)) }
 	unlock := e.lock()
-	ctx, leave := context.WithCancel(t.Context())
-	first := make(chan error, 1)
+	first := make(chan int, 1)
 	go func() {
-		r, _ := http.NewRequestWithContext(ctx, "POST", e.server.URL, strings.NewReader(body))
-		r.Header = sign(secret, "msg_1", time.Now(), body)
-		response, err := e.server.Client().Do(r)
-		if err == nil {
-			response.Body.Close()
-		}
-		first <- err
+		first <- post(e.handler, sign(secret, "msg_1", time.Now(), body("user_1")), []byte(body("user_1")))
 	}()
 	poll(t, e.waits)
+
+	ctx, leave := context.WithCancel(t.Context())
 	leave()
-	if err := <-first; err == nil {
-		t.Error("an answer came while the table was locked")
+	r := httptest.NewRequestWithContext(ctx, "POST", "/", strings.NewReader(body("user_2")))
+	r.Header = sign(secret, "msg_2", time.Now(), body("user_2"))
+	w := httptest.NewRecorder()
+	e.handler.ServeHTTP(w, r)
+	if got := e.last(); got.Code != 499 || got.Reason != "gone" || w.Body.Len() != 0 {
+		t.Errorf("observed %d %q, answered %q, want 499, gone and nothing", got.Code, got.Reason, w.Body)
 	}
 	unlock()
-	poll(t, func() bool { return e.observed(499, "gone") || e.observed(204, "") })
-	e.deliver("msg_1", body, 204)
-	if _, _, visible := e.user("user_1"); !visible {
-		t.Error("the event was lost")
+	if got := <-first; got != 204 {
+		t.Errorf("the one who stayed was answered %d, want 204", got)
 	}
+	e.deliver("msg_2", body("user_2"), 204)
+	if n := e.count("users", "deleted_at IS NULL"); n != 2 {
+		t.Errorf("%d users, want 2", n)
+	}
+}
+
+// TestHangUp closes the connection within a body.
+func TestHangUp(t *testing.T) {
+	t.Parallel()
+	e := serve(t, pgtest.SQLite(t), clerksync.Config{})
+	conn, err := net.Dial("tcp", e.server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var head strings.Builder
+	_ = sign(secret, "msg_1", time.Now(), "").Write(&head)
+	if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"+head.String()+"\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	poll(t, func() bool { return e.observed(499, "gone") })
+	e.empty()
 }
 
 func (e *endpoint) observed(code int, reason string) bool {

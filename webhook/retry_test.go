@@ -58,8 +58,8 @@ func TestDeferred(t *testing.T) {
 		if diff := cmp.Diff(eventRow{Type: "user.created", Object: "user_soon", Outcome: clerksync.Created}, got); diff != "" {
 			t.Errorf("applied (-want +got):\n%s", diff)
 		}
-		if n := e.count("events", "outcome = 'deferred'"); n != 2 {
-			t.Errorf("%d events wait, want 2", n)
+		if n := e.count("events", "outcome = 'deferred' AND attempts = 1"); n != 2 {
+			t.Errorf("%d events wait untouched, want 2", n)
 		}
 	})
 }
@@ -144,6 +144,23 @@ func TestRetryQuarantined(t *testing.T) {
 			t.Error("the user does not show")
 		}
 	})
+}
+
+// TestRefusedMail lets the database refuse an event with a one-time code: it is quarantined, and still its body is not kept.
+func TestRefusedMail(t *testing.T) {
+	t.Parallel()
+	e := serve(t, pgtest.SQLite(t), clerksync.Config{})
+	e.exec(`CREATE TRIGGER obstacle BEFORE INSERT ON {events} WHEN NEW.outcome = 'ignored' BEGIN SELECT RAISE(ABORT, 'no'); END`)
+	e.deliver("msg_1", envelope("email.created", ms(time.Now()), `{"id":"ema_1","otp_code":"424242"}`), 204)
+	want := eventRow{Type: "email.created", Object: "ema_1", Outcome: clerksync.Quarantined, Attempts: 1}
+	got := e.event("msg_1")
+	got.Error = ""
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if n := e.retry("msg_1"); n != 0 || e.event("msg_1").Attempts != 1 {
+		t.Errorf("%d events applied, want none and no attempt: there is nothing to apply", n)
+	}
 }
 
 // exec changes the database behind the mirror's back.
