@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -366,5 +367,51 @@ func pages(t *rapid.T, w *world) {
 			comparePage(t, c, "/v1/users/"+user+"/organization_memberships", rows(t, c, "organization_memberships", func(r listed) bool { return r.User.UserID == user }),
 				url.Values{}, map[string]func(a, b listed) int{"created_at": byPlace})
 		}
+	}
+}
+
+// Many use organizations at once: the race detector watches, and the counts
+// agree in the end.
+func TestConcurrentOrganizations(t *testing.T) {
+	t.Parallel()
+	c := instance(t, clerktest.Config{Users: 20, Organizations: 4, Members: 5, Invitations: 8, Faults: clerktest.Faults{SilentCascade: 0.5, SkipRows: 0.1}})
+	receive(t, c)
+	users := someUsers(c)
+	var all sync.WaitGroup
+	for worker := range 4 {
+		all.Go(func() {
+			for i := range 25 {
+				org, err := c.CreateOrganization(clerktest.Fields{"name": "Acme", "created_by": users[worker]})
+				check(t, err)
+				_, err = c.AddMember(org, users[10+i%5], "org:member")
+				check(t, err)
+				_, err = c.SignIn(users[worker], clerktest.SessionOptions{OrganizationID: org})
+				check(t, err)
+				invited, err := c.InviteToOrganization(org, clerktest.Fields{"email_address": fmt.Sprintf("%d.%d@example.com", worker, i), "role": "org:member"})
+				check(t, err)
+				_, err = c.AcceptOrganizationInvitation(invited, "")
+				check(t, err)
+				if i%2 == 0 {
+					check(t, c.DeleteOrganization(org))
+				}
+			}
+		})
+		all.Go(func() {
+			for _, resource := range clerktest.Resources() {
+				for id := range c.Objects(resource) {
+					c.Object(resource, id)
+				}
+				get(c, "/v1/"+resource+"?limit=500")
+				for range c.Sessions() {
+				}
+			}
+		})
+	}
+	all.Wait()
+	wait(t, c)
+	want := map[string]int{"users": 120, "organizations": 4 + 4*12, "organization_memberships": 20 + 4*12*3, "organization_invitations": 8 + 4*12, "invitations": 8,
+		"sessions": 100, "organization_domains": 0, "organization_roles": 2, "organization_permissions": 8}
+	if diff := gocmp.Diff(want, c.State().Resources); diff != "" {
+		t.Errorf("resources (-want +got):\n%s", diff)
 	}
 }
