@@ -12,8 +12,9 @@ import (
 // errPinned means that the instance was pinned after a request was prepared without a pin.
 var errPinned = errors.New("the instance has been pinned meanwhile")
 
-// commitTimeout bounds one transaction. Clerk's sender gives up after 15 s, so an answer later than that helps nobody.
-const commitTimeout = 8 * time.Second
+// commitTimeout bounds one transaction. A caller may wait for one that is in his way and then commit the next himself, and Clerk's
+// sender gives up after 15 s.
+const commitTimeout = 6 * time.Second
 
 // commitAll commits a batch and sets every request's error. A batch that the database refuses for one piece's sake is split until
 // that piece stands alone, so that it cannot fail its neighbours; alone, it is quarantined.

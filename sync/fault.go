@@ -61,7 +61,7 @@ func diagnoseSQLite(code int) fault {
 	switch code {
 	case 5, 6: // busy, locked
 		return clash
-	case 1, 18, 19, 20: // error (malformed JSON), too big, constraint, mismatch
+	case 18, 19, 20: // too big, a constraint or a trigger, mismatch
 		return poison
 	}
 	return outage

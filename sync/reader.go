@@ -59,12 +59,11 @@ func (r *Reader) Instance(ctx context.Context) (string, error) {
 	id := r.api.instance
 	r.api.mu.Unlock()
 	if id == "" {
-		// Many first reads at once share one question; those that wait go by the context of the one that asks.
-		asked, err, _ := r.api.asking.Do("", func() (any, error) { return r.askInstance(ctx) })
+		asked, err := r.shareInstance(ctx)
 		if err != nil {
 			return "", err
 		}
-		id = asked.(string)
+		id = asked
 	}
 	if err := r.mirror.Pin(ctx, id); err != nil {
 		return "", err
@@ -73,6 +72,19 @@ func (r *Reader) Instance(ctx context.Context) (string, error) {
 	defer r.api.mu.Unlock()
 	r.api.instance = id
 	return id, nil
+}
+
+// shareInstance lets many first reads at once share one question. Where the one that asked it went away, another one asks.
+func (r *Reader) shareInstance(ctx context.Context) (string, error) {
+	for {
+		id, err, shared := r.api.asking.Do("", func() (any, error) { return r.askInstance(ctx) })
+		if err == nil {
+			return id.(string), nil
+		}
+		if !shared || ctx.Err() != nil || !errors.Is(err, context.Canceled) {
+			return "", err
+		}
+	}
 }
 
 func (r *Reader) askInstance(ctx context.Context) (string, error) {
@@ -315,14 +327,17 @@ func intOr(v []byte, otherwise int64) int64 {
 	return otherwise
 }
 
-// member returns the JSON of a member of an answer, or nil.
+// member returns the JSON of a member of an answer, or nil. Of half an answer it returns nothing.
 func member(body []byte, name string) (value []byte) {
-	_ = scan.Object(body, func(m scan.Member) error {
+	err := scan.Object(body, func(m scan.Member) error {
 		if string(m.Name) == name {
 			value = m.Value
 		}
 		return nil
 	})
+	if err != nil {
+		return nil
+	}
 	return value
 }
 
