@@ -18,7 +18,8 @@ var (
 	ExitCode = exitCode
 	ErrDrift = errDrift
 
-	NewSecret = newSecret
+	NewSecret      = newSecret
+	ParseResources = parseResources
 )
 
 type (

@@ -43,7 +43,8 @@ func (s *settings) openMirror(ctx context.Context, migrate bool) (m *clerksync.M
 		return nil, nil, fmt.Errorf("opening the database: %w", err)
 	}
 	m, err = clerksync.Open(ctx, db, clerksync.Config{
-		Schema: s.schema, ReadMargin: s.readMargin, PrivateMetadata: s.privateMetadata, Unprepared: s.unprepared, InstanceID: s.instanceID,
+		Schema: s.schema, ReadMargin: s.readMargin, Kinds: s.kinds, PrivateMetadata: s.privateMetadata, SessionActivity: s.activity,
+		Unprepared: s.unprepared, InstanceID: s.instanceID,
 	})
 	if err != nil {
 		db.Close()

@@ -15,22 +15,25 @@ import (
 	"github.com/clerksync/clerksync/webhook"
 )
 
-const scopePasses = scopeLog | scopeDatabase | scopeMirror | scopeClerk | scopePass
+const (
+	scopePasses  = scopeLog | scopeDatabase | scopeMirror | scopeClerk | scopePass
+	scopeNightly = scopePasses | scopeUpkeep
+)
 
 func reconcileCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "reconcile",
 		Usage: "run one pass and exit: the nightly job",
 		Description: "Compares the whole list of Clerk's users with the mirror and repairs what differs; then applies deferred events\n" +
-			"that are due. It makes the tables if there are none.\n\n" + secretsHelp(scopePasses),
+			"that are due. It makes the tables if there are none.\n\n" + secretsHelp(scopeNightly),
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "write nothing, and tell what would be written"},
 			&cli.BoolFlag{Name: "delta", Usage: "only look for users created or changed since the last pass: one request, no deletions"},
 			&cli.BoolFlag{Name: "json", Usage: "print the report as JSON"},
 			noMigrateFlag(),
-		}, settingFlags(scopePasses)...),
+		}, settingFlags(scopeNightly)...),
 		ArgValidator: noArguments,
-		Action:       withSettings(scopePasses, runReconcile),
+		Action:       withSettings(scopeNightly, runReconcile),
 	}
 }
 

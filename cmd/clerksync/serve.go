@@ -6,7 +6,7 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-const scopeDaemon = scopePasses | scopeServe
+const scopeDaemon = scopePasses | scopeUpkeep | scopeServe
 
 func serveCommand() *cli.Command {
 	return &cli.Command{

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	clerksync "github.com/clerksync/clerksync/sync"
+
 	"github.com/clerksync/clerksync/reconcile"
 )
 
@@ -29,6 +31,9 @@ type settings struct {
 	maxPercent      int
 	readMargin      time.Duration
 	privateMetadata bool
+	kinds           []clerksync.Kind
+	activity        clerksync.Activity
+	eventRetention  time.Duration // 0 = for ever
 	logLevel        slog.Level
 	logFormat       string
 
@@ -45,8 +50,10 @@ const (
 	scopeLog      scope = 1 << iota // how to log
 	scopeDatabase                   // where the mirror is
 	scopeMirror                     // what it keeps
+	scopeKinds                      // of that, which objects
 	scopeClerk                      // how to read Clerk's API
 	scopePass                       // how careful a pass is
+	scopeUpkeep                     // what is cleared away
 	scopeServe                      // what the daemon does
 )
 
@@ -90,8 +97,14 @@ var table = []setting{
 	{name: "CLERKSYNC_READ_MARGIN", value: "2m", scope: scopeMirror,
 		meaning: "how far a read of Clerk is dated back, for clock error and stale answers; `0s` only beside an emulator",
 		set:     func(s *settings, v string) (err error) { s.readMargin, err = parseMargin(v); return err }},
+	{name: "CLERKSYNC_RESOURCES", value: "users,organizations,memberships,invitations,sessions", scope: scopeMirror | scopeKinds,
+		meaning: "what to mirror, always with `users`; `organizations` brings domains, roles and permissions, `invitations` those to the application and to organizations",
+		set:     func(s *settings, v string) (err error) { s.kinds, err = parseResources(v); return err }},
+	{name: "CLERKSYNC_SESSION_ACTIVITY", value: "coarse", scope: scopeMirror,
+		meaning: "what sessions keep of device and place: `coarse` = device, browser, city and country; `full` = the IP address, too; `omit` = nothing",
+		set:     func(s *settings, v string) (err error) { s.activity, err = parseActivity(v); return err }},
 	{name: "CLERKSYNC_PRIVATE_METADATA", value: "omit", scope: scopeMirror,
-		meaning: "`store` keeps users' private_metadata",
+		meaning: "`store` keeps private_metadata, of users and of all else that has it",
 		set: func(s *settings, v string) (err error) {
 			s.privateMetadata, err = parseChoice(v, "omit", "store")
 			return err
@@ -120,6 +133,9 @@ var table = []setting{
 	{name: "CLERKSYNC_MAX_DELETE_PERCENT", value: "5", scope: scopePass,
 		meaning: "guard: percent of the visible rows",
 		set:     func(s *settings, v string) (err error) { s.maxPercent, err = parseInt(v, 1, 100); return err }},
+	{name: "CLERKSYNC_EVENT_RETENTION", value: "720h", scope: scopeUpkeep,
+		meaning: "how long received events are kept; `0` = for ever. Those in quarantine and those that wait for their time stay",
+		set:     func(s *settings, v string) (err error) { s.eventRetention, err = parseRetention(v); return err }},
 	{name: "CLERKSYNC_LOG_LEVEL", value: "info", scope: scopeLog,
 		meaning: "`debug`, `info`, `warn` or `error`",
 		set:     func(s *settings, v string) (err error) { s.logLevel, err = parseLevel(v); return err }},
@@ -131,5 +147,5 @@ var table = []setting{
 // notYet are names of settings that a later version will read. Setting one is told, so that nobody relies on it.
 var notYet = []string{
 	"CLERKSYNC_CHANGE_RETENTION", "CLERKSYNC_DELETE_POLICY", "CLERKSYNC_ERASE_AFTER", "CLERKSYNC_EVENT_PAYLOADS",
-	"CLERKSYNC_EVENT_RETENTION", "CLERKSYNC_PUBLISH", "CLERKSYNC_PUBLISH_SECRET", "CLERKSYNC_RESOURCES",
+	"CLERKSYNC_PUBLISH", "CLERKSYNC_PUBLISH_SECRET",
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func statusCommand() *cli.Command {
-	const scopes = scopeLog | scopeDatabase
+	const scopes = scopeLog | scopeDatabase | scopeKinds
 	return &cli.Command{
 		Name:         "status",
 		Usage:        "show how the mirror is: counts, last passes, quarantine, webhooks",

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	main "github.com/clerksync/clerksync/cmd/clerksync"
 	"github.com/clerksync/clerksync/reconcile"
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -67,5 +69,25 @@ func TestSecret(t *testing.T) {
 	}
 	if text := out.String(); strings.Contains(text, "hush") || strings.Contains(text, "aHVz") || strings.Contains(text, fmt.Sprintf("%x", "hush")) {
 		t.Errorf("a secret shows:\n%s", text)
+	}
+}
+
+// TestResources reads what to mirror. The order in which it is said, and how often, makes no difference.
+func TestResources(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		value string
+		want  []clerksync.Kind
+	}{
+		{"users", []clerksync.Kind{"users"}},
+		{"memberships, users,memberships", []clerksync.Kind{"organization_memberships", "users"}},
+		{"users,organizations", []clerksync.Kind{"organization_domains", "organizations", "permissions", "roles", "users"}},
+		{"users,invitations,sessions", []clerksync.Kind{"invitations", "organization_invitations", "sessions", "users"}},
+		{"", nil}, {"users,", nil}, {"Users", nil}, {"sessions", nil}, {"users,domains", nil},
+	} {
+		got, err := main.ParseResources(c.value)
+		if diff := cmp.Diff(c.want, got); diff != "" || (err == nil) != (c.want != nil) {
+			t.Errorf("%q: %v (-want +got):\n%s", c.value, err, diff)
+		}
 	}
 }

@@ -124,6 +124,15 @@ func parsePoll(v string) (time.Duration, error) {
 	return d, err
 }
 
+// parseRetention insists on an hour: younger events are what redeliveries are told apart by, and what operators look for.
+func parseRetention(v string) (time.Duration, error) {
+	d, err := parseDuration(v)
+	if err == nil && d > 0 && d < time.Hour {
+		return 0, errors.New("must be 0 or at least 1h")
+	}
+	return d, err
+}
+
 // parseMargin reads the read margin in the terms of clerksync.Config, where zero means the default and less means none.
 func parseMargin(v string) (time.Duration, error) {
 	d, err := parseDuration(v)
