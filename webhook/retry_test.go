@@ -146,6 +146,23 @@ func TestRetryQuarantined(t *testing.T) {
 	})
 }
 
+// TestRetryRead asks for what was kept of a read, which is no event and stays as it is.
+func TestRetryRead(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		e := serve(t, db, clerksync.Config{})
+		e.exec(`INSERT INTO {events} (id, type, received_at, outcome, attempts, payload)
+VALUES ('read:users:user_1', 'read', {now}, 'quarantined', 1, $1)`, []byte(userJSON("user_1", 1)))
+		if n := e.retry("read:users:user_1"); n != 0 {
+			t.Errorf("%d events applied, want none", n)
+		}
+		want := eventRow{Type: "read", Outcome: clerksync.Quarantined, Attempts: 1, Kept: true}
+		if diff := cmp.Diff(want, e.event("read:users:user_1")); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
 // TestRefusedMail lets the database refuse an event with a one-time code: it is quarantined, and still its body is not kept.
 func TestRefusedMail(t *testing.T) {
 	t.Parallel()
