@@ -9,15 +9,17 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-// How many reads confirm deletions side by side, and how many may fail before the rest is left to the next pass.
+// How many candidates are asked for side by side, and how many may stay in doubt before the rest is left to the next pass. Where
+// Clerk does not answer by id, each answer takes the read margin: they wait for it together.
 const (
 	confirmers = 4
+	waiters    = 500
 	maxDoubts  = 4
 )
 
 // confirmation asks Clerk about candidates, one by one.
 type confirmation struct {
-	*pass
+	*leg
 	settled int   // candidates about which Clerk told; guarded by the pass's mu, as is the rest
 	doubts  int   // those about which it could not
 	doubt   error // why, the first time
@@ -25,26 +27,30 @@ type confirmation struct {
 
 // confirm deletes those candidates that Clerk, asked for each one, answers with a 404. Those that it has after all are applied.
 // One about which it cannot tell stays pending and does not keep the others.
-func (p *pass) confirm(ctx context.Context, candidates []string) error {
+func (l *leg) confirm(ctx context.Context, candidates []string) error {
 	slices.Sort(candidates)
-	c := &confirmation{pass: p}
-	defer func() { p.counts.Pending += int64(len(candidates) - c.settled) }()
+	c := &confirmation{leg: l}
+	defer func() { l.counts.Pending += int64(len(candidates) - c.settled) }()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(confirmers)
+	if !l.kind.ByID() {
+		group.SetLimit(waiters)
+	}
 	for batch := range slices.Chunk(candidates, clerksync.Batch) {
+		if c.enough() {
+			break
+		}
 		missing, err := c.missing(ctx, batch)
 		if err != nil {
-			return err
+			group.Go(func() error { return err })
+			break
 		}
-		group, ctx := errgroup.WithContext(ctx)
-		group.SetLimit(confirmers)
 		for _, id := range missing {
 			group.Go(func() error { return c.ask(ctx, id) })
 		}
-		if err := group.Wait(); err != nil {
-			return err
-		}
-		if c.doubts >= maxDoubts {
-			break
-		}
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	return c.doubt
 }
@@ -52,7 +58,7 @@ func (p *pass) confirm(ctx context.Context, candidates []string) error {
 // missing applies those of a batch that Clerk lists, and returns the others: one request instead of a hundred, where the walk
 // missed users that are there.
 func (c *confirmation) missing(ctx context.Context, batch []string) (missing []string, err error) {
-	listed, err := c.reader.Present(ctx, clerksync.Users, batch)
+	listed, err := c.reader.Present(ctx, c.kind, batch)
 	if err != nil {
 		return nil, err
 	}
@@ -68,19 +74,25 @@ func (c *confirmation) missing(ctx context.Context, batch []string) (missing []s
 			missing = append(missing, id)
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.settled += len(batch) - len(missing)
 	return missing, nil
 }
 
+// enough reports whether Clerk has left too much in doubt to ask on.
+func (c *confirmation) enough() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.doubts >= maxDoubts
+}
+
 // ask reads one candidate and applies the answer. Its error ends the pass.
 func (c *confirmation) ask(ctx context.Context, id string) error {
-	c.mu.Lock()
-	enough := c.doubts >= maxDoubts
-	c.mu.Unlock()
-	if enough {
+	if c.enough() {
 		return nil
 	}
-	e, err := c.reader.Get(ctx, clerksync.Users, id)
+	e, err := c.reader.Get(ctx, c.kind, id)
 	if err != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()

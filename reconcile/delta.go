@@ -23,24 +23,24 @@ type watermark struct {
 
 // delta runs the delta pass: from the last change back to the watermark and, since an update may become visible late and clocks
 // differ, a little farther.
-func (p *pass) delta(ctx context.Context) error {
+func (l *leg) delta(ctx context.Context) error {
 	began := time.Now().UnixMilli()
-	mark, err := p.watermark(ctx)
+	mark, err := l.watermark(ctx)
 	if err != nil {
 		return err
 	}
-	enough := mark.At - p.unsettled().Milliseconds()
+	enough := mark.At - l.unsettled().Milliseconds()
 	newest := mark.At
 	for offset, limit := 0, firstDelta; ; limit = pageSize {
-		page, err := p.reader.List(ctx, clerksync.Users, url.Values{
+		page, err := l.reader.List(ctx, l.kind, url.Values{
 			"order_by": {"-updated_at"}, "limit": {strconv.Itoa(limit)}, "offset": {strconv.Itoa(offset)}})
 		if err != nil {
 			return err
 		}
-		if err := p.merge(ctx, page); err != nil {
+		if err := l.merge(ctx, page); err != nil {
 			return err
 		}
-		p.counts.Seen += int64(len(page))
+		l.counts.Seen += int64(len(page))
 		oldest := began
 		for _, s := range page {
 			if s.Updated != clerksync.Never {
@@ -52,9 +52,9 @@ func (p *pass) delta(ctx context.Context) error {
 		}
 		offset += limit - deltaOverlap
 	}
-	p.report.Complete = true
-	if next := min(began, newest); next > mark.At && !p.order.DryRun {
-		return p.mirror.WriteState(ctx, "watermark", watermark{At: next})
+	l.report.Complete = true
+	if next := min(began, newest); next > mark.At && !l.order.DryRun {
+		return l.mirror.WriteState(ctx, "watermark", watermark{At: next})
 	}
 	return nil
 }

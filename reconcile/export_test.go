@@ -57,7 +57,7 @@ func NextRun(spec, instance string, after time.Time) (time.Time, error) {
 // DoLate runs a late pass about the given rows.
 func (r *Reconciler) DoLate(ctx context.Context, ids []string) (Report, error) {
 	p := newPass(r.cfg, Pass{Kind: Late})
-	p.pending = ids
+	p.pending[clerksync.Users] = ids
 	err := r.do(ctx, p)
 	return p.report, err
 }

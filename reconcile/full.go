@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -12,48 +13,81 @@ import (
 // maxRestarts bounds how often a walk that ended too early is taken up again in one pass.
 const maxRestarts = 100
 
-// full runs the full pass.
+// full runs the full pass: one leg after the other. What stops one of them does not stop the others, unless it must stop all.
 func (p *pass) full(ctx context.Context) error {
-	s, err := p.openScan(ctx)
+	if err := p.openProgress(ctx); err != nil {
+		return err
+	}
+	complete, decided := true, true
+	var errs []error
+	for _, l := range p.legs {
+		err := l.full(ctx)
+		errs = append(errs, err)
+		if ctx.Err() != nil || errors.Is(err, clerksync.ErrWrongInstance) {
+			return errors.Join(append(errs, ctx.Err())...)
+		}
+		complete = complete && l.complete
+		if err == nil || errors.Is(err, ErrGuard) || errors.Is(err, ErrIncomplete) {
+			errs = append(errs, p.settle(ctx, l, err == nil))
+		} else {
+			decided = false // the next pass goes on with this leg
+		}
+	}
+	p.report.Complete = complete
+	errs = append(errs, p.plan(ctx))
+	if decided {
+		errs = append(errs, p.forgetProgress(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// full walks the list of the leg's kind and deletes what it proves to be gone.
+func (l *leg) full(ctx context.Context) error {
+	s, err := l.openScan(ctx)
 	if err != nil {
 		return err
 	}
-	complete, err := p.scan(ctx, s)
+	if l.complete = s.Done; s.Done {
+		return nil
+	}
+	complete, err := l.scan(ctx, s)
 	if err == nil {
-		err = p.compare(ctx, s.Ledger, math.MaxInt64)
+		err = l.compare(ctx, s.Ledger, math.MaxInt64)
 	}
 	if err != nil {
-		return err
-	}
-	if err := p.forgetScan(ctx); err != nil {
 		return err
 	}
 	if !complete {
-		return fmt.Errorf("the list showed %d users, and Clerk counted %d: %w", s.Ledger.Seen, s.Counted, ErrIncomplete)
+		return fmt.Errorf("the list showed %d %s, and Clerk counted %d: %w", s.Ledger.Seen, l.kind, s.Counted, ErrIncomplete)
 	}
-	p.report.Complete = true
-	certain := s.Started - p.mirror.ReadMargin().Milliseconds()
-	if p.order.DryRun {
-		certain = s.Started - p.unsettled().Milliseconds()
+	l.complete = true
+	certain := s.Started - l.mirror.ReadMargin().Milliseconds()
+	if l.order.DryRun {
+		certain = s.Started - l.unsettled().Milliseconds()
 	}
 	candidates, pending := s.Ledger.judge(certain)
-	p.pending = pending
-	p.counts.Pending += int64(len(pending))
-	p.excess = s.Ledger.Excess
-	return p.sweep(ctx, candidates)
+	if len(pending) > 0 {
+		l.pending[l.kind] = pending
+	}
+	l.counts.Pending += int64(len(pending))
+	return l.sweep(ctx, candidates, s.Ledger.Excess)
 }
 
 // scan walks the list to its end and reports whether it was complete. A walk that ends before it has shown what Clerk counts is
 // taken up again, on a worse way each time that brings nothing.
-func (p *pass) scan(ctx context.Context, s *scan) (complete bool, err error) {
-	worse := byCursor
+func (l *leg) scan(ctx context.Context, s *scan) (complete bool, err error) {
+	again := byEarlier
+	if !l.kind.Cursor() {
+		again = byOffset
+	}
+	worse := again - 1
 	for range maxRestarts {
 		before := s.Ledger.Seen
-		short, err := p.walkOn(ctx, s)
+		short, err := l.walkOn(ctx, s)
 		if err != nil {
 			return false, err
 		}
-		after, err := p.reader.Count(ctx, clerksync.Users)
+		after, err := l.reader.Count(ctx, l.kind)
 		if err != nil {
 			return false, err
 		}
@@ -62,7 +96,7 @@ func (p *pass) scan(ctx context.Context, s *scan) (complete bool, err error) {
 		}
 		worse++
 		if s.Ledger.Seen > before {
-			worse = byEarlier
+			worse = again
 		}
 		if worse == noWay {
 			return false, nil
@@ -72,7 +106,7 @@ func (p *pass) scan(ctx context.Context, s *scan) (complete bool, err error) {
 	return false, nil
 }
 
-// enough reports whether a walk saw as many users as Clerk counted before and after it, but for what comes and goes meanwhile.
+// enough reports whether a walk saw as many objects as Clerk counted before and after it, but for what comes and goes meanwhile.
 func enough(seen, before, after int64) bool {
 	counted := min(before, after)
 	return seen >= counted-max(10, counted/1000)
@@ -80,21 +114,21 @@ func enough(seen, before, after int64) bool {
 
 // walkOn walks to the end of the list, and reports whether the last page was short. A list that repeats itself without end is
 // left: only a walk by offsets may pass what it has shown already, and only once.
-func (p *pass) walkOn(ctx context.Context, s *scan) (short bool, err error) {
+func (l *leg) walkOn(ctx context.Context, s *scan) (short bool, err error) {
 	idle := int64(0)
-	for pg, err := range p.walk(ctx, s.At) {
+	for pg, err := range l.walk(ctx, s.At) {
 		if err != nil {
 			return false, err
 		}
 		before := s.Ledger.Seen
-		if err := p.take(ctx, s, pg); err != nil {
+		if err := l.take(ctx, s, pg); err != nil {
 			return false, err
 		}
 		short = pg.last
 		if idle++; s.Ledger.Seen > before {
 			idle = 0
 		}
-		if idle > 10+s.Ledger.Seen/int64(p.cfg.pageSize) {
+		if idle > 10+s.Ledger.Seen/int64(l.cfg.pageSize) {
 			break
 		}
 	}
@@ -102,59 +136,68 @@ func (p *pass) walkOn(ctx context.Context, s *scan) (short bool, err error) {
 }
 
 // take applies a page and compares the stretch of time that the walk has passed with it.
-func (p *pass) take(ctx context.Context, s *scan, pg page) error {
-	if err := p.merge(ctx, pg.sightings); err != nil {
+func (l *leg) take(ctx context.Context, s *scan, pg page) error {
+	if err := l.merge(ctx, pg.sightings); err != nil {
 		return err
 	}
 	s.Ledger.note(pg.sightings)
-	if err := p.compare(ctx, s.Ledger, passed(pg.sightings)); err != nil {
+	if err := l.compare(ctx, s.Ledger, passed(pg.sightings)); err != nil {
 		return err
 	}
 	s.At = pg.next
-	p.counts.Seen = s.Ledger.Seen
+	l.counts.Seen = s.Ledger.Seen
 	if !pg.last { // otherwise the end is near
-		if err := p.saveScan(ctx, s); err != nil {
+		if err := l.saveScan(ctx, s); err != nil {
 			return err
 		}
 	}
-	p.cfg.Progress(Progress{Seen: s.Ledger.Seen, Total: s.Counted, Started: time.UnixMilli(s.Started)})
+	l.cfg.Progress(Progress{Kind: l.kind, Seen: s.Ledger.Seen, Total: s.Counted, Started: time.UnixMilli(s.Started)})
 	return nil
 }
 
 // compare looks for visible rows that the walk did not show in the stretch up to an instant.
-func (p *pass) compare(ctx context.Context, l *ledger, through int64) error {
-	if through < l.From || through == clerksync.Never {
+func (l *leg) compare(ctx context.Context, seen *ledger, through int64) error {
+	if through < seen.From || through == clerksync.Never {
 		return nil
 	}
-	for row, err := range p.mirror.Visible(ctx, clerksync.Users, l.From, through) {
+	for row, err := range l.mirror.Visible(ctx, l.kind, seen.From, through) {
 		if err != nil {
 			return err
 		}
-		l.row(row)
+		seen.row(row)
 	}
 	if through < math.MaxInt64 {
-		l.close(through)
+		seen.close(through)
 	}
 	return nil
 }
 
-// sweep deletes candidates, if the guard lets it. The guard never believes a list that is empty.
-func (p *pass) sweep(ctx context.Context, candidates []string) error {
-	p.counts.Candidates = int64(len(candidates)) + p.excess
-	if p.counts.Candidates == 0 {
+// late asks for the rows that a full pass left undecided.
+func (p *pass) late(ctx context.Context) error {
+	p.report.Complete = true
+	var errs []error
+	for _, l := range p.legs {
+		errs = append(errs, l.sweep(ctx, p.pending[l.kind], 0))
+	}
+	return errors.Join(append(errs, p.plan(ctx))...)
+}
+
+// sweep deletes candidates, if the guard lets it; excess is how many there are beyond those given. The guard never believes a list
+// that is empty.
+func (l *leg) sweep(ctx context.Context, candidates []string, excess int64) error {
+	l.counts.Candidates = int64(len(candidates)) + excess
+	if l.counts.Candidates == 0 {
 		return nil
 	}
-	visible, err := p.mirror.CountVisible(ctx, clerksync.Users)
+	visible, err := l.mirror.CountVisible(ctx, l.kind)
 	if err != nil {
 		return err
 	}
-	empty := p.order.Kind == Full && p.counts.Seen == 0
-	if allowed := p.cfg.allows(visible); empty || p.counts.Candidates > allowed {
-		if err := p.plan(ctx, candidates); err != nil {
-			return err
-		}
-		return fmt.Errorf("%d of %d users are missing from Clerk's list, and a pass deletes at most %d: %w",
-			p.counts.Candidates, visible, allowed, ErrGuard)
+	empty := l.order.Kind == Full && l.counts.Seen == 0
+	if allowed := l.cfg.allows(visible); empty || l.counts.Candidates > allowed {
+		l.withhold(candidates, excess)
+		return fmt.Errorf("%d of %d %s are missing from Clerk's list, and a pass deletes at most %d: %w",
+			l.counts.Candidates, visible, l.kind, allowed, ErrGuard)
 	}
-	return p.confirm(ctx, candidates)
+	return l.confirm(ctx, candidates)
 }

@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	clerksync "github.com/clerksync/clerksync/sync"
 )
 
 // guardFloor is how many deletions a small mirror may have in one pass, whatever percentage of it they are.
 const guardFloor = 10
 
-// allows returns how many deletions the guard lets pass in a mirror with so many visible users.
+// allows returns how many deletions of a kind the guard lets pass where so many of its objects are visible.
 func (c Config) allows(visible int64) int64 {
 	percent := visible * int64(max(c.MaxDeletePercent, 0)) / 100
 	return min(int64(max(c.MaxDeletes, 0)), max(guardFloor, percent))
@@ -24,15 +26,31 @@ func (c Config) allows(visible int64) int64 {
 // planTime is how long an operator may take to approve a plan.
 const planTime = time.Hour
 
+// withhold takes deletions into the plan that the guard refuses, excess beyond those given. A plan names users by their ids, and
+// all else by kind and id: "organizations/org_…".
+func (l *leg) withhold(ids []string, excess int64) {
+	l.report.Refused = append(l.report.Refused, l.kind)
+	l.partial = l.partial || excess > 0
+	for _, id := range ids {
+		if l.kind != clerksync.Users {
+			id = string(l.kind) + "/" + id
+		}
+		l.refused = append(l.refused, id)
+	}
+}
+
 // plan writes down the deletions that the guard refused, and names them by a digest. A plan that is not whole, or that a dry run
 // made, cannot be approved and is only named.
-func (p *pass) plan(ctx context.Context, ids []string) error {
-	digest := planDigest(ids)
-	p.report.Plan = digest
-	if p.order.DryRun || p.excess > 0 {
+func (p *pass) plan(ctx context.Context) error {
+	if len(p.report.Refused) == 0 {
 		return nil
 	}
-	list, err := json.Marshal(ids)
+	digest := planDigest(p.refused)
+	p.report.Plan = digest
+	if p.order.DryRun || p.partial {
+		return nil
+	}
+	list, err := json.Marshal(p.refused)
 	if err != nil {
 		return fmt.Errorf("writing the deletion plan: %w", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -26,25 +25,31 @@ type pass struct {
 	row    int64 // id in the passes table; 0 until it is there
 	born   int64 // when the mirror was made, in Unix milliseconds
 
-	report  Report
-	pending []string // rows that are too young to decide about; for a late pass, those that were
+	legs     []*leg    // what it does about each kind
+	progress *progress // of a full pass
+	report   Report
+	pending  map[clerksync.Kind][]string // rows that are too young to decide about; for a late pass, those that were
+	refused  []string                    // deletions that the guard refused
+	partial  bool                        // there are more of them than memory holds
 
-	excess int64 // candidates beyond those that memory holds
-
-	mu          sync.Mutex // guards what follows: candidates are confirmed side by side
-	counts      Counts
+	mu          sync.Mutex // guards what follows, and the legs' counts: candidates are confirmed side by side
 	unannounced int64
 }
 
 func newPass(cfg Config, order Pass) *pass {
-	source := clerksync.Reconcile
+	source, kinds := clerksync.Reconcile, cfg.Mirror.ListedKinds()
 	if order.Kind == Delta {
-		source = clerksync.Delta
+		source, kinds = clerksync.Delta, []clerksync.Kind{clerksync.Users}
 	}
-	return &pass{
+	p := &pass{
 		cfg: cfg, order: order, mirror: cfg.Mirror, reader: clerksync.NewReader(cfg.Mirror, cfg.Clerk, source),
-		report: Report{Kind: order.Kind, DryRun: order.DryRun, StartedAt: time.Now().UTC()},
+		report:  Report{Kind: order.Kind, DryRun: order.DryRun, StartedAt: time.Now().UTC()},
+		pending: map[clerksync.Kind][]string{},
 	}
+	for _, k := range kinds {
+		p.legs = append(p.legs, &leg{pass: p, kind: k})
+	}
+	return p
 }
 
 // pin checks whose key it is before anything is written. An answer that does not come is an error of the pass itself, which
@@ -96,10 +101,9 @@ func (p *pass) work(ctx context.Context) error {
 	case Full:
 		return p.full(ctx)
 	case Delta:
-		return p.delta(ctx)
+		return p.legs[0].delta(ctx)
 	case Late:
-		p.report.Complete = true
-		return p.sweep(ctx, p.pending)
+		return p.late(ctx)
 	}
 	return fmt.Errorf("there is no pass of the kind %q", p.order.Kind)
 }
@@ -123,7 +127,7 @@ func (p *pass) end(ctx context.Context, err error) error {
 	case p.order.Kind == Delta && p.report.Drift() == 0:
 		level = slog.LevelDebug // nothing happened, and that every few minutes
 	}
-	c := p.counts
+	c := p.report.total()
 	p.cfg.Logger.Log(ctx, level, "pass ended", "kind", p.report.Kind, "dry_run", p.report.DryRun, "complete", p.report.Complete,
 		"seen", c.Seen, "created", c.Created, "updated", c.Updated, "revived", c.Revived, "deleted", c.Deleted, "pending", c.Pending,
 		"requests", p.report.Requests, "seconds", p.report.FinishedAt.Sub(p.report.StartedAt).Seconds(), "error", p.report.Error)
@@ -134,55 +138,12 @@ func (p *pass) end(ctx context.Context, err error) error {
 func (p *pass) complete() {
 	p.report.FinishedAt = time.Now().UTC()
 	p.report.Requests, p.report.Retries = p.reader.Requests()
-	p.report.Resources = map[clerksync.Kind]Counts{clerksync.Users: p.counts}
+	p.report.Resources = make(map[clerksync.Kind]Counts, len(p.legs))
+	for _, l := range p.legs {
+		p.report.Resources[l.kind] = l.counts
+	}
 	if p.cfg.WebhooksExpected {
 		p.report.Unannounced = &p.unannounced
-	}
-}
-
-// mergeSize is how much one transaction takes of a page, so that webhooks find room in it and need not wait for it.
-const mergeSize = pageSize / 2
-
-// merge applies what Clerk showed or, in a dry run, compares it, and counts what came of it.
-func (p *pass) merge(ctx context.Context, sightings []clerksync.Sighting) error {
-	merge := p.mirror.Apply
-	if p.order.DryRun {
-		merge = p.mirror.Compare
-	}
-	for some := range slices.Chunk(sightings, mergeSize) {
-		evidence := make([]clerksync.Evidence, len(some))
-		for i, s := range some {
-			evidence[i] = s.Evidence
-		}
-		results, err := merge(ctx, evidence...)
-		if err != nil {
-			return err
-		}
-		p.mu.Lock()
-		for i, r := range results {
-			p.count(r.Outcome, some[i])
-		}
-		p.mu.Unlock()
-	}
-	return nil
-}
-
-// count counts one outcome.
-func (p *pass) count(o clerksync.Outcome, s clerksync.Sighting) {
-	difference := o == clerksync.Created || o == clerksync.Updated || o == clerksync.Revived || o == clerksync.Deleted
-	gone := s.Object == nil
-	switch {
-	case gone && o == clerksync.Stale: // seen alive within the read margin
-		p.counts.Pending++
-		return
-	case difference && !gone && p.order.DryRun && s.Updated > time.Now().Add(-p.unsettled()).UnixMilli():
-		p.counts.Pending++
-		return
-	}
-	p.counts.count(o)
-	told := s.Updated < p.born || s.Updated > p.report.StartedAt.Add(-announceTime).UnixMilli()
-	if difference && (gone || !told) {
-		p.unannounced++
 	}
 }
 

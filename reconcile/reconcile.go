@@ -13,11 +13,11 @@ import (
 )
 
 var (
-	// ErrGuard means that a pass found more users to delete than the guard allows. It deleted none of them.
+	// ErrGuard means that a pass found more objects of a kind to delete than the guard allows. It deleted none of that kind.
 	ErrGuard = errors.New("the deletion guard tripped: nothing was deleted")
 
-	// ErrIncomplete means that the list ended before it had shown as many users as Clerk counts. What it did show was applied;
-	// nothing was deleted.
+	// ErrIncomplete means that a list ended before it had shown as many objects as Clerk counts. What it did show was applied;
+	// nothing of its kind was deleted.
 	ErrIncomplete = errors.New("the listing was incomplete: nothing was deleted")
 
 	// ErrBusy means that another pass is running, here or in another process.
@@ -32,9 +32,9 @@ type Config struct {
 	Mirror *clerksync.Mirror
 	Clerk  *clerksync.API
 
-	// MaxDeletes and MaxDeletePercent are the deletion guard: a pass deletes nothing at all if it would delete more than the lesser
-	// of MaxDeletes and MaxDeletePercent percent of the visible users, of which it allows 10 in any case. Zero means 500 and 5.
-	// Negative values mean none, and none beyond those 10.
+	// MaxDeletes and MaxDeletePercent are the deletion guard, for each kind of objects: a pass deletes nothing of a kind if it would
+	// delete more than the lesser of MaxDeletes and MaxDeletePercent percent of its visible objects, of which it allows 10 in any
+	// case. Zero means 500 and 5. Negative values mean none, and none beyond those 10.
 	MaxDeletes       int
 	MaxDeletePercent int
 
@@ -57,13 +57,14 @@ type Config struct {
 	// Observe, if not nil, is called with the report of every pass that ran, also of those that failed.
 	Observe func(Report)
 
-	pageSize int // users a page of a full pass
+	pageSize int // objects a page of a full pass
 }
 
-// Progress is how far a full pass is.
+// Progress is how far a full pass is with one kind of objects. It walks one kind after the other, users first.
 type Progress struct {
-	Seen    int64     // users that the list has shown
-	Total   int64     // users that Clerk counted when the pass began
+	Kind    clerksync.Kind
+	Seen    int64     // objects that the list has shown
+	Total   int64     // objects that Clerk counted when the walk began
 	Started time.Time // when that was; before this process, if the pass goes on from one that was killed
 }
 
@@ -116,7 +117,8 @@ type Pass struct {
 func (r *Reconciler) RunOnce(ctx context.Context) (Report, error) { return r.Do(ctx, Pass{}) }
 
 // Do runs one pass. Its report is meaningful also beside an error, which is one of [ErrGuard], [ErrIncomplete], [ErrBusy],
-// [ErrFullPassDue] or clerksync.ErrWrongInstance, or any other where trying again may help.
+// [ErrFullPassDue] or clerksync.ErrWrongInstance, or any other where trying again may help. What stops one kind of objects does not
+// stop the others, so the error of a full pass may be several of these at once.
 //
 // A pass of another process makes Do fail with ErrBusy after five seconds at most; that is how long it takes to be sure that the
 // process is alive. One that died is waited out: at most 15 seconds.

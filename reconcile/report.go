@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"slices"
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -10,21 +11,22 @@ import (
 type Report struct {
 	Kind       Kind      `json:"kind"`
 	InstanceID string    `json:"instance_id"`
-	Complete   bool      `json:"complete"` // a full pass: the list was read whole; a delta pass: back to the watermark
+	Complete   bool      `json:"complete"` // a full pass: every list was read whole; a delta pass: back to the watermark
 	DryRun     bool      `json:"dry_run"`
 	StartedAt  time.Time `json:"started_at"` // of the first try, where the pass went on from a killed one
 	FinishedAt time.Time `json:"finished_at"`
 
 	Resources map[clerksync.Kind]Counts `json:"resources"`
 
-	// Unannounced is how many differences older than 10 minutes no webhook had told. When a user was deleted is unknown, so each
+	// Unannounced is how many differences older than 10 minutes no webhook had told. When an object was deleted is unknown, so each
 	// deletion counts. Nil where no webhooks are expected.
 	Unannounced *int64 `json:"unannounced,omitempty"`
 
-	Requests int64  `json:"requests"`        // to Clerk, by this process
-	Retries  int64  `json:"retries"`         // how many of them were repeats
-	Plan     string `json:"plan,omitempty"`  // the SHA-256 of a deletion plan that the guard refused
-	Error    string `json:"error,omitempty"` // why the pass did not do all of its work
+	Requests int64            `json:"requests"`          // to Clerk, by this process
+	Retries  int64            `json:"retries"`           // how many of them were repeats
+	Plan     string           `json:"plan,omitempty"`    // the SHA-256 of a deletion plan that the guard refused
+	Refused  []clerksync.Kind `json:"refused,omitempty"` // the kinds that the plan is about
+	Error    string           `json:"error,omitempty"`   // why the pass did not do all of its work
 }
 
 // Counts are what a pass met and did among the objects of one kind. A dry run counts what a pass would do.
@@ -46,18 +48,26 @@ type Counts struct {
 // pending ones are not among them.
 func (r Report) Drift() int64 {
 	var n int64
-	for _, c := range r.Resources {
-		n += c.Created + c.Updated + c.Revived + max(c.Deleted, c.openCandidates(r))
+	for kind, c := range r.Resources {
+		n += c.Created + c.Updated + c.Revived + c.Deleted
+		if slices.Contains(r.Refused, kind) {
+			n += c.Candidates // none of them is deleted
+		}
 	}
 	return n
 }
 
-// openCandidates are those that stay undecided because the guard tripped.
-func (c Counts) openCandidates(r Report) int64 {
-	if r.Plan == "" {
-		return 0
+// total adds up the counts of all kinds that the log tells.
+func (r Report) total() (t Counts) {
+	for _, c := range r.Resources {
+		t.Seen += c.Seen
+		t.Created += c.Created
+		t.Updated += c.Updated
+		t.Revived += c.Revived
+		t.Deleted += c.Deleted
+		t.Pending += c.Pending
 	}
-	return c.Candidates
+	return t
 }
 
 // count adds an outcome.

@@ -101,9 +101,9 @@ func (d *daemon) due(ctx context.Context) (bool, error) {
 	if err != nil || !found {
 		return err == nil, err
 	}
-	var s scan
-	found, err = d.cfg.Mirror.ReadState(ctx, "progress", &s)
-	return found && s.fresh(), err
+	var p progress
+	found, err = d.cfg.Mirror.ReadState(ctx, "progress", &p)
+	return found && p.fresh(), err
 }
 
 // fullPass runs a full pass, and plans a late one if it left something undecided.

@@ -8,66 +8,97 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-// The bounds of what is kept of a scan after each page: for how long, and with how many ids.
+// The bounds of what is kept of a full pass after each page: for how long, and with how many ids.
 const (
-	keepScan    = time.Hour
-	maxKeptScan = 10_000
+	keepProgress = time.Hour
+	maxKeptScan  = 10_000
 )
 
-// scan is how far a full pass is with the list: the value of the key "progress" of the state table, from which a pass goes on
-// that was killed.
+// progress is how far a full pass is: the value of the key of that name of the state table, from which a pass goes on that was
+// killed. Scans that ended without having proved anything are not in it: the next pass begins them anew.
+type progress struct {
+	Started     int64                    `json:"started"` // in Unix milliseconds, as all times here
+	Unannounced int64                    `json:"unannounced"`
+	Scans       map[clerksync.Kind]*scan `json:"scans"`
+	Term        int64                    `json:"term"`  // of the lease of the pass that wrote it
+	Saved       int64                    `json:"saved"` // when it was written
+}
+
+// scan is how far a full pass is with the list of one kind.
 type scan struct {
-	Started     int64    `json:"started"` // before the first request, in Unix milliseconds
-	Counted     int64    `json:"counted"` // how many users Clerk had then
-	At          position `json:"at"`
-	Ledger      *ledger  `json:"ledger"`
-	Counts      Counts   `json:"counts"`
-	Unannounced int64    `json:"unannounced"`
-	Term        int64    `json:"term"`  // of the lease of the pass that wrote it
-	Saved       int64    `json:"saved"` // when it was written, in Unix milliseconds
+	Started int64    `json:"started"` // before the first request
+	Counted int64    `json:"counted"` // how many objects Clerk had then
+	At      position `json:"at"`
+	Ledger  *ledger  `json:"ledger,omitempty"`
+	Counts  Counts   `json:"counts"`
+	Done    bool     `json:"done"` // nothing is left to do but to report it
 }
 
-// openScan goes on with the scan of a pass that did not end, or begins one.
-func (p *pass) openScan(ctx context.Context) (*scan, error) {
-	s := &scan{}
-	if !p.order.DryRun {
-		found, err := p.mirror.ReadState(ctx, "progress", s)
-		if err != nil {
-			return nil, err
-		}
-		if found && s.fresh() {
-			p.resume(s)
-			return s, nil
-		}
+// openProgress goes on with the full pass that did not end, or begins one.
+func (p *pass) openProgress(ctx context.Context) error {
+	kept := &progress{}
+	found, err := p.mirror.ReadState(ctx, "progress", kept)
+	if err != nil {
+		return err
 	}
-	s = &scan{Started: p.report.StartedAt.UnixMilli(), Ledger: newLedger(), At: position{Created: clerksync.Never}}
+	if !found || p.order.DryRun || !kept.fresh() {
+		p.progress = &progress{Started: p.report.StartedAt.UnixMilli(), Scans: map[clerksync.Kind]*scan{}}
+		return nil
+	}
+	p.progress = kept
+	p.unannounced = kept.Unannounced
+	p.report.StartedAt = time.UnixMilli(kept.Started).UTC()
+	p.cfg.Logger.Info("going on with a pass that did not end", "started", p.report.StartedAt)
+	return nil
+}
+
+// fresh reports whether a pass may go on from a progress that was kept.
+func (p *progress) fresh() bool {
+	return p.Scans != nil && time.Since(time.UnixMilli(p.Saved)) < keepProgress
+}
+
+// openScan goes on with the scan that the progress tells of, or begins one.
+func (l *leg) openScan(ctx context.Context) (*scan, error) {
+	if s := l.progress.Scans[l.kind]; s != nil && (s.Done || s.Ledger != nil) {
+		l.counts = s.Counts
+		return s, nil
+	}
+	s := &scan{Started: time.Now().UnixMilli(), Ledger: newLedger(), At: start(l.kind)}
 	var err error
-	s.Counted, err = p.reader.Count(ctx, clerksync.Users)
-	return s, err
-}
-
-// resume takes over what the pass that kept the scan had done.
-func (p *pass) resume(s *scan) {
-	p.counts, p.unannounced = s.Counts, s.Unannounced
-	p.report.StartedAt = time.UnixMilli(s.Started).UTC()
-	p.cfg.Logger.Info("going on with a pass that did not end", "seen", s.Ledger.Seen, "total", s.Counted)
-}
-
-// fresh reports whether a pass may go on from a scan that was kept.
-func (s *scan) fresh() bool {
-	return s.Ledger != nil && time.Since(time.UnixMilli(s.Saved)) < keepScan
+	if s.Counted, err = l.reader.Count(ctx, l.kind); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // saveScan notes how far the scan is. One with too many ids to note goes back to an earlier page if it is killed.
-func (p *pass) saveScan(ctx context.Context, s *scan) error {
-	if p.order.DryRun || len(s.Ledger.Suspects)+len(s.Ledger.Near) > maxKeptScan {
+func (l *leg) saveScan(ctx context.Context, s *scan) error {
+	if len(s.Ledger.Suspects)+len(s.Ledger.Near) > maxKeptScan {
 		return nil
 	}
-	s.Counts, s.Unannounced, s.Term, s.Saved = p.counts, p.unannounced, p.term, time.Now().UnixMilli()
-	return p.mirror.WriteState(ctx, "progress", s)
+	s.Counts = l.counts
+	l.progress.Scans[l.kind] = s
+	return l.saveProgress(ctx)
 }
 
-func (p *pass) forgetScan(ctx context.Context) error {
+// settle notes that a leg has ended. If it proved nothing, another pass begins it anew.
+func (p *pass) settle(ctx context.Context, l *leg, done bool) error {
+	delete(p.progress.Scans, l.kind)
+	if done {
+		p.progress.Scans[l.kind] = &scan{Counts: l.counts, Done: true}
+	}
+	return p.saveProgress(ctx)
+}
+
+func (p *pass) saveProgress(ctx context.Context) error {
+	if p.order.DryRun {
+		return nil
+	}
+	p.progress.Unannounced, p.progress.Term, p.progress.Saved = p.unannounced, p.term, time.Now().UnixMilli()
+	return p.mirror.WriteState(ctx, "progress", p.progress)
+}
+
+func (p *pass) forgetProgress(ctx context.Context) error {
 	if p.order.DryRun {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"iter"
@@ -18,8 +19,8 @@ type page struct {
 // prefetched is how many pages are read ahead of the one that is being applied.
 const prefetched = 2
 
-// walk reads the list of users from a position to its end. The next page is asked for while the one before it is being applied.
-func (p *pass) walk(ctx context.Context, from position) iter.Seq2[page, error] {
+// walk reads the list from a position to its end. The next page is asked for while the one before it is being applied.
+func (l *leg) walk(ctx context.Context, from position) iter.Seq2[page, error] {
 	type answer struct {
 		page
 		err error
@@ -29,8 +30,12 @@ func (p *pass) walk(ctx context.Context, from position) iter.Seq2[page, error] {
 		answers := make(chan answer, prefetched)
 		go func() {
 			defer close(answers)
+			var before []clerksync.Sighting
 			for at := from; ; {
-				next, err := p.readPage(ctx, at)
+				next, err := l.readPage(ctx, at)
+				read := next.sightings
+				next.sightings = without(read, before)
+				before = read
 				select {
 				case answers <- answer{next, err}:
 				case <-ctx.Done():
@@ -58,10 +63,26 @@ func (p *pass) walk(ctx context.Context, from position) iter.Seq2[page, error] {
 	}
 }
 
-// readPage reads the page at a position, on worse and worse ways while Clerk refuses the parameters.
-func (p *pass) readPage(ctx context.Context, at position) (page, error) {
+// without returns the rows of a page that the page before it did not tell alike.
+func without(page, before []clerksync.Sighting) (rest []clerksync.Sighting) {
+	told := make(map[string][]byte, len(before))
+	for _, s := range before {
+		told[s.ID] = s.Object
+	}
+	for _, s := range page {
+		if object, again := told[s.ID]; !again || !bytes.Equal(object, s.Object) {
+			rest = append(rest, s)
+		}
+	}
+	return rest
+}
+
+// readPage reads the page at a position, on worse and worse ways while Clerk refuses the parameters. Where an offset has come to
+// lie behind rows that were not read, it goes back.
+func (l *leg) readPage(ctx context.Context, at position) (page, error) {
+	size := l.cfg.pageSize
 	for {
-		sightings, err := p.reader.List(ctx, clerksync.Users, at.query(p.cfg.pageSize))
+		sightings, err := l.reader.List(ctx, l.kind, at.query(size))
 		if errors.Is(err, clerksync.ErrRefused) && at.Way+1 < noWay {
 			at = at.by(at.Way+1, 0)
 			continue
@@ -69,6 +90,10 @@ func (p *pass) readPage(ctx context.Context, at position) (page, error) {
 		if err != nil {
 			return page{}, err
 		}
-		return page{sightings: sightings, next: at.after(sightings), last: len(sightings) < p.cfg.pageSize}, nil
+		if !at.joins(sightings) {
+			at.Offset = max(at.Offset-size, 0)
+			continue
+		}
+		return page{sightings: sightings, next: at.after(sightings), last: len(sightings) < size}, nil
 	}
 }

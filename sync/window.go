@@ -46,20 +46,43 @@ func (m *Mirror) parents(ctx context.Context, d *kind, id string) (map[string]st
 	return ids, nil
 }
 
-// listedRows is the condition for rows that Clerk's list would show.
-func listedRows(k Kind) string {
-	if d, _ := describe(k); d.list.rows != "" {
-		return "deleted_at IS NULL AND " + d.list.rows
+// ListedKinds returns the kinds that the mirror keeps and Clerk lists, parents before children.
+func (m *Mirror) ListedKinds() (listed []Kind) {
+	for _, k := range kinds {
+		if m.Mirrors(k.name) && k.name.Listed() {
+			listed = append(listed, k.name)
+		}
 	}
-	return "deleted_at IS NULL"
+	return listed
+}
+
+// ByID reports whether Clerk answers for one object of the kind by its id. Where it does not, [Reader.Get] takes the read margin.
+func (k Kind) ByID() bool {
+	d, known := describe(k)
+	return known && d.ask != nil && !d.ask("", nil)[0].list
+}
+
+// listedRows selects the visible rows of a kind that Clerk's list would show. Those of a hidden parent went with it: Clerk does
+// not have them, and no read by id could say more.
+func listedRows(k Kind) string {
+	d, _ := describe(k)
+	rows := "FROM {" + string(k) + "} AS t WHERE deleted_at IS NULL"
+	if d.list.rows != "" {
+		rows += " AND " + d.list.rows
+	}
+	for _, p := range d.parents {
+		rows += " AND NOT EXISTS (SELECT 1 FROM {" + string(p.kind) + "} AS p WHERE p.id = t." + p.column + " AND p.deleted_at IS NOT NULL)"
+	}
+	return rows
 }
 
 // visiblePage is how many rows Visible holds in memory.
 const visiblePage = 1000
 
-// Visible yields the visible objects of a kind that Clerk's list would show and that were created in a window: from one instant through another, both included,
-// in Unix milliseconds. Objects without a date count as created at [Never]. It holds a bounded number of rows and no transaction,
-// so it may be stopped at any time. An error ends it; it is [ErrUnavailable] where the database cannot answer.
+// Visible yields the visible objects of a kind that Clerk's list would show, which are not those of a hidden parent, and that were
+// created in a window: from one instant through another, both included, in Unix milliseconds. Objects without a date count as
+// created at [Never]. It holds a bounded number of rows and no transaction, so it may be stopped at any time. An error ends it; it
+// is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) Visible(ctx context.Context, k Kind, from, through int64) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		if _, known := describe(k); !known {
@@ -115,25 +138,25 @@ func (m *Mirror) pageThrough(yield func(Row, error) bool, read func(after visibl
 }
 
 func (m *Mirror) dated(ctx context.Context, k Kind, from, afterID, through string) (rows []visibleRow, err error) {
-	err = sqlx.SelectContext(ctx, m.db, &rows, m.SQL(`SELECT id, created_at, _alive_at FROM {`+string(k)+`}
-WHERE `+listedRows(k)+` AND (created_at, id) > ($1, $2) AND created_at <= $3
+	err = sqlx.SelectContext(ctx, m.db, &rows, m.SQL(`SELECT id, created_at, _alive_at `+listedRows(k)+`
+AND (created_at, id) > ($1, $2) AND created_at <= $3
 ORDER BY created_at, id LIMIT $4`), from, afterID, through, visiblePage)
 	return rows, err
 }
 
 func (m *Mirror) undated(ctx context.Context, k Kind, after visibleRow) (rows []visibleRow, err error) {
-	err = sqlx.SelectContext(ctx, m.db, &rows, m.SQL(`SELECT id, _alive_at FROM {`+string(k)+`}
-WHERE `+listedRows(k)+` AND created_at IS NULL AND id > $1
+	err = sqlx.SelectContext(ctx, m.db, &rows, m.SQL(`SELECT id, _alive_at `+listedRows(k)+`
+AND created_at IS NULL AND id > $1
 ORDER BY id LIMIT $2`), after.ID, visiblePage)
 	return rows, err
 }
 
-// CountVisible returns how many objects of a kind are visible.
+// CountVisible returns how many objects [Mirror.Visible] yields in all.
 func (m *Mirror) CountVisible(ctx context.Context, k Kind) (n int64, err error) {
 	if _, known := describe(k); !known {
 		return 0, fmt.Errorf("counting rows of %q: no such kind", k)
 	}
-	err = m.db.GetContext(ctx, &n, m.SQL(`SELECT count(*) FROM {`+string(k)+`} WHERE deleted_at IS NULL`))
+	err = m.db.GetContext(ctx, &n, m.SQL(`SELECT count(*) `+listedRows(k)))
 	if err != nil {
 		return 0, fmt.Errorf("counting visible rows: %w", unavailable(err))
 	}

@@ -1,0 +1,63 @@
+package reconcile
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// leg is what a pass does about one kind of objects.
+type leg struct {
+	*pass
+	kind     clerksync.Kind
+	counts   Counts
+	complete bool // a full pass: the list was read whole
+}
+
+// mergeSize is how much one transaction takes of a page, so that webhooks find room in it and need not wait for it.
+const mergeSize = pageSize / 2
+
+// merge applies what Clerk showed or, in a dry run, compares it, and counts what came of it.
+func (l *leg) merge(ctx context.Context, sightings []clerksync.Sighting) error {
+	merge := l.mirror.Apply
+	if l.order.DryRun {
+		merge = l.mirror.Compare
+	}
+	for some := range slices.Chunk(sightings, mergeSize) {
+		evidence := make([]clerksync.Evidence, len(some))
+		for i, s := range some {
+			evidence[i] = s.Evidence
+		}
+		results, err := merge(ctx, evidence...)
+		if err != nil {
+			return err
+		}
+		l.mu.Lock()
+		for i, r := range results {
+			l.count(r.Outcome, some[i])
+		}
+		l.mu.Unlock()
+	}
+	return nil
+}
+
+// count counts one outcome.
+func (l *leg) count(o clerksync.Outcome, s clerksync.Sighting) {
+	difference := o == clerksync.Created || o == clerksync.Updated || o == clerksync.Revived || o == clerksync.Deleted
+	gone := s.Object == nil
+	switch {
+	case gone && o == clerksync.Stale: // seen alive within the read margin
+		l.counts.Pending++
+		return
+	case difference && !gone && l.order.DryRun && s.Updated > time.Now().Add(-l.unsettled()).UnixMilli():
+		l.counts.Pending++
+		return
+	}
+	l.counts.count(o)
+	told := s.Updated < l.born || s.Updated > l.report.StartedAt.Add(-announceTime).UnixMilli()
+	if difference && (gone || !told) {
+		l.unannounced++
+	}
+}
