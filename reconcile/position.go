@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -46,12 +47,14 @@ func start(k clerksync.Kind) position {
 	return p
 }
 
-// joins reports whether a page that was read at this position continues the one before it, with nothing between them.
+// joins reports whether a page that was read at this position continues the one before it, with nothing between them: it shows
+// that one's last row, or begins with an older one.
 func (p position) joins(page []clerksync.Sighting) bool {
 	if p.Way != byOffset || p.Offset == 0 || p.Created == clerksync.Never {
 		return true
 	}
-	return len(page) > 0 && page[0].Dated() <= p.Created
+	return len(page) > 0 && page[0].Dated() < p.Created ||
+		slices.ContainsFunc(page, func(s clerksync.Sighting) bool { return s.ID == p.Last })
 }
 
 // query returns the parameters of a page at this position.
