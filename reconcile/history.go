@@ -10,25 +10,27 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-// Past is a pass of the past, or one that is running: a row of the passes table. Its Unannounced is nil, since that is not kept, and
-// its FinishedAt is zero while the pass runs, or if it was killed.
+// Past is a pass of the past, or one that is running. Its Unannounced is nil, since that is not kept; its FinishedAt is zero while
+// the pass runs, or if it was killed.
 type Past struct {
-	ID int64
+	ID int64 // the row of the passes table
 	Report
 }
 
-// History returns the last n passes of each kind, the latest first within a kind, and after them the last complete one of that kind
-// if it is none of these. Dry runs are left out. The error is clerksync.ErrUnavailable where the database cannot answer.
+// History returns the last n passes of each kind and, if it is none of these, the last complete one: kind by kind, the latest first.
+// Dry runs are left out. Any error means that the database did not answer as it should.
 func History(ctx context.Context, m *clerksync.Mirror, n int) ([]Past, error) {
-	const passes = ` FROM {passes} WHERE kind = $1 AND NOT dry_run `
+	const ofKind = `(SELECT id FROM {passes} WHERE kind = $1 AND NOT dry_run`
 	var all []Past
 	for _, kind := range []Kind{Full, Delta, Late} {
 		var rows []pastRow
-		err := m.DB().SelectContext(ctx, &rows, m.SQL(`SELECT * FROM (SELECT `+pastColumns+passes+`ORDER BY started_at DESC, id DESC LIMIT $2) AS latest
-UNION SELECT * FROM (SELECT `+pastColumns+passes+`AND complete ORDER BY started_at DESC, id DESC LIMIT 1) AS complete
+		err := m.DB().SelectContext(ctx, &rows, m.SQL(`SELECT id, kind, coalesce(instance_id, '') AS instance_id, started_at, finished_at,
+complete, coalesce(counts, '{}') AS counts, requests, retries, coalesce(plan, '') AS plan, coalesce(error, '') AS error FROM {passes}
+WHERE id IN `+ofKind+` ORDER BY started_at DESC, id DESC LIMIT $2)
+   OR id IN `+ofKind+` AND complete ORDER BY started_at DESC, id DESC LIMIT 1)
 ORDER BY started_at DESC, id DESC`), string(kind), n)
 		if err != nil {
-			return nil, fmt.Errorf("reading the last passes: %w: %w", clerksync.ErrUnavailable, err)
+			return nil, fmt.Errorf("reading the last passes: %w", err)
 		}
 		for _, r := range rows {
 			past, err := r.past()
@@ -39,4 +41,29 @@ ORDER BY started_at DESC, id DESC`), string(kind), n)
 		}
 	}
 	return all, nil
+}
+
+type pastRow struct {
+	ID         int64      `db:"id"`
+	Kind       Kind       `db:"kind"`
+	InstanceID string     `db:"instance_id"`
+	StartedAt  time.Time  `db:"started_at"`
+	FinishedAt *time.Time `db:"finished_at"`
+	Complete   bool       `db:"complete"`
+	Counts     string     `db:"counts"`
+	Requests   int64      `db:"requests"`
+	Retries    int64      `db:"retries"`
+	Plan       string     `db:"plan"`
+	Error      string     `db:"error"`
+}
+
+func (r pastRow) past() (Past, error) {
+	p := Past{ID: r.ID, Report: Report{
+		Kind: r.Kind, InstanceID: r.InstanceID, Complete: r.Complete, StartedAt: r.StartedAt.UTC(),
+		Requests: r.Requests, Retries: r.Retries, Plan: r.Plan, Error: r.Error,
+	}}
+	if r.FinishedAt != nil {
+		p.FinishedAt = r.FinishedAt.UTC()
+	}
+	return p, json.Unmarshal([]byte(r.Counts), &p.Resources)
 }

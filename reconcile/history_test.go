@@ -1,0 +1,70 @@
+package reconcile_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jmoiron/sqlx"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/pgtest"
+	"github.com/clerksync/clerksync/reconcile"
+)
+
+// TestHistory writes passes by hand, so that each has its time, and reads them back.
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m, err := clerksync.Open(t.Context(), db, clerksync.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if none, err := reconcile.History(t.Context(), m, 5); err != nil || len(none) != 0 {
+			t.Errorf("a mirror without a pass has the history %v, %v", none, err)
+		}
+		for _, values := range []string{
+			`('full', 'ins_1', '2026-01-01T03:00:00.000Z', '2026-01-01T03:10:00.000Z', true, false, '{"users":{"seen":7,"created":7}}', 9, 1, NULL, NULL)`,
+			`('full', 'ins_1', '2026-01-02T03:00:00.000Z', '2026-01-02T03:10:00.000Z', false, false, '{"users":{"seen":5}}', 9, 1, 'abc', 'the guard')`,
+			`('full', 'ins_1', '2026-01-03T03:00:00.000Z', NULL, false, false, '{}', 0, 0, NULL, NULL)`,
+			`('full', 'ins_1', '2026-01-04T03:00:00.000Z', '2026-01-04T03:10:00.000Z', true, true, '{}', 9, 1, NULL, NULL)`,
+			`('delta', NULL, '2026-01-03T04:00:00.000Z', '2026-01-03T04:00:01.000Z', true, false, NULL, 1, 0, NULL, NULL)`,
+			`('delta', NULL, '2026-01-03T04:05:00.000Z', '2026-01-03T04:05:01.000Z', true, false, NULL, 1, 0, NULL, NULL)`,
+		} {
+			db.MustExec(m.SQL(`INSERT INTO {passes}
+(kind, instance_id, started_at, finished_at, complete, dry_run, counts, requests, retries, plan, error) VALUES ` + values))
+		}
+		past, err := reconcile.History(t.Context(), m, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		day := func(day, hour, minute, second int) time.Time {
+			return time.Date(2026, 1, day, hour, minute, second, 0, time.UTC)
+		}
+		first := reconcile.Past{ID: 1, Report: reconcile.Report{
+			Kind: reconcile.Full, InstanceID: "ins_1", Complete: true, StartedAt: day(1, 3, 0, 0), FinishedAt: day(1, 3, 10, 0),
+			Resources: map[clerksync.Kind]reconcile.Counts{clerksync.Users: {Seen: 7, Created: 7}}, Requests: 9, Retries: 1,
+		}}
+		running := reconcile.Past{ID: 3, Report: reconcile.Report{
+			Kind: reconcile.Full, InstanceID: "ins_1", StartedAt: day(3, 3, 0, 0), Resources: map[clerksync.Kind]reconcile.Counts{},
+		}}
+		delta := reconcile.Past{ID: 6, Report: reconcile.Report{
+			Kind: reconcile.Delta, Complete: true, StartedAt: day(3, 4, 5, 0), FinishedAt: day(3, 4, 5, 1),
+			Resources: map[clerksync.Kind]reconcile.Counts{}, Requests: 1,
+		}}
+		if diff := cmp.Diff([]reconcile.Past{running, first, delta}, past); diff != "" {
+			t.Errorf("the last passes (-want +got):\n%s", diff)
+		}
+		all, err := reconcile.History(t.Context(), m, 100)
+		if err != nil || len(all) != 5 || all[1].Plan != "abc" || all[1].Error != "the guard" {
+			t.Errorf("all passes but the dry run: %v, %v", all, err)
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := reconcile.History(ended, m, 1); err == nil {
+			t.Error("nobody asked the database, and it answered")
+		}
+	})
+}
