@@ -61,3 +61,11 @@ func (r *Reconciler) DoLate(ctx context.Context, ids []string) (Report, error) {
 	err := r.do(ctx, p)
 	return p.report, err
 }
+
+// DoLateOf runs a late pass about rows of several kinds.
+func (r *Reconciler) DoLateOf(ctx context.Context, pending map[clerksync.Kind][]string) (Report, error) {
+	p := newPass(r.cfg, Pass{Kind: Late})
+	p.pending = pending
+	err := r.do(ctx, p)
+	return p.report, err
+}
