@@ -87,9 +87,12 @@ type part func(context.Context) error
 
 // work runs the parts that need the mirror.
 func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *listener) error {
-	o := &opened{mirror: mirror, status: admin.Recent(mirror, 5*time.Second)}
+	o := &opened{mirror: mirror, status: admin.Recent(statusOf(mirror), 5*time.Second)}
 	defer d.metrics.watch(mirror, o.status)()
-	parts := []part{func(ctx context.Context) error { return d.retryDeferred(ctx, mirror) }}
+	parts := []part{
+		func(ctx context.Context) error { return d.retryDeferred(ctx, mirror) },
+		func(ctx context.Context) error { return d.pruneEvents(ctx, mirror) },
+	}
 	var conflict func(clerksync.Kind, string)
 	if d.secretKey.set() {
 		api, err := d.openAPI(d.metrics.observeRequest)
@@ -97,6 +100,9 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 			return err
 		}
 		if err := d.checkInstance(ctx, mirror, api); err != nil {
+			return err
+		}
+		if err := d.metrics.remember(ctx, mirror); err != nil {
 			return err
 		}
 		v := newVerifier(d.settings, mirror, api, d.log)
@@ -132,7 +138,7 @@ func (d *daemon) openHandler(o *opened, conflict func(clerksync.Kind, string)) (
 	for i, s := range d.signingSecrets {
 		secrets[i] = s.reveal()
 	}
-	o.handler, err = webhook.NewHandler(webhook.Config{
+	o.handler, err = webhook.New(webhook.Config{
 		Mirror: o.mirror, Secrets: secrets, Logger: d.log, Observe: d.metrics.observeDelivery, OnConflict: conflict,
 	})
 	return err
@@ -190,23 +196,4 @@ func (d *daemon) passes(mirror *clerksync.Mirror, api *clerksync.API) []part {
 		}
 	}
 	return []part{r.Run, ordered}
-}
-
-// retryInterval is how late a deferred event may be applied.
-const retryInterval = 15 * time.Second
-
-// retryDeferred applies deferred events when their time has come.
-func (d *daemon) retryDeferred(ctx context.Context, mirror *clerksync.Mirror) error {
-	ticker := time.NewTicker(retryInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-		if _, err := webhook.Retry(ctx, mirror); err != nil && ctx.Err() == nil {
-			d.log.Warn("deferred events wait on", "error", err)
-		}
-	}
 }

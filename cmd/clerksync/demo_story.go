@@ -45,7 +45,7 @@ func (d *demo) startParts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	handler, err := webhook.NewHandler(webhook.Config{
+	handler, err := webhook.New(webhook.Config{
 		Mirror: d.mirror, Secrets: []string{d.clerk.WebhookSecret()}, Observe: d.metrics.observeDelivery,
 	})
 	if err != nil {
@@ -75,7 +75,7 @@ func (d *demo) startParts(ctx context.Context) error {
 }
 
 func (d *demo) startPage(ctx context.Context) error {
-	status := admin.Recent(d.mirror, time.Second)
+	status := admin.Recent(statusOf(d.mirror), time.Second)
 	stop := d.metrics.watch(d.mirror, status)
 	page, err := listen(ctx, "the demo", "127.0.0.1:0", admin.NewHandler(admin.Config{
 		Status: status, Metrics: d.metrics.handler(),

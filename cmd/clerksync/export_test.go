@@ -8,8 +8,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	clerksync "github.com/clerksync/clerksync/sync"
-
-	"github.com/clerksync/clerksync/internal/admin"
 )
 
 // What the external tests need of a command, which nobody can import.
@@ -20,6 +18,7 @@ var (
 
 	NewSecret      = newSecret
 	ParseResources = parseResources
+	ReadStatus     = readStatus
 )
 
 type (
@@ -48,7 +47,7 @@ func Settings() (rows []Setting) {
 // MetricNames describes every metric with its labels, as in docs/operations.md.
 func MetricNames(m *clerksync.Mirror) (names []string) {
 	all := newMetrics()
-	defer all.watch(m, admin.Recent(m, 0))()
+	defer all.watch(m, statusOf(m))()
 	descriptions := make(chan *prometheus.Desc, 1000)
 	all.registry.Describe(descriptions)
 	close(descriptions)

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -13,7 +12,6 @@ import (
 
 	clerksync "github.com/clerksync/clerksync/sync"
 
-	"github.com/clerksync/clerksync/internal/admin"
 	"github.com/clerksync/clerksync/reconcile"
 	"github.com/clerksync/clerksync/webhook"
 )
@@ -36,15 +34,16 @@ type metrics struct {
 	clerk        *prometheus.CounterVec
 	logins       *prometheus.CounterVec
 
-	mu    sync.Mutex
-	types map[string]bool // the event types that have labels of their own
+	mu      sync.Mutex
+	types   map[string]bool         // the event types that have labels of their own
+	settled map[clerksync.Kind]bool // the kinds that a complete pass has filled
 }
 
 // maxTypes bounds how many event types become labels. Clerk documents 45.
 const maxTypes = 100
 
 func newMetrics() *metrics {
-	m := &metrics{registry: prometheus.NewRegistry(), types: map[string]bool{}}
+	m := &metrics{registry: prometheus.NewRegistry(), types: map[string]bool{}, settled: map[clerksync.Kind]bool{}}
 	m.requests = m.counters("webhook_requests_total", "Requests to the webhook endpoint by HTTP status and, unless 204, why.", "code", "reason")
 	m.duration = m.histogram("webhook_duration_seconds", "Time to answer a request to the webhook endpoint.", prometheus.ExponentialBuckets(0.001, 2, 14))
 	m.events = m.counters("events_total", "Verified events by type and outcome; outcome foreign means another Clerk instance's.", "type", "outcome")
@@ -55,7 +54,7 @@ func newMetrics() *metrics {
 		Name: "clerksync_pass_duration_seconds", Help: "Time that a pass took.", Buckets: prometheus.ExponentialBuckets(0.1, 4, 10),
 	}, []string{"kind"})
 	m.registry.MustRegister(m.passDuration)
-	m.drift = m.counters("drift_total", "Differences that passes found and repaired.", "resource", "op")
+	m.drift = m.counters("drift_total", "Differences that passes found and repaired, less those of a backfill.", "resource", "op")
 	m.unannounced = m.counter("unannounced_total", "Differences older than 10 minutes that no webhook had told.")
 	m.guardTrips = m.counter("guard_trips_total", "Passes that the deletion guard kept from deleting.")
 	m.clerk = m.counters("clerk_requests_total", "Requests to Clerk's API by endpoint and HTTP status; error means that no answer came.", "endpoint", "code")
@@ -144,7 +143,35 @@ func (m *metrics) observePass(r reconcile.Report) {
 	if r.DryRun {
 		return
 	}
+	m.observeDrift(r)
+	m.settle(r)
+}
+
+// remember does for the passes of former processes what [metrics.settle] does for those of this one.
+func (m *metrics) remember(ctx context.Context, mirror *clerksync.Mirror) error {
+	past, err := reconcile.History(ctx, mirror, 1)
+	for _, p := range past {
+		m.settle(p.Report)
+	}
+	return err
+}
+
+// settle notes which kinds a complete pass has filled. What a pass adds before that is a backfill, and no drift.
+func (m *metrics) settle(r reconcile.Report) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for kind := range r.Resources {
+		m.settled[kind] = m.settled[kind] || r.Kind == reconcile.Full && r.Complete
+	}
+}
+
+func (m *metrics) observeDrift(r reconcile.Report) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for kind, n := range r.Resources {
+		if !m.settled[kind] {
+			continue
+		}
 		for op, count := range map[string]int64{"created": n.Created, "updated": n.Updated, "deleted": n.Deleted, "revived": n.Revived} {
 			m.drift.WithLabelValues(string(kind), op).Add(float64(count))
 		}
@@ -162,53 +189,3 @@ func (m *metrics) observeRequest(endpoint string, status int) {
 
 // observeLogin is called after every login that the demo makes.
 func (m *metrics) observeLogin(result string) { m.logins.WithLabelValues(result).Inc() }
-
-// watch adds what is read from the mirror: it holds across restarts and for all processes that share the database.
-func (m *metrics) watch(mirror *clerksync.Mirror, status func(context.Context) (admin.Status, error)) (stop func()) {
-	m.registry.MustRegister(
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "clerksync_clock_skew_seconds", Help: "How far Clerk's clock is ahead of ours.",
-		}, func() float64 { skew, _ := mirror.Skew(); return skew.Seconds() }),
-		&standing{status: status},
-	)
-	return mirror.Watch(m.observeCommit)
-}
-
-// standing is the collector of what the database tells.
-type standing struct {
-	status func(context.Context) (admin.Status, error)
-}
-
-var (
-	quarantined  = prometheus.NewDesc("clerksync_quarantined_events", "Events that wait for an operator.", nil, nil)
-	lastEvent    = prometheus.NewDesc("clerksync_last_event_timestamp_seconds", "When the last event was received.", nil, nil)
-	lastComplete = prometheus.NewDesc("clerksync_last_complete_pass_timestamp_seconds", "When the last complete pass began.", []string{"kind"}, nil)
-)
-
-// Describe implements [prometheus.Collector].
-func (s *standing) Describe(ch chan<- *prometheus.Desc) {
-	ch <- quarantined
-	ch <- lastEvent
-	ch <- lastComplete
-}
-
-// Collect implements [prometheus.Collector]. While the database does not answer, it collects nothing: the other metrics go on.
-func (s *standing) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	now, err := s.status(ctx)
-	if err != nil {
-		return
-	}
-	ch <- prometheus.MustNewConstMetric(quarantined, prometheus.GaugeValue, float64(now.Events.Quarantined))
-	if at := now.Events.LastAt; at != nil {
-		ch <- prometheus.MustNewConstMetric(lastEvent, prometheus.GaugeValue, unix(*at))
-	}
-	for kind, pass := range now.Passes {
-		if at := pass.LastCompleteAt; at != nil {
-			ch <- prometheus.MustNewConstMetric(lastComplete, prometheus.GaugeValue, unix(*at), kind)
-		}
-	}
-}
-
-func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

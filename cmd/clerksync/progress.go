@@ -6,6 +6,8 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
+	clerksync "github.com/clerksync/clerksync/sync"
+
 	"github.com/clerksync/clerksync/reconcile"
 )
 
@@ -14,6 +16,7 @@ type bar struct {
 	w   io.Writer
 	mu  sync.Mutex
 	bar *progressbar.ProgressBar
+	of  clerksync.Kind // what it counts
 }
 
 func newBar(w io.Writer) *bar { return &bar{w: w} }
@@ -24,8 +27,13 @@ func (b *bar) show(p reconcile.Progress) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.bar != nil && b.of != p.Kind {
+		_ = b.bar.Clear()
+		b.bar = nil
+	}
 	if b.bar == nil {
-		b.bar = progressbar.NewOptions64(p.Total, progressbar.OptionSetWriter(b.w), progressbar.OptionSetDescription("users"),
+		b.of = p.Kind
+		b.bar = progressbar.NewOptions64(p.Total, progressbar.OptionSetWriter(b.w), progressbar.OptionSetDescription(spaced(p.Kind)),
 			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetPredictTime(true),
 			progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
 	}

@@ -24,8 +24,8 @@ func reconcileCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "reconcile",
 		Usage: "run one pass and exit: the nightly job",
-		Description: "Compares the whole list of Clerk's users with the mirror and repairs what differs; then applies deferred events\n" +
-			"that are due. It makes the tables if there are none.\n\n" + secretsHelp(scopeNightly),
+		Description: "Compares all that Clerk lists with the mirror, users first, and repairs what differs; then applies deferred events\n" +
+			"that are due, and removes old ones. It makes the tables if there are none.\n\n" + secretsHelp(scopeNightly),
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "write nothing, and tell what would be written"},
 			&cli.BoolFlag{Name: "delta", Usage: "only look for users created or changed since the last pass: one request, no deletions"},
@@ -72,7 +72,8 @@ func (s *settings) pass(ctx context.Context, c *cli.Command, order reconcile.Pas
 	bar.close()
 	if !order.DryRun && !errors.Is(err, clerksync.ErrWrongInstance) {
 		_, retryErr := webhook.Retry(ctx, mirror)
-		err = errors.Join(err, retryErr)
+		_, pruneErr := mirror.Prune(ctx, s.eventRetention)
+		err = errors.Join(err, retryErr, pruneErr)
 	}
 	if c.Bool("json") {
 		err = errors.Join(err, printJSON(c, report))
@@ -92,8 +93,9 @@ func printReport(w io.Writer, r reconcile.Report) {
 	}
 	fmt.Fprintf(w, "%s pass of %s: %s %s, %d requests\n", r.Kind, or(r.InstanceID, "an unknown instance"), verb,
 		r.FinishedAt.Sub(r.StartedAt).Round(time.Millisecond), r.Requests)
-	for kind, n := range r.Resources {
-		fmt.Fprintf(w, "%s: %d seen", kind, n.Seen)
+	for _, kind := range inOrder(r.Resources) {
+		n := r.Resources[kind]
+		fmt.Fprintf(w, "%s: %d seen", spaced(kind), n.Seen)
 		for _, c := range []struct {
 			n    int64
 			what string

@@ -25,6 +25,18 @@ var resources = []resource{
 	{"sessions", []clerksync.Kind{clerksync.Sessions}},
 }
 
+// inOrder lists the kinds of a report as people are shown them.
+func inOrder[V any](counts map[clerksync.Kind]V) (kinds []clerksync.Kind) {
+	for _, r := range resources {
+		for _, k := range r.kinds {
+			if _, there := counts[k]; there {
+				kinds = append(kinds, k)
+			}
+		}
+	}
+	return kinds
+}
+
 func resourceNames() string {
 	names := make([]string, len(resources))
 	for i, r := range resources {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -26,7 +27,7 @@ func statusCommand() *cli.Command {
 				return err
 			}
 			defer closeMirror()
-			status, err := admin.Read(ctx, mirror)
+			status, err := readStatus(ctx, mirror)
 			if err != nil {
 				return err
 			}
@@ -41,7 +42,10 @@ func statusCommand() *cli.Command {
 func printStatus(out io.Writer, s admin.Status) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "instance\t%s\n", or(s.InstanceID, "not pinned yet"))
-	fmt.Fprintf(w, "users\t%d visible, %d deleted\n", s.Users.Visible, s.Users.Hidden)
+	for _, kind := range s.Order {
+		n := s.Resources[kind]
+		fmt.Fprintf(w, "%s\t%d visible, %d deleted\n", spaced(kind), n.Visible, n.Hidden)
+	}
 	for _, kind := range []string{"full", "delta"} {
 		p, ran := s.Passes[kind]
 		if !ran {
@@ -69,8 +73,8 @@ func describePass(p admin.Pass) string {
 	default:
 		text += ", not complete"
 	}
-	if p.Error != nil {
-		text += ": " + *p.Error
+	if p.Error != "" {
+		text += ": " + p.Error
 	}
 	if p.LastCompleteAt != nil && !p.LastCompleteAt.Equal(p.StartedAt) {
 		text += "; the last complete one " + p.LastCompleteAt.Format(time.RFC3339)
@@ -88,3 +92,6 @@ func describeLast(e admin.Events) string {
 	}
 	return text
 }
+
+// spaced writes a name of several words for people.
+func spaced[T ~string](name T) string { return strings.ReplaceAll(string(name), "_", " ") }

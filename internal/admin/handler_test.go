@@ -7,16 +7,15 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"github.com/jmoiron/sqlx"
+	"go.uber.org/goleak"
 
 	"github.com/clerksync/clerksync/internal/admin"
-	"github.com/clerksync/clerksync/internal/pgtest"
-	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func config() admin.Config {
 	return admin.Config{
@@ -108,86 +107,42 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestRead reads the status of a mirror in which something has happened.
-func TestRead(t *testing.T) {
+// TestPage shows every kind in its order.
+func TestPage(t *testing.T) {
 	t.Parallel()
-	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
-		ctx := t.Context()
-		m, err := clerksync.Open(ctx, db, clerksync.Config{InstanceID: "ins_1"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		empty, err := admin.Read(ctx, m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if empty.Users != (admin.Population{}) || empty.Events.LastAt != nil || len(empty.Passes) != 0 {
-			t.Errorf("an empty mirror shows %+v", empty)
-		}
-		now := time.Now()
-		event := func(id, instance, quarantine string) *clerksync.Event {
-			return &clerksync.Event{ID: id, Type: "user.updated", InstanceID: instance, OccurredAt: now.Add(-time.Second), Quarantine: quarantine, Body: []byte("{}")}
-		}
-		user := []byte(`{"id":"user_1","object":"user","updated_at":1700000000000,"created_at":1700000000000}`)
-		at := now.UnixMilli()
-		_, err = m.Apply(ctx,
-			clerksync.Evidence{Kind: clerksync.Users, Object: user, At: at, Source: clerksync.Webhook, Event: event("msg_1", "ins_1", "")},
-			clerksync.Evidence{Kind: clerksync.Users, ID: "user_2", At: at, Source: clerksync.Webhook, Event: event("msg_2", "ins_1", "")},
-			clerksync.Evidence{Kind: clerksync.Users, ID: "user_3", At: at, Source: clerksync.Webhook, Event: event("msg_3", "ins_1", "data has no id")},
-			clerksync.Evidence{Kind: clerksync.Users, ID: "user_4", At: at, Source: clerksync.Webhook, Event: event("msg_4", "ins_other", "")},
-		)
-		if err != nil {
-			t.Fatal(err)
-		}
-		begun := now.Add(-time.Hour).UTC().Truncate(time.Millisecond)
-		for i, complete := range []bool{true, false} {
-			_, err = db.ExecContext(ctx, m.SQL(`INSERT INTO {passes} (kind, started_at, finished_at, complete, error) VALUES ('full', $1, $1, $2, 'it broke')`),
-				begun.Add(time.Duration(i)*time.Minute).Format("2006-01-02T15:04:05.000Z"), complete)
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		s, err := admin.Read(ctx, m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if s.InstanceID != "ins_1" || s.Users != (admin.Population{Visible: 1, Hidden: 1}) || s.Events.Quarantined != 1 {
-			t.Errorf("status %+v", s)
-		}
-		if s.Events.Foreign == nil || s.Events.Foreign.Count != 1 || s.Events.Foreign.Last != "ins_other" {
-			t.Errorf("foreign events %+v, want one of ins_other", s.Events.Foreign)
-		}
-		if s.Events.LastAt == nil || s.Events.LastType != "user.updated" || s.Events.LagSeconds == nil || *s.Events.LagSeconds < 0.9 {
-			t.Errorf("last event %+v", s.Events)
-		}
-		full := s.Passes["full"]
-		if full.Complete || full.LastCompleteAt == nil || !full.LastCompleteAt.Equal(begun) || full.Error == nil {
-			t.Errorf("last pass %+v, want an incomplete one after a complete one at %s", full, begun)
-		}
-	})
+	cfg := config()
+	cfg.Status = func(context.Context) (admin.Status, error) {
+		return admin.Status{
+			Order:     []string{"users", "organization_memberships"},
+			Resources: map[string]admin.Population{"organization_memberships": {}, "users": {Visible: 5, Hidden: 2}},
+		}, nil
+	}
+	page := ask(admin.NewHandler(cfg), "GET", here+"/").Body.String()
+	users, others := strings.Index(page, "Users<td>5 visible, 2 deleted"), strings.Index(page, "Organization memberships<td>0 visible, 0 deleted")
+	if users < 0 || others < users {
+		t.Errorf("the page does not show users and then memberships:\n%s", page)
+	}
 }
 
-// TestRecent counts once, however often it is asked within its time.
+// TestRecent reads once, however often it is asked within its time, and again after a failure.
 func TestRecent(t *testing.T) {
 	t.Parallel()
-	db := pgtest.SQLite(t)
-	m, err := clerksync.Open(t.Context(), db, clerksync.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	recent, always := admin.Recent(m, time.Hour), admin.Recent(m, 0)
-	for _, read := range []func(context.Context) (admin.Status, error){recent, always} {
-		if _, err := read(t.Context()); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		reads, failure := 0, errors.New("no answer")
+		recent := admin.Recent(func(context.Context) (admin.Status, error) {
+			reads++
+			return admin.Status{}, failure
+		}, time.Minute)
+		for _, c := range []struct {
+			wait time.Duration
+			err  error
+			want int
+		}{{0, failure, 1}, {0, nil, 2}, {59 * time.Second, failure, 2}, {time.Second, nil, 3}} {
+			time.Sleep(c.wait)
+			failure = c.err
+			if _, err := recent(t.Context()); reads != c.want {
+				t.Errorf("%d reads (%v), want %d", reads, err, c.want)
+			}
 		}
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := recent(t.Context()); err != nil {
-		t.Errorf("a status read within the hour asked the database again: %v", err)
-	}
-	if _, err := always(t.Context()); err == nil {
-		t.Error("a closed database told a status")
-	}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"html/template"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -11,7 +12,8 @@ import (
 var pageText string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"ref": func(t time.Time) *time.Time { return &t },
+	"title": func(kind string) string { return strings.ToUpper(kind[:1]) + strings.ReplaceAll(kind[1:], "_", " ") },
+	"ref":   func(t time.Time) *time.Time { return &t },
 	"ago": func(t *time.Time) string {
 		if t == nil {
 			return "never"

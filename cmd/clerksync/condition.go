@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/admin"
+	"github.com/clerksync/clerksync/reconcile"
+)
+
+// readStatus asks each part of clerksync what it knows about the mirror's condition.
+func readStatus(ctx context.Context, m *clerksync.Mirror) (admin.Status, error) {
+	s := admin.Status{Resources: map[string]admin.Population{}, Passes: map[string]admin.Pass{}}
+	var err error
+	if s.InstanceID, err = m.Pinned(ctx); err != nil {
+		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+	}
+	populations, err := m.Populations(ctx)
+	if err != nil {
+		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+	}
+	for _, p := range populations {
+		s.Order = append(s.Order, string(p.Kind))
+		s.Resources[string(p.Kind)] = admin.Population{Visible: p.Visible, Hidden: p.Hidden}
+	}
+	intake, err := m.Intake(ctx)
+	if err != nil {
+		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+	}
+	s.Events = describeIntake(intake)
+	past, err := reconcile.History(ctx, m, 1)
+	if err != nil {
+		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+	}
+	for _, p := range past {
+		notePass(s.Passes, p)
+	}
+	if skew, _ := m.Skew(); skew != 0 {
+		seconds := skew.Seconds()
+		s.ClockSkewSeconds = &seconds
+	}
+	return s, nil
+}
+
+// statusOf returns [readStatus] for one mirror.
+func statusOf(m *clerksync.Mirror) func(context.Context) (admin.Status, error) {
+	return func(ctx context.Context) (admin.Status, error) { return readStatus(ctx, m) }
+}
+
+func describeIntake(in clerksync.Intake) admin.Events {
+	e := admin.Events{Quarantined: in.Quarantined, Deferred: in.Deferred}
+	if in.Last != nil {
+		e.LastAt, e.LastType = &in.Last.ReceivedAt, in.Last.Type
+		if in.Last.OccurredAt != nil {
+			lag := in.Last.ReceivedAt.Sub(*in.Last.OccurredAt).Seconds()
+			e.LagSeconds = &lag
+		}
+	}
+	if f := in.Foreign; f != nil {
+		e.Foreign = &admin.Foreign{Count: f.Count, Last: f.Last, At: f.At}
+	}
+	return e
+}
+
+// notePass adds a pass to the last ones. The last of a kind comes first, the last complete one of it may follow.
+func notePass(last map[string]admin.Pass, past reconcile.Past) {
+	kind := string(past.Kind)
+	p, seen := last[kind]
+	if !seen {
+		p = admin.Pass{StartedAt: past.StartedAt, Complete: past.Complete, Plan: past.Plan, Error: past.Error}
+		if !past.FinishedAt.IsZero() {
+			p.FinishedAt = &past.FinishedAt
+		}
+	}
+	if past.Complete && p.LastCompleteAt == nil {
+		p.LastCompleteAt = &past.StartedAt
+	}
+	last[kind] = p
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/admin"
+)
+
+// watch adds what is read from the mirror: it holds across restarts and for all processes that share the database.
+func (m *metrics) watch(mirror *clerksync.Mirror, status func(context.Context) (admin.Status, error)) (stop func()) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "clerksync_clock_skew_seconds", Help: "How far Clerk's clock is ahead of ours.",
+		}, func() float64 { skew, _ := mirror.Skew(); return skew.Seconds() }),
+		&standing{status: status},
+	)
+	return mirror.Watch(m.observeCommit)
+}
+
+// standing is the collector of what the database tells.
+type standing struct {
+	status func(context.Context) (admin.Status, error)
+}
+
+var (
+	quarantined  = prometheus.NewDesc("clerksync_quarantined_events", "Events that wait for an operator.", nil, nil)
+	lastEvent    = prometheus.NewDesc("clerksync_last_event_timestamp_seconds", "When the last event was received.", nil, nil)
+	lastComplete = prometheus.NewDesc("clerksync_last_complete_pass_timestamp_seconds", "When the last complete pass began.", []string{"kind"}, nil)
+)
+
+// Describe implements [prometheus.Collector].
+func (s *standing) Describe(ch chan<- *prometheus.Desc) {
+	ch <- quarantined
+	ch <- lastEvent
+	ch <- lastComplete
+}
+
+// Collect implements [prometheus.Collector]. While the database does not answer, it collects nothing: the other metrics go on.
+func (s *standing) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	now, err := s.status(ctx)
+	if err != nil {
+		return
+	}
+	ch <- prometheus.MustNewConstMetric(quarantined, prometheus.GaugeValue, float64(now.Events.Quarantined))
+	if at := now.Events.LastAt; at != nil {
+		ch <- prometheus.MustNewConstMetric(lastEvent, prometheus.GaugeValue, unix(*at))
+	}
+	for kind, pass := range now.Passes {
+		if at := pass.LastCompleteAt; at != nil {
+			ch <- prometheus.MustNewConstMetric(lastComplete, prometheus.GaugeValue, unix(*at), kind)
+		}
+	}
+}
+
+func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -1,0 +1,72 @@
+package main_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/internal/pgtest"
+)
+
+// TestDriftIsNoBackfill counts what a pass repairs, but not what the first one of all reads; nor does a daemon that is started again
+// take a later pass for the first one.
+func TestDriftIsNoBackfill(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	clerk := emulate(t, clerktest.Config{Users: 30})
+	env := environment(clerk, url, "CLERKSYNC_POLL_INTERVAL=0")
+	db := connect(t, url)
+	passes := func(n int) func() bool {
+		return func() bool { return count(t, db, `SELECT count(*) FROM clerk.passes WHERE complete`) == n }
+	}
+	d := serve(t, clerk, env)
+	eventually(t, 20*time.Second, "the backfill is done", passes(1))
+	if _, body := get(t, d.admin+"/metrics"); strings.Contains(body, "clerksync_drift_total{") {
+		t.Error("a backfill counts as drift")
+	}
+	d.kill()
+	d = serve(t, clerk, env)
+	if _, err := clerk.CreateUser(clerktest.Fields{}); err != nil { // no webhook tells it
+		t.Fatal(err)
+	}
+	if code, body := request(t, http.MethodPost, d.admin+"/api/reconcile"); code != http.StatusAccepted {
+		t.Fatalf("POST /api/reconcile: %d %s", code, body)
+	}
+	eventually(t, 20*time.Second, "the drift is counted", func() bool {
+		_, body := get(t, d.admin+"/metrics")
+		return strings.Contains(body, `clerksync_drift_total{op="created",resource="users"} 1`)
+	})
+}
+
+// TestRetention removes old events when the daemon starts and at the end of a nightly job, and never those in quarantine.
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	clerk := emulate(t, clerktest.Config{Users: 3})
+	db := connect(t, url)
+	fill := func() {
+		db.MustExec(`INSERT INTO clerk.events (id, type, received_at, outcome, attempts) VALUES
+('msg_old', 'user.updated', now() - interval '40 days', 'updated', 1), ('msg_young', 'user.updated', now() - interval '20 days', 'updated', 1),
+('msg_waits', 'user.updated', now() - interval '40 days', 'quarantined', 1) ON CONFLICT DO NOTHING`)
+	}
+	events := func() int { return count(t, db, `SELECT count(*) FROM clerk.events`) }
+
+	fill()
+	run(t, 0, environment(clerk, url, "CLERKSYNC_EVENT_RETENTION=0"), "reconcile")
+	if n := events(); n != 3 {
+		t.Errorf("%d events are left, where they are kept for ever", n)
+	}
+	run(t, 0, environment(clerk, url), "reconcile", "--dry-run")
+	if n := events(); n != 3 {
+		t.Errorf("a dry run left %d of 3 events", n)
+	}
+	run(t, 0, environment(clerk, url), "reconcile")
+	if n := events(); n != 2 {
+		t.Errorf("%d events are left after a pass, want the young one and the one in quarantine", n)
+	}
+	fill()
+	serve(t, clerk, environment(clerk, url, "CLERKSYNC_EVENT_RETENTION=240h"))
+	eventually(t, 20*time.Second, "the daemon has removed old events", func() bool { return events() == 1 })
+}
