@@ -126,7 +126,7 @@ func TestWebhookThenPass(t *testing.T) {
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		h := open(t, db, clerktest.Config{Users: 20, Seed: 6})
 		h.full()
-		handler, err := webhook.NewHandler(webhook.Config{Mirror: h.mirror, Secrets: []string{h.clerk.WebhookSecret()}})
+		handler, err := webhook.New(webhook.Config{Mirror: h.mirror, Secrets: []string{h.clerk.WebhookSecret()}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -251,7 +251,7 @@ func TestSecrets(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := webhook.NewHandler(webhook.Config{Mirror: mirror, Secrets: test.secrets})
+			_, err := webhook.New(webhook.Config{Mirror: mirror, Secrets: test.secrets})
 			if test.says == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -269,7 +269,13 @@ func TestSecrets(t *testing.T) {
 			}
 		})
 	}
-	if _, err := webhook.NewHandler(webhook.Config{Secrets: []string{secret}}); err == nil {
+	if _, err := webhook.New(webhook.Config{Secrets: []string{secret}}); err == nil {
 		t.Error("a handler without a mirror was accepted")
 	}
+	defer func() {
+		if said, _ := recover().(string); !strings.Contains(said, "there is none") {
+			t.Errorf("NewHandler without a secret said %q", said)
+		}
+	}()
+	webhook.NewHandler(webhook.Config{Mirror: mirror})
 }

@@ -60,7 +60,7 @@ func serve(t *testing.T, db *sqlx.DB, cfg clerksync.Config, change ...func(*webh
 	for _, c := range change {
 		c(&config)
 	}
-	if e.handler, err = webhook.NewHandler(config); err != nil {
+	if e.handler, err = webhook.New(config); err != nil {
 		t.Fatal(err)
 	}
 	e.server = httptest.NewServer(e.handler)

@@ -20,7 +20,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	handler, err := webhook.NewHandler(webhook.Config{
+	handler, err := webhook.New(webhook.Config{
 		Mirror:  mirror,
 		Secrets: strings.Split(os.Getenv("CLERK_WEBHOOK_SIGNING_SECRET"), ","),
 	})

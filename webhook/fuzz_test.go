@@ -95,7 +95,7 @@ func handle(t testing.TB, db *sqlx.DB) (*webhook.Handler, *clerksync.Mirror) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := webhook.NewHandler(webhook.Config{Mirror: mirror, Secrets: []string{secret}})
+	h, err := webhook.New(webhook.Config{Mirror: mirror, Secrets: []string{secret}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,9 +64,19 @@ func (s slots) take() bool {
 
 func (s slots) leave() { <-s }
 
-// NewHandler returns a handler, or an error that says which setting to correct and how; it never quotes a secret. A handler that
-// could verify nothing, or anything, is never made.
-func NewHandler(cfg Config) (*Handler, error) {
+// NewHandler is like [New] for programs that set their endpoint up in one expression: it panics where New returns an error, with
+// the same sentence, which never quotes a secret.
+func NewHandler(cfg Config) *Handler {
+	h, err := New(cfg)
+	if err != nil {
+		panic("webhook: " + err.Error())
+	}
+	return h
+}
+
+// New returns a handler, or an error that says which setting to correct and how; it never quotes a secret. A handler that could
+// verify nothing, or anything, is never made.
+func New(cfg Config) (*Handler, error) {
 	if cfg.Mirror == nil {
 		return nil, errors.New("making the webhook handler: Config.Mirror is missing")
 	}

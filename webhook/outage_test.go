@@ -320,7 +320,7 @@ func TestSlowBody(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		var observed webhook.Delivery
-		h, err := webhook.NewHandler(webhook.Config{
+		h, err := webhook.New(webhook.Config{
 			Mirror: mirror, Secrets: []string{secret}, Observe: func(d webhook.Delivery) { observed = d },
 		})
 		if err != nil {

@@ -44,7 +44,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	hook, err := webhook.NewHandler(webhook.Config{Mirror: mirror, Secrets: []string{os.Getenv("CLERK_WEBHOOK_SIGNING_SECRET")}})
+	hook, err := webhook.New(webhook.Config{Mirror: mirror, Secrets: []string{os.Getenv("CLERK_WEBHOOK_SIGNING_SECRET")}})
 	if err != nil {
 		return err
 	}
