@@ -41,6 +41,9 @@ func (l *leg) confirm(ctx context.Context, candidates []string) error {
 			break
 		}
 		missing, err := c.missing(ctx, batch)
+		if err == nil && !l.kind.ByID() {
+			missing, err = c.withParents(ctx, missing)
+		}
 		if err != nil {
 			group.Go(func() error { return err })
 			break
@@ -110,5 +113,8 @@ func (c *confirmation) ask(ctx context.Context, id string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.settled++
+	if e.Object == nil {
+		c.gone[id] = true
+	}
 	return nil
 }

@@ -185,10 +185,11 @@ func (p *pass) late(ctx context.Context) error {
 // sweep deletes candidates, if the guard lets it; excess is how many there are beyond those given. The guard never believes a list
 // that is empty.
 func (l *leg) sweep(ctx context.Context, candidates []string, excess int64) error {
-	l.counts.Candidates = int64(len(candidates)) + excess
-	if l.counts.Candidates == 0 {
-		return nil
+	candidates, err := l.withoutOrphans(ctx, candidates)
+	if err != nil || len(candidates) == 0 && excess == 0 {
+		return err
 	}
+	l.counts.Candidates += int64(len(candidates)) + excess
 	visible, err := l.mirror.CountVisible(ctx, l.kind)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -137,6 +138,59 @@ func TestDryRunOfEveryKind(t *testing.T) {
 			t.Errorf("drift %d: %+v; want 3, of them 2 members deleted", dry.Drift(), dry.Resources)
 		}
 		h.wantResources(h.do(reconcile.Pass{}), dry.Resources)
+		h.wantWorld()
+	})
+}
+
+// A dry run hides no organization, and yet counts no member of one that is gone. In earnest it is the same.
+func TestMembersGoWithTheirOrganization(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := openWorld(t, db, clerktest.Config{Users: 60, Organizations: 4, Members: 30, Invitations: 8, Seed: 82})
+		h.do(reconcile.Pass{})
+		must(t, h.clerk.DeleteOrganization(h.first(clerksync.Organizations, 1)[0]))
+		for _, kind := range listedKinds {
+			h.write(`UPDATE {`+string(kind)+`} SET _alive_at = _alive_at - $1`, time.Hour.Milliseconds())
+		}
+		for _, order := range []reconcile.Pass{{DryRun: true}, {}} {
+			report, err := h.run(order)
+			must(t, err)
+			got := report.Resources[clerksync.OrganizationMemberships]
+			if drift := report.Drift(); drift != 1 || got.Candidates != 0 || got.Pending != 0 {
+				t.Errorf("%+v: drift %d, members %+v; want an organization alone", order, drift, got)
+			}
+		}
+		h.wantWorld()
+	})
+}
+
+// An organization is deleted after the pass has walked organizations: it becomes a candidate when its members are missing, and the
+// rest of the pass does not fail over them.
+func TestOrganizationDeletedBehindTheWalk(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		var once sync.Once
+		var remove func()
+		h := openWorld(t, db, clerktest.Config{Users: 60, Organizations: 20, Members: 10, Seed: 83, OnRequest: func(r *http.Request) {
+			if r.URL.Path == "/v1/organization_memberships" && remove != nil {
+				once.Do(remove)
+			}
+		}})
+		h.do(reconcile.Pass{})
+		remove = func() {
+			must(t, h.clerk.DeleteOrganization(h.first(clerksync.Organizations, 1)[0]))
+			h.removeMembers(h.first(clerksync.OrganizationMemberships, 1)...)
+		}
+		h.cfg.MaxDeletePercent = 20
+		got := h.do(reconcile.Pass{})
+		if n := got[clerksync.Organizations]; n.Deleted != 1 || n.Candidates != 1 {
+			t.Errorf("organizations %+v, want 1 deleted", n)
+		}
+		if n := got[clerksync.OrganizationMemberships]; n.Deleted != 1 || n.Candidates != 11 || n.Pending != 10 {
+			t.Errorf("memberships %+v, want 1 deleted and 10 left to go with their organization", n)
+		}
+		h.wantWorld()
+		h.do(reconcile.Pass{})
 		h.wantWorld()
 	})
 }

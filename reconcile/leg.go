@@ -13,7 +13,8 @@ type leg struct {
 	*pass
 	kind     clerksync.Kind
 	counts   Counts
-	complete bool // a full pass: the list was read whole
+	complete bool            // a full pass: the list was read whole
+	gone     map[string]bool // what Clerk said it does not have; guarded as the counts are
 }
 
 // mergeSize is how much one transaction takes of a page, so that webhooks find room in it and need not wait for it.

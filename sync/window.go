@@ -46,6 +46,37 @@ func (m *Mirror) parents(ctx context.Context, d *kind, id string) (map[string]st
 	return ids, nil
 }
 
+// Families returns the listed parents of at most [Batch] objects of a kind: by the parents' kind and id, the ids of their children.
+func (m *Mirror) Families(ctx context.Context, k Kind, ids []string) (map[Kind]map[string][]string, error) {
+	d, known := describe(k)
+	if !known || len(ids) > Batch {
+		return nil, fmt.Errorf("reading the parents of %d %q: no such kind, or too many", len(ids), k)
+	}
+	families := map[Kind]map[string][]string{}
+	for _, p := range d.parents {
+		if len(ids) == 0 || !m.Mirrors(p.kind) {
+			continue
+		}
+		query, args, err := sqlx.In(m.SQL(`SELECT id, `+p.column+` AS parent FROM {`+string(k)+`} WHERE `+p.column+` IS NOT NULL AND id IN (?)`), ids)
+		if err != nil {
+			return nil, err
+		}
+		var rows []struct {
+			ID     string `db:"id"`
+			Parent string `db:"parent"`
+		}
+		if err := m.db.SelectContext(ctx, &rows, m.db.Rebind(query), args...); err != nil {
+			return nil, fmt.Errorf("reading the parents of rows: %w", unavailable(err))
+		}
+		family := map[string][]string{}
+		for _, r := range rows {
+			family[r.Parent] = append(family[r.Parent], r.ID)
+		}
+		families[p.kind] = family
+	}
+	return families, nil
+}
+
 // ListedKinds returns the kinds that the mirror keeps and Clerk lists, parents before children.
 func (m *Mirror) ListedKinds() (listed []Kind) {
 	for _, k := range kinds {

@@ -1,0 +1,166 @@
+package reconcile_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/internal/pgtest"
+	"github.com/clerksync/clerksync/reconcile"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// bustle changes organizations, memberships and invitations at random, between passes and in the middle of walks.
+type bustle struct {
+	h       *house
+	mu      sync.Mutex
+	rng     *rand.Rand
+	hostile clerktest.Faults
+}
+
+// stir makes a few changes. One that Clerk refuses, such as a second membership of a user, is none.
+func (b *bustle) stir(most int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for range b.rng.IntN(most + 1) {
+		var err error
+		switch b.rng.IntN(9) {
+		case 0:
+			_, err = b.h.clerk.CreateOrganization(clerktest.Fields{"name": fmt.Sprint(b.rng.Int64()), "created_by": b.any(clerksync.Users)})
+		case 1:
+			if b.rng.IntN(4) == 0 {
+				err = b.h.clerk.DeleteOrganization(b.any(clerksync.Organizations))
+			}
+		case 2, 3, 4:
+			_, err = b.h.clerk.AddMember(b.any(clerksync.Organizations), b.any(clerksync.Users), "org:member")
+		case 5, 6:
+			err = b.h.clerk.RemoveMember(b.h.member(b.any(clerksync.OrganizationMemberships)))
+		case 7:
+			email := fmt.Sprintf("guest%d@example.com", b.rng.Int64())
+			_, err = b.h.clerk.InviteToOrganization(b.any(clerksync.Organizations), clerktest.Fields{"email_address": email, "role": "org:member"})
+			_, _ = b.h.clerk.Invite(clerktest.Fields{"email_address": email})
+		default:
+			err = b.h.clerk.RevokeInvitation(b.any(clerksync.Invitations))
+			_ = b.h.clerk.RevokeOrganizationInvitation(b.any(clerksync.OrganizationInvitations))
+		}
+		_ = err
+	}
+}
+
+// any returns the id of some object of a kind.
+func (b *bustle) any(kind clerksync.Kind) string {
+	var ids []string
+	for id := range b.h.clerk.Objects(string(kind)) {
+		ids = append(ids, id)
+	}
+	return ids[b.rng.IntN(len(ids))]
+}
+
+// draw draws how the lists lie in the next pass.
+func (b *bustle) draw() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hostile = clerktest.Faults{}
+	maybe := func(set func()) {
+		if b.rng.IntN(3) == 0 {
+			set()
+		}
+	}
+	maybe(func() { b.hostile.SkipRows = b.rng.Float64() / 20 })
+	maybe(func() { b.hostile.Repeat = b.rng.Float64() })
+	maybe(func() { b.hostile.Truncate = b.rng.Float64() / 2 })
+	maybe(func() { b.hostile.CountDelta = b.rng.IntN(60) - 25 })
+	maybe(func() { b.hostile.ErrorRate = 0.02 })
+	b.hostile.Empty = b.rng.IntN(20) == 0
+}
+
+// answer stirs before each page of a list that all objects of a kind are in, and lets it lie. Reads about one object do not lie,
+// though they may fail: two lies about the same one, the margin apart, are what the rule takes for the truth.
+func (b *bustle) answer(r *http.Request) {
+	faults := clerktest.Faults{ErrorRate: b.hostile.ErrorRate}
+	if q := r.URL.Query(); strings.Count(r.URL.Path, "/") == 2 && !q.Has("query") && !q.Has("status") {
+		if q.Get("limit") != "1" {
+			b.stir(3)
+		}
+		faults = b.hostile
+	}
+	if err := b.h.clerk.SetFaults(faults); err != nil {
+		b.h.t.Error(err)
+	}
+}
+
+// 100 scans of lists without a cursor that skip, repeat, break off, come back empty, fail, miscount, and change under the walk, with a
+// guard that lets everything pass: nothing is deleted that Clerk has.
+func TestHostileListsOfEveryKind(t *testing.T) {
+	t.Parallel()
+	const scans = 50 // on each database
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		var walking atomic.Pointer[bustle]
+		h := openWorld(t, db, clerktest.Config{Users: 40, Organizations: 8, Members: 9, Invitations: 30, Seed: 80, OnRequest: func(r *http.Request) {
+			if b := walking.Load(); b != nil {
+				b.answer(r)
+			}
+		}})
+		h.cfg = h.cfg.WithPageSize(20)
+		h.cfg.MaxDeletes, h.cfg.MaxDeletePercent = 1_000_000, 100
+		h.do(reconcile.Pass{})
+		b := &bustle{h: h, rng: rand.New(rand.NewPCG(80, 80))}
+		walking.Store(b)
+		endings := map[string]int{}
+		for range scans {
+			b.stir(12)
+			b.draw()
+			report, err := h.run(reconcile.Pass{})
+			switch {
+			case errors.Is(err, reconcile.ErrIncomplete):
+				endings["incomplete"]++
+			case errors.Is(err, reconcile.ErrGuard):
+				endings["empty"]++
+			case err != nil:
+				endings["failed"]++
+			default:
+				endings["complete"]++
+			}
+			for _, kind := range listedKinds {
+				endings["deleted "+string(kind)] += int(report.Resources[kind].Deleted)
+			}
+			h.wantNothingHidden()
+		}
+		t.Log(endings)
+		for _, ending := range []string{"incomplete", "complete", "deleted organizations", "deleted organization_memberships"} {
+			if endings[ending] < 5 {
+				t.Errorf("only %d %s: the test tries too little", endings[ending], ending)
+			}
+		}
+		walking.Store(nil)
+		h.faults(clerktest.Faults{})
+		h.do(reconcile.Pass{})
+		h.wantWorld()
+	})
+}
+
+// An empty list is not believed, of whatever kind: Clerk would tell the same of every membership that is asked for.
+func TestEmptyListOfEveryKind(t *testing.T) {
+	t.Parallel()
+	h := openWorld(t, pgtest.SQLite(t), clerktest.Config{Users: 8, Organizations: 2, Members: 4, Invitations: 5, Seed: 81})
+	h.do(reconcile.Pass{})
+	before := h.rows()
+	h.faults(clerktest.Faults{Empty: true, CountDelta: -8})
+	report, err := h.run(reconcile.Pass{})
+	if !errors.Is(err, reconcile.ErrGuard) || !slices.Equal(report.Refused, listedKinds) {
+		t.Errorf("error %v, refused %v; want every kind", err, report.Refused)
+	}
+	before[len(before)-1] = "plans 1"
+	if after := h.rows(); !slices.Equal(before, after) {
+		t.Errorf("rows were written: %v", after)
+	}
+}
