@@ -19,6 +19,7 @@ var (
 	NewSecret      = newSecret
 	ParseResources = parseResources
 	ReadStatus     = readStatus
+	PrintEvents    = printEvents
 )
 
 type (

@@ -22,3 +22,12 @@ func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
+
+// terminalWidth returns how many characters a line of a terminal has; 0 elsewhere.
+func terminalWidth(w io.Writer) int {
+	if !isTerminal(w) {
+		return 0
+	}
+	width, _, _ := term.GetSize(int(w.(*os.File).Fd())) // 0 where it does not tell
+	return width
+}

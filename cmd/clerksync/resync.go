@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
+	"strings"
 
 	"github.com/urfave/cli/v3"
 
@@ -16,27 +16,62 @@ const scopeRead = scopeLog | scopeDatabase | scopeMirror | scopeClerk
 
 func resyncCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "resync",
-		Usage:       "read these users from Clerk again and merge what it says",
-		ArgsUsage:   "ID…",
-		Description: secretsHelp(scopeRead),
-		Flags:       settingFlags(scopeRead),
-		Action:      withSettings(scopeRead, runResync),
+		Name:      "resync",
+		Usage:     "read these objects from Clerk again and merge what it says",
+		ArgsUsage: "ID…",
+		Description: "Takes the ids of users (user_…), organizations (org_…), memberships (orgmem_…) and invitations (orginv_…, inv_…).\n" +
+			"Memberships and inv_… are no resource of their own in Clerk's API: where it does not show one, that is asked again after\n" +
+			"the read margin.\n\n" + secretsHelp(scopeRead),
+		Flags:  settingFlags(scopeRead),
+		Action: withSettings(scopeRead, runResync),
 	}
 }
 
-// resyncID is stricter than a path needs, so that no id can reach another resource of Clerk's API.
-var resyncID = regexp.MustCompile(`^user_[A-Za-z0-9_-]{1,120}$`)
+// readable are the kinds that Clerk can be asked for one by one, by the beginnings of their ids. The patterns are stricter than a
+// path needs, so that no id can reach another resource of Clerk's API.
+var readable = []struct {
+	pattern *regexp.Regexp
+	kind    clerksync.Kind
+	within  bool // only together with its organization, which the mirror must know
+}{
+	{idPattern("user"), clerksync.Users, false},
+	{idPattern("org"), clerksync.Organizations, false},
+	{idPattern("orgmem"), clerksync.OrganizationMemberships, true},
+	{idPattern("orginv"), clerksync.OrganizationInvitations, true},
+	{idPattern("inv"), clerksync.Invitations, false},
+}
+
+func idPattern(prefix string) *regexp.Regexp {
+	return regexp.MustCompile(`^` + prefix + `_[A-Za-z0-9_-]{1,120}$`)
+}
+
+// resyncer reads objects one by one.
+type resyncer struct {
+	mirror *clerksync.Mirror
+	reader *clerksync.Reader
+}
+
+// target is an object to read again.
+type target struct {
+	id     string
+	kind   clerksync.Kind
+	within bool
+}
+
+// findTarget tells an object's kind by its id.
+func findTarget(id string) (target, error) {
+	for _, r := range readable {
+		if r.pattern.MatchString(id) {
+			return target{id, r.kind, r.within}, nil
+		}
+	}
+	return target{}, mistake(fmt.Sprintf("%q is no id that Clerk can be asked for: those begin with user_, org_, orgmem_, orginv_ or inv_", id))
+}
 
 func runResync(ctx context.Context, c *cli.Command, s settings) error {
-	ids := c.Args().Slice()
-	if len(ids) == 0 {
-		return mistake("resync needs the ids of users, as in clerksync resync user_2b6fcd92dvf96q05x8e4a8xvt6a")
-	}
-	for _, id := range ids {
-		if !resyncID.MatchString(id) {
-			return mistake(fmt.Sprintf("%q is no user's id: Clerk's begin with user_", id))
-		}
+	targets, err := parseTargets(c.Args().Slice())
+	if err != nil {
+		return err
 	}
 	if err := s.needKey(); err != nil {
 		return err
@@ -46,15 +81,17 @@ func runResync(ctx context.Context, c *cli.Command, s settings) error {
 		return err
 	}
 	defer closeMirror()
-	api, err := s.openAPI(nil)
+	r, err := s.openResyncer(mirror)
 	if err != nil {
 		return err
 	}
-	reader := clerksync.NewReader(mirror, api, clerksync.Resync)
 	var failures []error
-	for _, id := range ids {
-		if err := resync(ctx, c.Root().Writer, mirror, reader, id); err != nil {
-			failures = append(failures, fmt.Errorf("resyncing %s: %w", id, err))
+	for _, t := range targets {
+		told, err := r.resync(ctx, t)
+		if err != nil {
+			failures = append(failures, fmt.Errorf("resyncing %s: %w", t.id, err))
+		} else {
+			fmt.Fprintf(c.Root().Writer, "%s %s\n", t.id, told)
 		}
 		if ctx.Err() != nil {
 			break
@@ -63,32 +100,63 @@ func runResync(ctx context.Context, c *cli.Command, s settings) error {
 	return errors.Join(failures...)
 }
 
-// resync reads one user and merges the answer. That Clerk does not know somebody whom the mirror does not know either is kept
-// nowhere: it may be a slip of the keyboard.
-func resync(ctx context.Context, w io.Writer, mirror *clerksync.Mirror, reader *clerksync.Reader, id string) error {
-	read, err := reader.Get(ctx, clerksync.Users, id)
-	if err != nil {
-		return err
+func parseTargets(ids []string) (targets []target, err error) {
+	if len(ids) == 0 {
+		return nil, mistake("resync needs ids, as in clerksync resync user_2b6fcd92dvf96q05x8e4a8xvt6a")
 	}
-	_, known, _, err := mirror.User(ctx, id)
+	var mistakes []error
+	for _, id := range ids {
+		t, err := findTarget(id)
+		if err != nil {
+			mistakes = append(mistakes, err)
+		}
+		targets = append(targets, t)
+	}
+	return targets, errors.Join(mistakes...)
+}
+
+func (s *settings) openResyncer(mirror *clerksync.Mirror) (*resyncer, error) {
+	api, err := s.openAPI(nil)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	return &resyncer{mirror, clerksync.NewReader(mirror, api, clerksync.Resync)}, nil
+}
+
+// resync reads one object, merges the answer and tells what became of it. That Clerk does not know an object which the mirror does
+// not know either is kept nowhere: it may be a slip of the keyboard.
+func (r *resyncer) resync(ctx context.Context, t target) (told string, err error) {
+	if !r.mirror.Mirrors(t.kind) {
+		return "", mistake("CLERKSYNC_RESOURCES leaves " + spaced(t.kind) + " out")
+	}
+	known, _, err := r.mirror.Find(ctx, t.kind, t.id)
+	if err != nil {
+		return "", err
+	}
+	if t.within && !known {
+		return "", errors.New("the mirror does not know it, and Clerk can be asked for it only within its organization: clerksync reconcile finds it")
+	}
+	read, err := r.reader.Get(ctx, t.kind, t.id)
+	if err != nil {
+		return "", err
 	}
 	if read.Object == nil && !known {
-		return errors.New("neither Clerk nor the mirror knows this user")
+		return "", fmt.Errorf("neither Clerk nor the mirror knows this %s", strings.ReplaceAll(t.kind.Singular(), "_", " "))
 	}
-	results, err := mirror.Apply(ctx, read)
+	results, err := r.mirror.Apply(ctx, read)
 	if err != nil {
-		return err
+		return "", err
 	}
-	_, _, visible, err := mirror.User(ctx, id)
+	told = string(results[0].Outcome)
+	if results[0].Reason != "" {
+		told += ": " + results[0].Reason
+	}
+	_, visible, err := r.mirror.Find(ctx, t.kind, t.id)
 	if err != nil {
-		return err
+		return "", err
 	}
-	note := ""
 	if read.Object == nil && visible {
-		note = ": Clerk does not know the user, but was seen to moments ago; try again in some minutes"
+		told += ": Clerk does not have it now, but had it moments ago; try again in some minutes"
 	}
-	_, err = fmt.Fprintf(w, "%s %s%s\n", id, results[0].Outcome, note)
-	return err
+	return told, nil
 }

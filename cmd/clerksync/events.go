@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+const (
+	scopeEvents = scopeLog | scopeDatabase
+	scopeRetry  = scopeRead
+)
+
+func eventsCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "events",
+		Usage: "look at received events; retry or drop those in quarantine",
+		Commands: []*cli.Command{
+			{
+				Name: "list", Usage: "list events, those received last first",
+				Description:  "What is quarantined of Clerk's lists is here, too: its id is read:KIND:ID.\n\n" + secretsHelp(scopeEvents),
+				Flags:        append(listFlags(), settingFlags(scopeEvents)...),
+				ArgValidator: noArguments,
+				Action:       withSettings(scopeEvents, runEventsList),
+			},
+			{
+				Name: "show", Usage: "show one event, less its content", ArgsUsage: "ID", Description: secretsHelp(scopeEvents),
+				Flags:  append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print it as JSON"}}, settingFlags(scopeEvents)...),
+				Action: withSettings(scopeEvents, runEventsShow),
+			},
+			{
+				Name: "retry", Usage: "apply events again that are quarantined or deferred", ArgsUsage: "ID… | --all",
+				Description: "What is quarantined of a list is read from Clerk again, which takes a secret key.\n\n" + secretsHelp(scopeRetry),
+				Flags:       append([]cli.Flag{&cli.BoolFlag{Name: "all", Usage: "all that are quarantined, and the deferred ones that are due"}}, settingFlags(scopeRetry)...),
+				Action:      withSettings(scopeRetry, runEventsRetry),
+			},
+			{
+				Name: "drop", Usage: "give up an event that is quarantined or deferred", ArgsUsage: "ID…",
+				Description: "It stays in the list as ignored, without its content.\n\n" + secretsHelp(scopeEvents),
+				Flags:       settingFlags(scopeEvents),
+				Action:      withSettings(scopeEvents, runEventsDrop),
+			},
+		},
+	}
+}
+
+// maxListed bounds the memory of a list; --until continues it.
+const maxListed = 10_000
+
+func listFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "type", Usage: "such as user.updated; * stands for any text, as in organization*.deleted"},
+		&cli.StringFlag{Name: "object", Usage: "the id of the object that they speak of"},
+		&cli.StringFlag{Name: "outcome", Usage: "one of " + strings.Join(outcomes, ", ")},
+		&cli.StringFlag{Name: "since", Usage: "received then or later: 24h means a day ago, 2026-01-31 a day in UTC, 2026-01-31T12:00:00Z an instant"},
+		&cli.StringFlag{Name: "until", Usage: "received before; like --since"},
+		&cli.IntFlag{Name: "limit", Value: 50, Usage: fmt.Sprintf("how many at most, up to %d", maxListed)},
+		&cli.BoolFlag{Name: "json", Usage: "print a JSON object a line"},
+	}
+}
+
+var outcomes = []string{
+	string(clerksync.Created), string(clerksync.Updated), string(clerksync.Refreshed), string(clerksync.Deleted), string(clerksync.Revived),
+	string(clerksync.Unchanged), string(clerksync.Stale), string(clerksync.Ignored), string(clerksync.Deferred), string(clerksync.Quarantined),
+}
+
+func parseLogQuery(c *cli.Command, now time.Time) (q clerksync.LogQuery, err error) {
+	q = clerksync.LogQuery{Type: c.String("type"), ObjectID: c.String("object"), Outcome: clerksync.Outcome(c.String("outcome")), Limit: c.Int("limit")}
+	if q.Outcome != "" && !slices.Contains(outcomes, string(q.Outcome)) {
+		return q, mistake("--outcome must be one of " + strings.Join(outcomes, ", "))
+	}
+	if q.Limit < 1 || q.Limit > maxListed {
+		return q, mistake(fmt.Sprintf("--limit must be a number from 1 to %d", maxListed))
+	}
+	if q.Since, err = parseInstant(c.String("since"), now); err != nil {
+		return q, mistake("--since " + err.Error())
+	}
+	if q.Until, err = parseInstant(c.String("until"), now); err != nil {
+		return q, mistake("--until " + err.Error())
+	}
+	return q, nil
+}
+
+// parseInstant reads an instant: how long ago, a day or a time. Nothing is the zero time.
+func parseInstant(v string, now time.Time) (time.Time, error) {
+	if v == "" {
+		return time.Time{}, nil
+	}
+	if ago, err := time.ParseDuration(v); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, v); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("must be like 24h, 2026-01-31 or 2026-01-31T12:00:00Z, and is %q", v)
+}
+
+func runEventsList(ctx context.Context, c *cli.Command, s settings) error {
+	q, err := parseLogQuery(c, time.Now())
+	if err != nil {
+		return err
+	}
+	mirror, closeMirror, err := s.openMirror(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer closeMirror()
+	events, err := mirror.Log(ctx, q)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		for _, e := range events {
+			if err := printJSON(c, showEvent(e)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return printEvents(c.Root().Writer, events, terminalWidth(c.Root().Writer))
+}
+
+func runEventsShow(ctx context.Context, c *cli.Command, s settings) error {
+	if c.NArg() != 1 {
+		return mistake("events show needs the id of one event, as clerksync events list prints it")
+	}
+	mirror, closeMirror, err := s.openMirror(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer closeMirror()
+	events, err := mirror.Log(ctx, clerksync.LogQuery{IDs: c.Args().Slice()})
+	switch {
+	case err != nil:
+		return err
+	case len(events) == 0:
+		return errors.New("there is no such event: it never came, or is older than CLERKSYNC_EVENT_RETENTION")
+	case c.Bool("json"):
+		return printJSON(c, showEvent(events[0]))
+	}
+	return printEvent(c.Root().Writer, events[0])
+}
+
+func runEventsDrop(ctx context.Context, c *cli.Command, s settings) error {
+	if !c.Args().Present() {
+		return mistake("events drop needs the ids of events, as clerksync events list --outcome quarantined prints them")
+	}
+	mirror, closeMirror, err := s.openMirror(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer closeMirror()
+	var failures []error
+	for _, id := range c.Args().Slice() {
+		dropped, err := mirror.Drop(ctx, id)
+		switch {
+		case err != nil:
+			return errors.Join(append(failures, err)...)
+		case !dropped:
+			failures = append(failures, fmt.Errorf("%s is neither quarantined nor deferred", id))
+		default:
+			fmt.Fprintf(c.Root().Writer, "%s dropped\n", id)
+		}
+	}
+	return errors.Join(failures...)
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/webhook"
+)
+
+// retrier applies events again and tells what became of them.
+type retrier struct {
+	mirror *clerksync.Mirror
+	reads  *resyncer // nil without a secret key
+	out    io.Writer
+}
+
+func runEventsRetry(ctx context.Context, c *cli.Command, s settings) error {
+	ids, all := c.Args().Slice(), c.Bool("all")
+	if all == (len(ids) > 0) {
+		return mistake("events retry needs either the ids of events, as clerksync events list --outcome quarantined prints them, or --all")
+	}
+	mirror, closeMirror, err := s.openMirror(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer closeMirror()
+	r := &retrier{mirror: mirror, out: c.Root().Writer}
+	if s.secretKey.set() {
+		if r.reads, err = s.openResyncer(mirror); err != nil {
+			return err
+		}
+	}
+	if all {
+		return r.retryAll(ctx)
+	}
+	var failures []error
+	for _, id := range ids {
+		failures = append(failures, r.retry(ctx, id))
+	}
+	return errors.Join(failures...)
+}
+
+// retryAll retries what is quarantined at its beginning, however many that are, and then what is deferred and due.
+func (r *retrier) retryAll(ctx context.Context) error {
+	count, err := r.mirror.Intake(ctx)
+	if err != nil {
+		return err
+	}
+	quarantined, err := r.mirror.Log(ctx, clerksync.LogQuery{Outcome: clerksync.Quarantined, Limit: int(count.Quarantined) + 1})
+	if err != nil {
+		return err
+	}
+	var failures []error
+	for i := len(quarantined) - 1; i >= 0 && ctx.Err() == nil; i-- { // the oldest first
+		failures = append(failures, r.retry(ctx, quarantined[i].ID))
+	}
+	_, err = webhook.Retry(ctx, r.mirror)
+	return errors.Join(append(failures, err)...)
+}
+
+// retry retries one event. Its error is that the event waits on, or why nothing could be done.
+func (r *retrier) retry(ctx context.Context, id string) error {
+	before, err := r.find(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case before.Outcome != clerksync.Quarantined && before.Outcome != clerksync.Deferred:
+		return fmt.Errorf("%s waits for nothing: its outcome is %s", id, before.Outcome)
+	case strings.HasPrefix(id, "read:"):
+		return r.readAgain(ctx, before)
+	case before.BodySize == 0:
+		return fmt.Errorf("%s cannot be tried again, since its content is no longer kept: clerksync resync %s, then clerksync events drop %s",
+			id, or(before.ObjectID, "ID"), id)
+	}
+	if _, err := webhook.Retry(ctx, r.mirror, id); err != nil {
+		return err
+	}
+	after, err := r.find(ctx, id)
+	if err != nil {
+		return err
+	}
+	if after.Outcome == clerksync.Quarantined || after.Outcome == clerksync.Deferred {
+		return fmt.Errorf("%s is still %s: %s", id, after.Outcome, or(after.Error, "it belongs to another Clerk instance"))
+	}
+	fmt.Fprintf(r.out, "%s %s\n", id, after.Outcome)
+	return nil
+}
+
+func (r *retrier) find(ctx context.Context, id string) (clerksync.Logged, error) {
+	events, err := r.mirror.Log(ctx, clerksync.LogQuery{IDs: []string{id}})
+	if err == nil && len(events) == 0 {
+		err = fmt.Errorf("there is no event %s", id)
+	}
+	if err != nil {
+		return clerksync.Logged{}, err
+	}
+	return events[0], nil
+}
+
+// readAgain asks Clerk for an object that a list showed in a way that could not be stored.
+func (r *retrier) readAgain(ctx context.Context, kept clerksync.Logged) error {
+	if r.reads == nil {
+		return mistake(kept.ID + " was read from Clerk, and is read again with CLERK_SECRET_KEY")
+	}
+	t, err := findTarget(kept.ObjectID)
+	if err != nil {
+		return fmt.Errorf("%s has no id to read it again by: the next pass does, and clerksync events drop %s forgets it", kept.ID, kept.ID)
+	}
+	told, err := r.reads.resync(ctx, t)
+	if err != nil {
+		return fmt.Errorf("reading %s again: %w", t.id, err)
+	}
+	if strings.HasPrefix(told, string(clerksync.Quarantined)) {
+		return fmt.Errorf("%s is still %s", kept.ID, told)
+	}
+	if _, err := r.mirror.Drop(ctx, kept.ID); err != nil {
+		return err
+	}
+	fmt.Fprintf(r.out, "%s %s\n", kept.ID, told)
+	return nil
+}
