@@ -16,6 +16,10 @@ var errPinned = errors.New("the instance has been pinned meanwhile")
 // sender gives up after 15 s.
 const commitTimeout = 6 * time.Second
 
+// slowCommitTimeout is that of SQLite, which works in this process: what is slow there is this machine, and trying again later
+// would be no faster.
+const slowCommitTimeout = 30 * time.Second
+
 // commitAll commits a batch and sets every request's error. A batch that the database refuses for one piece's sake is split until
 // that piece stands alone, so that it cannot fail its neighbours; alone, it is quarantined.
 func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
@@ -85,7 +89,11 @@ func (r *request) quarantine(refusal error) {
 
 // tryCommit commits a batch, again and again while it only clashes with other transactions.
 func (m *Mirror) tryCommit(ctx context.Context, batch []*request) error {
-	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	timeout := commitTimeout
+	if !m.dialect.postgres {
+		timeout = slowCommitTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for {
 		err := m.commit(ctx, batch)
