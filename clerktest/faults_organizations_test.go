@@ -248,12 +248,12 @@ func TestHundredThousandMemberships(t *testing.T) {
 		for _, id := range ids {
 			seen[id] = true
 		}
-		if offset += 9500; len(ids) < 500 { // every twentieth page
+		if offset += 24_500; len(ids) < 500 { // every fiftieth page
 			break
 		}
 	}
-	if len(seen) != 5000 {
-		t.Errorf("saw %d memberships, want 5000", len(seen))
+	if len(seen) != 2000 {
+		t.Errorf("saw %d memberships, want 2000", len(seen))
 	}
 	var org string
 	for org = range c.Objects("organizations") {
