@@ -13,6 +13,7 @@ var (
 	PlanDigest = planDigest
 	NewLedger  = newLedger
 	Passed     = passed
+	Start      = start
 )
 
 type (
@@ -44,6 +45,10 @@ func (p position) Worse(seen int64) (all []Position) {
 	}
 	return all
 }
+
+func (p position) Joins(page []clerksync.Sighting) bool { return p.joins(page) }
+
+func (p position) Back(size int) Position { return p.back(size) }
 
 // NextRun returns when a schedule comes after an instant.
 func NextRun(spec, instance string, after time.Time) (time.Time, error) {

@@ -57,6 +57,12 @@ func (p position) joins(page []clerksync.Sighting) bool {
 		slices.ContainsFunc(page, func(s clerksync.Sighting) bool { return s.ID == p.Last })
 }
 
+// back returns the position a page farther back.
+func (p position) back(size int) position {
+	p.Offset = max(p.Offset-size, 0)
+	return p
+}
+
 // query returns the parameters of a page at this position.
 func (p position) query(size int) url.Values {
 	q := url.Values{"limit": {strconv.Itoa(size)}, "order_by": {"+created_at"}}

@@ -91,7 +91,7 @@ func (l *leg) readPage(ctx context.Context, at position) (page, error) {
 			return page{}, err
 		}
 		if !at.joins(sightings) {
-			at.Offset = max(at.Offset-size, 0)
+			at = at.back(size)
 			continue
 		}
 		return page{sightings: sightings, next: at.after(sightings), last: len(sightings) < size}, nil
