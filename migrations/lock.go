@@ -94,3 +94,26 @@ func retryable(err error) bool {
 	var state interface{ SQLState() string }
 	return !errors.As(err, &state)
 }
+
+// whileBusy runs f again as long as SQLite answers that another process is at work. A busy_timeout does not cover everything: what
+// opens a fresh file for write-ahead logging while another process does the same is refused at once.
+func whileBusy(ctx context.Context, f func() error) error {
+	deadline := time.Now().Add(patience)
+	for {
+		err := f()
+		if !isBusy(err) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-time.After(interval):
+		}
+	}
+}
+
+// isBusy knows SQLITE_BUSY, in all its kinds, by the number that SQLite gives it.
+func isBusy(err error) bool {
+	var result interface{ Code() int }
+	return errors.As(err, &result) && result.Code()&0xff == 5
+}

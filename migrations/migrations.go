@@ -56,13 +56,16 @@ var (
 // changes nothing and takes no lock. It fails with [ErrForeign] or [ErrNewer] before it has written anything.
 //
 // Several processes may call it at once: one migrates, the others wait for it for up to five minutes. On PostgreSQL the one that
-// migrates holds a lease, which a crash leaves behind for at most 30 seconds. A SQLite database needs a busy_timeout to wait. One
-// connection is enough.
+// migrates holds a lease, which a crash leaves behind for at most 30 seconds. One connection is enough.
 func Up(ctx context.Context, db *sql.DB, o Options) error {
 	t, err := o.tables()
 	if err != nil {
 		return err
 	}
+	return whileBusy(ctx, func() error { return t.up(ctx, db) })
+}
+
+func (t *tables) up(ctx context.Context, db *sql.DB) error {
 	if _, err := t.pending(ctx, db); !errors.Is(err, ErrPending) {
 		return err
 	}

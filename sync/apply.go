@@ -78,16 +78,16 @@ func (m *Mirror) triage(ctx context.Context, p *piece, pinned string) error {
 		p.settle(Result{Outcome: Quarantined, Reason: p.Event.Quarantine})
 		return nil
 	}
-	if p.Kind == "" || !m.Mirrors(p.Kind) {
+	var known bool
+	if p.kind, known = describe(p.Kind); !known && p.Kind != "" {
+		return fmt.Errorf("there is no kind %q", p.Kind)
+	}
+	if !m.Mirrors(p.Kind) {
 		p.settle(Result{Outcome: Ignored})
 		return nil
 	}
 	if p.Source != Webhook && (p.read == nil || pinned == "") {
 		return errUnstamped
-	}
-	var known bool
-	if p.kind, known = describe(p.Kind); !known {
-		return fmt.Errorf("there is no kind %q", p.Kind)
 	}
 	return nil
 }
