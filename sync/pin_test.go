@@ -202,11 +202,6 @@ func TestReadsNeedAReader(t *testing.T) {
 				}
 			}
 		}
-		e := at(0, "a").told()
-		e.Kind = "nobodies"
-		if results, err := m.Apply(t.Context(), e); err == nil {
-			t.Errorf("of no kind: %+v", results)
-		}
 		if len(rows(t, m)) != 0 {
 			t.Error("something was written")
 		}
