@@ -82,8 +82,8 @@ func TestOnlyCommandsEmulate(t *testing.T) {
 		"clerktest":             {"cmd/clerksync"},
 		"internal/pgtest":       {},
 		"internal/admin":        {"cmd/clerksync"},
-		"modernc.org":           {"cmd/clerksync", "internal/deps", "internal/pgtest"},
-		"github.com/prometheus": {"cmd/clerksync", "internal/admin", "internal/deps"},
+		"modernc.org":           {"cmd/clerksync", "internal/pgtest"},
+		"github.com/prometheus": {"cmd/clerksync", "internal/admin"},
 	}
 	for folder, r := range rooms(t) {
 		for _, imported := range r.Imports {

@@ -14,7 +14,7 @@ type resource struct {
 	kinds []clerksync.Kind
 }
 
-// resources are all there are, in the order in which the default names them.
+// resources are all there are, in the order in which people are shown them.
 var resources = []resource{
 	{"users", []clerksync.Kind{clerksync.Users}},
 	{"organizations", []clerksync.Kind{
