@@ -69,9 +69,12 @@ func (t *trial) step(before, after clerksync.State, earlier, clues []clue) *viol
 	if visible || !t.rule.visible(before) || t.h.violated {
 		return nil
 	}
-	for _, c := range clues {
+	for i, c := range clues {
 		if c.exists || c.event || !t.h.exists(c.arrived) || deletionTold(clues) {
 			continue
+		}
+		if _, dead := t.rule.says(c, i); dead < after.Dead {
+			continue // another one of the fold hid it
 		}
 		if !t.h.restores || !t.h.rollsBack && c.viewed < t.h.fresh && before.Key.Updated >= t.h.fresh {
 			return violated("P4", "a 404 that saw Clerk at %d hid a living object: %s", c.viewed-past, show(after))
