@@ -50,7 +50,8 @@ func (m *Mirror) prepare(ctx context.Context, evidence []Evidence) (*request, er
 	}
 	pieces := make([]*piece, len(evidence))
 	for i := range evidence {
-		pieces[i] = &piece{Evidence: &evidence[i], key: Bottom, dead: Never}
+		own := evidence[i] // the caller's may be shared, and must stay as it is
+		pieces[i] = &piece{Evidence: &own, key: Bottom, dead: Never}
 		if err := m.triage(ctx, pieces[i], pinned); err != nil {
 			return nil, err
 		}
