@@ -23,9 +23,9 @@ func demoCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "demo",
 		Usage: "see it work, without any set-up",
-		Description: "Starts an emulator of Clerk and the daemon's parts on an embedded database in a temporary folder; changes users while\n" +
-			"events get lost, doubled and overtaken; lets all three paths repair that; and compares the mirror with Clerk, user\n" +
-			"by user. On a terminal the status page stays up until Ctrl-C.",
+		Description: "Starts an emulator of Clerk and the daemon's parts on an embedded database in a temporary folder; changes users,\n" +
+			"organizations and all else that Clerk tells while events get lost, doubled and overtaken; lets all three paths repair\n" +
+			"that; and compares the mirror with Clerk, object by object. On a terminal the status page stays up until Ctrl-C.",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "users", Value: 1000, Usage: "how many users there are"},
 			&cli.StringFlag{Name: "database-url", Usage: "postgres://… or sqlite:PATH, instead of a temporary file"},
@@ -85,7 +85,10 @@ func (d *demo) openDatabase(ctx context.Context, address string) error {
 	if err := makeTables(ctx, db, tables); err != nil {
 		return fmt.Errorf("opening the database: %w", err)
 	}
-	d.mirror, err = clerksync.Open(ctx, db, clerksync.Config{ReadMargin: -1}) // the emulator has our clock, and no replicas
+	d.mirror, err = clerksync.Open(ctx, db, clerksync.Config{
+		Kinds:      allKinds(),
+		ReadMargin: -1, // the emulator has our clock, and no replicas
+	})
 	if err != nil {
 		return err
 	}
@@ -134,13 +137,18 @@ func makeTables(ctx context.Context, db *sqlx.DB, o migrations.Options) error {
 }
 
 // outwaitDeletions waits until the deletions of a demo that has just ended in the same database lie in the past: until then they
-// outweigh the emulator's assertion that everybody is there again.
+// outweigh the emulator's assertion that everything is there again.
 func (d *demo) outwaitDeletions(ctx context.Context) error {
-	var last int64
-	if err := d.mirror.DB().GetContext(ctx, &last, d.mirror.SQL(`SELECT coalesce(max(_dead_at), 0) FROM {users}`)); err != nil {
-		return fmt.Errorf("reading the last deletion: %w", err)
+	var latest int64
+	for _, kind := range allKinds() {
+		var dead int64
+		err := d.mirror.DB().GetContext(ctx, &dead, d.mirror.SQL(`SELECT coalesce(max(_dead_at), 0) FROM {`+string(kind)+`}`))
+		if err != nil {
+			return fmt.Errorf("reading the last deletion: %w", err)
+		}
+		latest = max(latest, dead)
 	}
-	wait := time.Until(time.UnixMilli(last))
+	wait := time.Until(time.UnixMilli(latest))
 	if wait <= 0 {
 		return nil
 	}
@@ -154,8 +162,9 @@ func (d *demo) outwaitDeletions(ctx context.Context) error {
 }
 
 func (d *demo) startClerk(ctx context.Context) (err error) {
+	organizations := min(max(d.users/50, 1), 2*maxTeams)
 	d.clerk, err = clerktest.Start(ctx, clerktest.Config{
-		Users: d.users, Seed: d.seed, InstanceID: d.instance, RetryScale: 0.001,
+		Users: d.users, Organizations: organizations, Members: 10, Invitations: organizations, Seed: d.seed, InstanceID: d.instance, RetryScale: 0.001,
 		Faults: clerktest.Faults{Drop: 0.1, Duplicate: 0.15, Reorder: 0.2},
 	})
 	if err != nil {

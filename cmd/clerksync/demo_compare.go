@@ -1,194 +1,164 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 
-	clerksync "github.com/clerksync/clerksync/sync"
+	"github.com/clerksync/clerksync/reconcile"
 )
-
-// The comparison shares no code with what it judges: it reads the emulator's JSON by itself, and the mirror as an application
-// would, through the view.
-
-// listed is a user as Clerk's list shows it.
-type listed struct {
-	ID             string          `json:"id"`
-	ExternalID     *string         `json:"external_id"`
-	Username       *string         `json:"username"`
-	FirstName      *string         `json:"first_name"`
-	LastName       *string         `json:"last_name"`
-	ImageURL       *string         `json:"image_url"`
-	PrimaryEmail   *string         `json:"primary_email_address_id"`
-	PrimaryPhone   *string         `json:"primary_phone_number_id"`
-	Emails         []listedContact `json:"email_addresses"`
-	Phones         []listedContact `json:"phone_numbers"`
-	PublicMetadata json.RawMessage `json:"public_metadata"`
-	UnsafeMetadata json.RawMessage `json:"unsafe_metadata"`
-	Banned         *bool           `json:"banned"`
-	Locked         *bool           `json:"locked"`
-	CreatedAt      *int64          `json:"created_at"`
-	UpdatedAt      *int64          `json:"updated_at"`
-	LastSignInAt   *int64          `json:"last_sign_in_at"`
-	LastActiveAt   *int64          `json:"last_active_at"`
-}
-
-type listedContact struct {
-	ID    string `json:"id"`
-	Email string `json:"email_address"`
-	Phone string `json:"phone_number"`
-}
 
 // maxDifferences is how many differences are printed.
 const maxDifferences = 20
 
-// compare compares mirror and emulator, user by user, and returns the differences: ids and members, no values.
+// compare compares mirror and emulator, object by object, and returns the differences: ids and members, no values. In the end a dry
+// run has to agree.
 func (d *demo) compare(ctx context.Context) (differences []string, err error) {
-	matched := 0
-	batch := make([]listed, 0, 500)
-	flush := func() error {
-		rows, err := d.rows(ctx, batch)
-		if err != nil {
-			return err
-		}
-		matched += len(rows)
-		for _, u := range batch {
-			differences = append(differences, u.differences(rows[u.ID])...)
-		}
-		batch = batch[:0]
-		return nil
-	}
-	for id, raw := range d.clerk.Users() {
-		var u listed
-		if err := json.Unmarshal(raw, &u); err != nil {
-			return nil, fmt.Errorf("reading %s of the emulator: %w", id, err)
-		}
-		if batch = append(batch, u); len(batch) == cap(batch) {
-			if err := flush(); err != nil || len(differences) > maxDifferences {
-				return head(differences, maxDifferences), err
-			}
+	for _, e := range exhibits {
+		found, err := d.compareKind(ctx, e)
+		if differences = append(differences, found...); err != nil || len(differences) >= maxDifferences {
+			return head(differences, maxDifferences), err
 		}
 	}
-	if err := flush(); err != nil {
-		return nil, err
-	}
-	extra, err := d.extra(ctx, matched)
-	return head(append(differences, extra...), maxDifferences), err
-}
-
-const viewColumns = `id, external_id, username, first_name, last_name, email, phone, image_url, public_metadata, unsafe_metadata,
-banned, locked, created_at, updated_at, last_sign_in_at, last_active_at`
-
-// rows reads the mirror's rows of some users.
-func (d *demo) rows(ctx context.Context, users []listed) (map[string]*clerksync.User, error) {
-	if len(users) == 0 {
-		return nil, nil
-	}
-	ids := make([]string, len(users))
-	for i, u := range users {
-		ids[i] = u.ID
-	}
-	db := d.mirror.DB()
-	query, args, err := sqlx.In(d.mirror.SQL(`SELECT `+viewColumns+` FROM {active_users} WHERE id IN (?)`), ids)
+	report, err := d.reconciler.Do(ctx, reconcile.Pass{DryRun: true})
 	if err != nil {
-		return nil, err
+		return differences, fmt.Errorf("checking: %w", err)
 	}
-	var found []clerksync.User
-	if err := db.SelectContext(ctx, &found, db.Rebind(query), args...); err != nil {
-		return nil, fmt.Errorf("reading the mirror: %w", err)
-	}
-	rows := make(map[string]*clerksync.User, len(found))
-	for i := range found {
-		rows[found[i].ID] = &found[i]
-	}
-	return rows, nil
-}
-
-// extra finds users whom the mirror shows and Clerk does not have.
-func (d *demo) extra(ctx context.Context, matched int) (differences []string, err error) {
-	var visible int
-	if err := d.mirror.DB().GetContext(ctx, &visible, d.mirror.SQL(`SELECT count(*) FROM {active_users}`)); err != nil {
-		return nil, fmt.Errorf("counting the mirror's users: %w", err)
-	}
-	if visible == matched {
-		return nil, nil
-	}
-	var ids []string
-	if err := d.mirror.DB().SelectContext(ctx, &ids, d.mirror.SQL(`SELECT id FROM {active_users}`)); err != nil {
-		return nil, fmt.Errorf("reading the mirror's users: %w", err)
-	}
-	for _, id := range ids {
-		if d.clerk.User(id) == nil {
-			differences = append(differences, id+": the mirror shows a user whom Clerk does not have")
+	for _, kind := range inOrder(report.Resources) {
+		n := report.Resources[kind]
+		if open := n.Created + n.Updated + n.Deleted + n.Revived + n.Candidates + n.Pending + n.Quarantined; open > 0 {
+			differences = append(differences, fmt.Sprintf("a dry run finds %d differences among %s", open, spaced(kind)))
 		}
 	}
 	return differences, nil
 }
 
-// differences compares one user with its row; nil is a row that is missing.
-func (u listed) differences(row *clerksync.User) (all []string) {
-	if row == nil {
-		return []string{u.ID + ": the mirror does not show this user"}
-	}
-	for _, member := range []struct {
-		name  string
-		equal bool
-	}{
-		{"external_id", same(u.ExternalID, row.ExternalID)},
-		{"username", same(u.Username, row.Username)},
-		{"first_name", same(u.FirstName, row.FirstName)},
-		{"last_name", same(u.LastName, row.LastName)},
-		{"image_url", same(u.ImageURL, row.ImageURL)},
-		{"email", same(primary(u.PrimaryEmail, u.Emails, func(c listedContact) string { return c.Email }), row.Email)},
-		{"phone", same(primary(u.PrimaryPhone, u.Phones, func(c listedContact) string { return c.Phone }), row.Phone)},
-		{"public_metadata", sameJSON(u.PublicMetadata, row.PublicMetadata)},
-		{"unsafe_metadata", sameJSON(u.UnsafeMetadata, row.UnsafeMetadata)},
-		{"banned", same(u.Banned, row.Banned)},
-		{"locked", same(u.Locked, row.Locked)},
-		{"created_at", same(u.CreatedAt, milli(row.CreatedAt))},
-		{"updated_at", same(u.UpdatedAt, milli(row.UpdatedAt))},
-		{"last_sign_in_at", same(u.LastSignInAt, milli(row.LastSignInAt))},
-		{"last_active_at", same(u.LastActiveAt, milli(row.LastActiveAt))},
-	} {
-		if !member.equal {
-			all = append(all, u.ID+": "+member.name+" differs")
+// comparison compares the objects of one kind, in batches.
+type comparison struct {
+	*demo
+	exhibit
+	batch       []map[string]any // objects of the emulator
+	matched     int
+	differences []string
+}
+
+func (d *demo) compareKind(ctx context.Context, e exhibit) ([]string, error) {
+	c := &comparison{demo: d, exhibit: e}
+	for id, raw := range d.clerk.Objects(e.resource) {
+		var o map[string]any
+		if err := json.Unmarshal(raw, &o); err != nil {
+			return nil, fmt.Errorf("reading %s of the emulator: %w", id, err)
+		}
+		if c.batch = append(c.batch, o); len(c.batch) == 500 {
+			if err := c.flush(ctx); err != nil || len(c.differences) >= maxDifferences {
+				return c.differences, err
+			}
 		}
 	}
-	return all
+	if err := c.flush(ctx); err != nil {
+		return nil, err
+	}
+	err := c.findExtra(ctx)
+	return c.differences, err
 }
 
-func same[T comparable](a, b *T) bool {
-	return a == nil && b == nil || a != nil && b != nil && *a == *b
+// flush compares the batch with the mirror's rows.
+func (c *comparison) flush(ctx context.Context) error {
+	rows, err := c.rows(ctx)
+	if err != nil {
+		return err
+	}
+	c.matched += len(rows)
+	for _, o := range c.batch {
+		id, _ := o["id"].(string)
+		row := rows[id]
+		if row == nil {
+			if !c.excused(o) {
+				c.differ(id, "the mirror does not show it")
+			}
+			continue
+		}
+		for _, f := range c.facets {
+			if !reflect.DeepEqual(f.clerks(o), f.ours(row[f.column])) {
+				c.differ(id, f.column+" differs")
+			}
+		}
+	}
+	c.batch = c.batch[:0]
+	return nil
 }
 
-func primary(id *string, all []listedContact, value func(listedContact) string) *string {
-	i := slices.IndexFunc(all, func(c listedContact) bool { return id != nil && c.ID == *id })
-	if i < 0 {
+func (c *comparison) differ(id, how string) { c.differences = append(c.differences, id+": "+how) }
+
+// excused reports whether the mirror may lack an object: no list shows it, and it is older than the webhook.
+func (c *comparison) excused(o map[string]any) bool {
+	created, _ := o["created_at"].(float64)
+	return c.hides(o) && int64(created) < c.began.UnixMilli()
+}
+
+// rows reads the mirror's rows of the batch.
+func (c *comparison) rows(ctx context.Context) (map[string]map[string]any, error) {
+	if len(c.batch) == 0 {
+		return nil, nil
+	}
+	ids := make([]any, len(c.batch))
+	for i, o := range c.batch {
+		ids[i] = o["id"]
+	}
+	columns := "id"
+	for _, f := range c.facets {
+		columns += ", " + f.column
+	}
+	db := c.mirror.DB()
+	query, args, err := sqlx.In(c.mirror.SQL(`SELECT `+columns+` FROM `+c.from+` WHERE id IN (?)`), ids)
+	if err != nil {
+		return nil, err
+	}
+	found, err := db.QueryxContext(ctx, db.Rebind(query), args...)
+	if err != nil {
+		return nil, fmt.Errorf("reading the mirror: %w", err)
+	}
+	defer found.Close()
+	rows := make(map[string]map[string]any, len(ids))
+	for found.Next() {
+		row := map[string]any{}
+		if err := found.MapScan(row); err != nil {
+			return nil, fmt.Errorf("reading the mirror: %w", err)
+		}
+		id, _ := asText(row["id"]).(string)
+		rows[id] = row
+	}
+	return rows, found.Err()
+}
+
+// findExtra finds objects that the mirror shows and Clerk does not have. What no list shows, a demo that was played here before may
+// have left.
+func (c *comparison) findExtra(ctx context.Context) error {
+	var shown int
+	if err := c.mirror.DB().GetContext(ctx, &shown, c.mirror.SQL(`SELECT count(*) FROM `+c.from)); err != nil {
+		return fmt.Errorf("counting the mirror's rows: %w", err)
+	}
+	if shown == c.matched {
 		return nil
 	}
-	v := value(all[i])
-	return &v
-}
-
-func milli(t *time.Time) *int64 {
-	if t == nil {
-		return nil
+	var rows []struct {
+		ID       string     `db:"id"`
+		Created  *time.Time `db:"created_at"`
+		Unlisted bool       `db:"unlisted"`
 	}
-	ms := t.UnixMilli()
-	return &ms
-}
-
-// sameJSON compares by content: databases rewrite JSON. Clerk's list shows absent metadata as null or {}.
-func sameJSON(a json.RawMessage, b *string) bool {
-	var x, y any
-	if len(bytes.TrimSpace(a)) > 0 && json.Unmarshal(a, &x) != nil {
-		return false
+	err := c.mirror.DB().SelectContext(ctx, &rows, c.mirror.SQL(`SELECT id, created_at, `+c.unlisted+` AS unlisted FROM `+c.from))
+	if err != nil {
+		return fmt.Errorf("reading the mirror: %w", err)
 	}
-	return (b == nil || json.Unmarshal([]byte(*b), &y) == nil) && reflect.DeepEqual(x, y)
+	for _, row := range rows {
+		left := row.Unlisted && row.Created != nil && row.Created.Before(c.began)
+		if !left && c.clerk.Object(c.resource, row.ID) == nil {
+			c.differ(row.ID, "the mirror shows it, and Clerk does not have it")
+		}
+	}
+	return nil
 }

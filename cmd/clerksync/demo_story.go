@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,8 @@ type demo struct {
 	logins     *upsert.Upserter
 	bar        atomic.Pointer[bar]
 	requests   atomic.Int64 // to the emulator
+	began      time.Time    // before the first change in Clerk
+	suspicious atomic.Int64 // sign-ins that the mirror remarked on
 	differs    []string     // what went otherwise than it must
 }
 
@@ -57,6 +60,14 @@ func (d *demo) startParts(ctx context.Context) error {
 	}
 	d.atEnd(func() { _ = endpoint.stop(time.Second) })
 	d.clerk.SetWebhookURL("http://" + endpoint.addr.String() + "/api/webhooks/clerk")
+
+	d.atEnd(d.mirror.Watch(func(c clerksync.Commit) {
+		for _, change := range c.Changes {
+			if change.Op == clerksync.Suspicious {
+				d.suspicious.Add(1)
+			}
+		}
+	}))
 
 	d.reconciler = reconcile.New(reconcile.Config{
 		Mirror: d.mirror, Clerk: api, WebhooksExpected: true, Observe: d.metrics.observePass,
@@ -94,7 +105,7 @@ func (d *demo) play(ctx context.Context, b *bar) error {
 	d.bar.Store(b)
 	defer b.close()
 	a := newActs(d.clerk, d.users, d.seed)
-	for _, scene := range []func(context.Context, *acts) error{d.backfill, d.webhooks, d.signIns, d.delta, d.full} {
+	for _, scene := range []func(context.Context, *acts) error{d.backfill, d.webhooks, d.signIns, d.delta, d.full, d.resend} {
 		if err := scene(ctx, a); err != nil {
 			return err
 		}
@@ -112,16 +123,20 @@ func (d *demo) backfill(ctx context.Context, _ *acts) error {
 	if err != nil {
 		return err
 	}
-	n := report.Resources[clerksync.Users]
-	d.say("backfill", "a pass read %d users in %d requests: %d created, %d updated, %d deleted, %d revived (%s)",
-		n.Seen, report.Requests, n.Created, n.Updated, n.Deleted, n.Revived, took(report))
+	n := sum(report)
+	d.say("backfill", "a pass read %s in %d requests: %d created, %d updated, %d deleted, %d revived (%s)",
+		seen(report), report.Requests, n.Created, n.Updated, n.Deleted, n.Revived, took(report))
 	return nil
 }
 
-// webhooks changes users in Clerk and waits until its sender has nothing left to deliver.
+// webhooks changes what there is in Clerk and waits until its sender has nothing left to deliver.
 func (d *demo) webhooks(ctx context.Context, a *acts) error {
-	if err := a.play(); err != nil {
-		return err
+	d.began = time.Now().Truncate(time.Millisecond)
+	t := &teams{clerk: d.clerk, dice: a.dice, people: a.cast, count: min(max(d.users/50, 1), maxTeams)}
+	for _, play := range []func() error{t.play, t.travel, a.play} {
+		if err := play(); err != nil {
+			return err
+		}
 	}
 	counts, err := d.clerk.Wait(ctx)
 	if err != nil {
@@ -129,6 +144,8 @@ func (d *demo) webhooks(ctx context.Context, a *acts) error {
 	}
 	d.say("changes", "%d users signed up, %d were deleted, %d renamed, %d given metadata, %d banned; %d signed in",
 		len(a.created), len(a.deleted), a.renamed, a.marked, a.banned, a.signedIn)
+	d.say("teams", "%d organizations founded, %d renamed, %d dissolved; %d users joined, %d promoted, %d left; %d invitations, %d accepted, %d revoked",
+		t.founded, t.renamed, t.dissolved, t.joined, t.promoted, t.left, t.invited, t.accepted, t.revoked)
 	d.say("webhook", "%d events: %d delivered in %d posts, doubled and overtaken on the way; %d lost",
 		counts.Sent, counts.Delivered, counts.Attempts, counts.Dropped)
 	if counts.Failed > 0 {
@@ -178,10 +195,59 @@ func (d *demo) full(ctx context.Context, _ *acts) error {
 	if err != nil {
 		return err
 	}
-	n := report.Resources[clerksync.Users]
-	d.say("full pass", "read %d users in %d requests: %d created, %d updated, %d deleted after a 404 for each (%s)",
-		n.Seen, report.Requests, n.Created, n.Updated, n.Deleted, took(report))
+	n := sum(report)
+	d.say("full pass", "read %s in %d requests: %d created, %d updated, %d deleted after Clerk was asked for each (%s)",
+		seen(report), report.Requests, n.Created, n.Updated, n.Deleted, took(report))
 	return nil
+}
+
+// resend has the lost events sent again, as a button of Clerk's dashboard does: no list shows sessions, domains, roles and
+// permissions, so no pass could repair those. About everything else the events come too late to change anything.
+func (d *demo) resend(ctx context.Context, _ *acts) error {
+	n := d.clerk.Resend("missing", d.began)
+	if _, err := d.clerk.Wait(ctx); err != nil {
+		return fmt.Errorf("waiting for deliveries: %w", err)
+	}
+	populations, err := d.mirror.Populations(ctx)
+	if err != nil {
+		return err
+	}
+	var told []string
+	for _, p := range populations {
+		if !p.Kind.Listed() {
+			told = append(told, fmt.Sprintf("%d %s", p.Visible, spaced(p.Kind)))
+		}
+	}
+	d.say("resent", "the %d lost events, for what no list shows: %s", n, strings.Join(told, ", "))
+	d.say("sign-ins", "%d were suspicious: a country, a device or somebody in the user's place", d.suspicious.Load())
+	return nil
+}
+
+// sum adds up what a pass did about all kinds.
+func sum(r reconcile.Report) (n reconcile.Counts) {
+	for _, c := range r.Resources {
+		n.Created += c.Created
+		n.Updated += c.Updated
+		n.Deleted += c.Deleted
+		n.Revived += c.Revived
+	}
+	return n
+}
+
+// seen tells what a pass read, resource by resource.
+func seen(r reconcile.Report) string {
+	var all []string
+	for _, resource := range resources {
+		n, listed := int64(0), false
+		for _, kind := range resource.kinds {
+			counts, there := r.Resources[kind]
+			n, listed = n+counts.Seen, listed || there
+		}
+		if listed {
+			all = append(all, fmt.Sprintf("%d %s", n, resource.name))
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 func took(r reconcile.Report) time.Duration {

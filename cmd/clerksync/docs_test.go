@@ -76,7 +76,7 @@ func TestDocumentedNames(t *testing.T) {
 		}
 	}
 	help, _ := run(t, 0, nil, "--help")
-	for _, command := range []string{"serve", "reconcile", "check", "resync", "migrate", "status", "emulate", "demo", "version", "completion"} {
+	for _, command := range []string{"serve", "reconcile", "check", "resync", "migrate", "status", "events", "emulate", "demo", "version", "completion"} {
 		if !strings.Contains(doc, "`"+command) || !strings.Contains(help, "\n   "+command+" ") {
 			t.Errorf("%s is not both in the help and in docs/operations.md", command)
 		}
@@ -104,6 +104,33 @@ func TestDocumentedMetrics(t *testing.T) {
 	slices.Sort(documented)
 	if diff := cmp.Diff(main.MetricNames(mirror), documented); diff != "" {
 		t.Errorf("docs/operations.md differs from the metrics (-want +got):\n%s", diff)
+	}
+}
+
+// TestDocumentedQueries runs the queries of docs/operations.md and reads every table and view that it names.
+func TestDocumentedQueries(t *testing.T) {
+	t.Parallel()
+	db := connect(t, pgtest.URL(t))
+	doc := read(t, operations)
+	_, section, _ := strings.Cut(doc, "\n## Resources\n")
+	section, _, _ = strings.Cut(section, "\n**Suspicious")
+	relations := regexp.MustCompile("`((?:active|sign|daily|monthly)_[a-z_]+)`").FindAllStringSubmatch(section, -1)
+	var queries []string
+	for _, m := range relations {
+		queries = append(queries, "SELECT * FROM clerk."+m[1])
+	}
+	for _, m := range fence.FindAllStringSubmatch(doc, -1) {
+		if m[1] == "sql" {
+			queries = append(queries, m[2])
+		}
+	}
+	if len(queries) < 15 {
+		t.Fatalf("docs/operations.md has only these queries and views: %q", queries)
+	}
+	for _, query := range queries {
+		if _, err := db.ExecContext(t.Context(), query); err != nil {
+			t.Errorf("%v, in the query\n%s", err, query)
+		}
 	}
 }
 

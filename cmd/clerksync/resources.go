@@ -27,12 +27,18 @@ var resources = []resource{
 
 // inOrder lists the kinds of a report as people are shown them.
 func inOrder[V any](counts map[clerksync.Kind]V) (kinds []clerksync.Kind) {
-	for _, r := range resources {
-		for _, k := range r.kinds {
-			if _, there := counts[k]; there {
-				kinds = append(kinds, k)
-			}
+	for _, k := range allKinds() {
+		if _, there := counts[k]; there {
+			kinds = append(kinds, k)
 		}
+	}
+	return kinds
+}
+
+// allKinds are all that the mirror can keep.
+func allKinds() (kinds []clerksync.Kind) {
+	for _, r := range resources {
+		kinds = append(kinds, r.kinds...)
 	}
 	return kinds
 }
