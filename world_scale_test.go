@@ -1,0 +1,6 @@
+//go:build !race
+
+package clerksync_test
+
+// worlds is how many random worlds each database gets.
+const worlds = 200
