@@ -106,7 +106,7 @@ func (m *Mirror) tryCommit(ctx context.Context, batch []*request) error {
 	}
 }
 
-// commit writes one batch in one transaction: the objects of each kind by id, then the events, then the changes.
+// commit writes one batch in one transaction: the objects of each kind by id, then the events, then the changes and what of them is audited.
 func (m *Mirror) commit(ctx context.Context, batch []*request) error {
 	begun := time.Now()
 	tx, err := m.db.BeginTxx(ctx, nil)
@@ -136,6 +136,9 @@ func (m *Mirror) commit(ctx context.Context, batch []*request) error {
 		return err
 	}
 	if err := m.feed(ctx, tx, changes); err != nil {
+		return err
+	}
+	if err := m.auditChanges(ctx, tx, changes); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {

@@ -110,5 +110,6 @@ type Change struct {
 	Initial    bool    // created, but of an object older than the mirror
 	OccurredAt time.Time
 	Source     Source
+	EventID    string   // the message that told it; empty where a read did
 	Reasons    []string // of a Suspicious change: see the constants of that name
 }

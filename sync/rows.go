@@ -257,6 +257,9 @@ func (m *Mirror) change(f *fold, s standing) Change {
 	if by.At > 0 {
 		c.OccurredAt = time.UnixMilli(by.At).UTC()
 	}
+	if by.Event != nil {
+		c.EventID = by.Event.ID
+	}
 	c.Initial = c.Op == Created && by.object.created < m.born
 	return c
 }

@@ -16,6 +16,7 @@ import (
 //	born      sync       when the mirror was made; older objects are created with initial = true
 //	instance  sync       the pinned Clerk instance
 //	foreign   sync       how many events of other instances were ignored, and whose the last one was
+//	audit     sync       the end of the audit log
 //	feed      sync       locked by every transaction that appends changes, so that seq order is commit order
 //	watermark reconcile  how far the delta pass has read
 //	lease     reconcile  who may run a pass, and its term
