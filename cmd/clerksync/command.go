@@ -23,7 +23,7 @@ func newCommand() *cli.Command {
 		Suggest: true,
 		Commands: []*cli.Command{
 			serveCommand(), reconcileCommand(), checkCommand(), resyncCommand(), migrateCommand(),
-			statusCommand(), eventsCommand(), emulateCommand(), demoCommand(), versionCommand(),
+			statusCommand(), eventsCommand(), auditCommand(), reportCommand(), emulateCommand(), demoCommand(), versionCommand(),
 		},
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // main decides
 	}

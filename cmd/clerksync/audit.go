@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+func auditCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "audit",
+		Usage: "look at the log of deletions, erasures and approvals; prove that it is whole",
+		Commands: []*cli.Command{
+			{
+				Name: "list", Usage: "list the log, in the order in which it was written", Description: secretsHelp(scopeEvents),
+				Flags:        append(append(periodFlags(), &cli.BoolFlag{Name: "json", Usage: "print a JSON object a line"}), settingFlags(scopeEvents)...),
+				ArgValidator: noArguments,
+				Action:       withSettings(scopeEvents, runAuditList),
+			},
+			{
+				Name: "verify", Usage: "check that no row was changed, added or removed; exit 1 and tell the first broken one",
+				Description: "Note the hash that it prints elsewhere: --known HASH proves later that the log up to there is still the same one.\n\n" +
+					secretsHelp(scopeEvents),
+				Flags:        append([]cli.Flag{&cli.StringFlag{Name: "known", Usage: "a hash that an earlier verify printed"}}, settingFlags(scopeEvents)...),
+				ArgValidator: noArguments,
+				Action:       withSettings(scopeEvents, runAuditVerify),
+			},
+		},
+	}
+}
+
+func periodFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "since", Usage: "written then or later: 24h means a day ago, 2026-01-31 a day in UTC, 2026-01-31T12:00:00Z an instant"},
+		&cli.StringFlag{Name: "until", Usage: "written before; like --since"},
+	}
+}
+
+func parsePeriod(c *cli.Command, now time.Time) (since, until time.Time, err error) {
+	if since, err = parseInstant(c.String("since"), now); err != nil {
+		return since, until, mistake("--since " + err.Error())
+	}
+	if until, err = parseInstant(c.String("until"), now); err != nil {
+		return since, until, mistake("--until " + err.Error())
+	}
+	return since, until, nil
+}
+
+func runAuditList(ctx context.Context, c *cli.Command, s settings) error {
+	since, until, err := parsePeriod(c, time.Now())
+	if err != nil {
+		return err
+	}
+	mirror, closeMirror, err := s.openMirror(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer closeMirror()
+	for e, err := range mirror.Audit(ctx, since, until) {
+		if err != nil {
+			return err
+		}
+		if c.Bool("json") {
+			err = printJSON(c, showEntry(e))
+		} else {
+			err = printEntry(c.Root().Writer, e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func runAuditVerify(ctx context.Context, c *cli.Command, s settings) error {
+	mirror, closeMirror, err := s.openMirror(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer closeMirror()
+	rows, last, err := mirror.VerifyAudit(ctx, strings.ToLower(strings.TrimSpace(c.String("known"))))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.Root().Writer, "the audit log is whole: %d rows, the last one's hash is %s\n", rows, last)
+	return err
+}
+
+// shownEntry is a row of the audit log as --json prints it.
+type shownEntry struct {
+	Seq        int64                 `json:"seq"`
+	At         time.Time             `json:"at"`
+	Action     clerksync.AuditAction `json:"action"`
+	Resource   clerksync.Kind        `json:"resource,omitempty"`
+	ObjectID   string                `json:"object_id,omitempty"`
+	Source     clerksync.Source      `json:"source,omitempty"`
+	EventID    string                `json:"event_id,omitempty"`
+	OccurredAt *time.Time            `json:"occurred_at,omitempty"`
+	Detail     string                `json:"detail,omitempty"`
+	Previous   string                `json:"previous"`
+	Hash       string                `json:"hash"`
+}
+
+func showEntry(e clerksync.AuditEntry) shownEntry {
+	shown := shownEntry{e.Seq, e.At, e.Action, e.Kind, e.ObjectID, e.Source, e.EventID, nil, e.Detail, e.Previous, e.Hash}
+	if !e.OccurredAt.IsZero() {
+		shown.OccurredAt = &e.OccurredAt
+	}
+	return shown
+}
+
+// printEntry prints an entry as a line: what it is about last, since that has any length.
+func printEntry(w io.Writer, e clerksync.AuditEntry) error {
+	about := []string{spaced(e.Kind), e.ObjectID, e.EventID, e.Detail}
+	_, err := fmt.Fprintf(w, "%-6d  %s  %-8s  %-9s  %s\n", e.Seq, instant(&e.At), printable(string(e.Action)), printable(string(e.Source)),
+		printable(strings.Join(strings.Fields(strings.Join(about, " ")), " ")))
+	return err
+}
