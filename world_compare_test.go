@@ -36,6 +36,11 @@ var (
 		{clerksync.OrganizationInvitations, "id IN (SELECT id FROM {active_organization_invitations})", `organization_id email_address role
 			role_name status public_metadata private_metadata _updated_at=updated_at`},
 		{clerksync.Invitations, "id IN (SELECT id FROM {active_invitations})", `email_address status public_metadata _updated_at=updated_at`},
+		{clerksync.OrganizationDomains, "id IN (SELECT id FROM {active_organization_domains})", `organization_id name enrollment_mode
+			verification_status=verification.status _updated_at=updated_at`},
+		{clerksync.Roles, "id IN (SELECT id FROM {active_roles})", `name key description permissions is_creator_eligible
+			_updated_at=updated_at`},
+		{clerksync.Permissions, "id IN (SELECT id FROM {active_permissions})", `name key description type _updated_at=updated_at`},
 	}
 	// Clerk forgets the sessions of a deleted user, and so does the view: their rows belong to the log of sign-ins.
 	sessionResource = resource{clerksync.Sessions, "deleted_at IS NULL AND user_id NOT IN (SELECT id FROM {users} WHERE deleted_at IS NOT NULL)",
@@ -104,10 +109,13 @@ func (w *world) heard() map[string]string {
 // told returns the objects that Clerk has.
 func (w *world) told(r resource) map[string]row {
 	all := map[string]row{}
-	for id, raw := range w.clerk.Objects(string(r.kind)) {
+	for id, raw := range w.clerk.Objects(resourceOf(r.kind)) {
 		o, shown := decode(w.t, raw), row{}
-		if r.kind == clerksync.Users {
+		switch r.kind {
+		case clerksync.Users:
 			o["primary"] = primary(o)
+		case clerksync.Roles:
+			o["permissions"] = keys(o["permissions"])
 		}
 		for _, c := range strings.Fields(r.columns) {
 			column, path, renamed := strings.Cut(c, "=")
@@ -118,6 +126,24 @@ func (w *world) told(r resource) map[string]row {
 		}
 		all[id] = shown
 	}
+	return all
+}
+
+// resourceOf is what the emulator calls a kind.
+func resourceOf(k clerksync.Kind) string {
+	if k == clerksync.Roles || k == clerksync.Permissions {
+		return "organization_" + string(k)
+	}
+	return string(k)
+}
+
+// keys are the keys of a role's permissions, sorted.
+func keys(permissions any) []any {
+	all := []any{}
+	for _, p := range permissions.([]any) {
+		all = append(all, object(p.(map[string]any)).text("key"))
+	}
+	slices.SortFunc(all, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
 	return all
 }
 

@@ -7,8 +7,11 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2"
 	"github.com/clerk/clerk-sdk-go/v2/invitation"
 	"github.com/clerk/clerk-sdk-go/v2/organization"
+	"github.com/clerk/clerk-sdk-go/v2/organizationdomain"
 	"github.com/clerk/clerk-sdk-go/v2/organizationinvitation"
 	"github.com/clerk/clerk-sdk-go/v2/organizationmembership"
+	"github.com/clerk/clerk-sdk-go/v2/organizationpermission"
+	"github.com/clerk/clerk-sdk-go/v2/organizationrole"
 	"github.com/clerk/clerk-sdk-go/v2/session"
 	"github.com/clerk/clerk-sdk-go/v2/user"
 
@@ -23,11 +26,15 @@ type sdk struct {
 	guests        *organizationinvitation.Client
 	invitations   *invitation.Client
 	sessions      *session.Client
+	domains       *organizationdomain.Client
+	roles         *organizationrole.Client
+	permissions   *organizationpermission.Client
 }
 
 func newSDK(c *clerk.ClientConfig) sdk {
 	return sdk{user.NewClient(c), organization.NewClient(c), organizationmembership.NewClient(c), organizationinvitation.NewClient(c),
-		invitation.NewClient(c), session.NewClient(c)}
+		invitation.NewClient(c), session.NewClient(c),
+		organizationdomain.NewClient(c), organizationrole.NewClient(c), organizationpermission.NewClient(c)}
 }
 
 // steps are all that can happen, with how often it does. What the SDK has no call for, because people do it in the browser, is done
@@ -42,6 +49,8 @@ var steps = []struct {
 	{5, (*world).inviteGuest}, {3, (*world).revokeGuest}, {2, (*world).acceptGuest},
 	{4, (*world).invite}, {3, (*world).revoke}, {2, (*world).accept},
 	{5, (*world).signIn}, {4, (*world).signOut},
+	{2, (*world).claim}, {2, (*world).reclaim}, {1, (*world).disclaim},
+	{1, (*world).permit}, {1, (*world).forbid}, {2, (*world).cast}, {1, (*world).recast}, {1, (*world).uncast},
 }
 
 // step lets one thing happen.
@@ -70,7 +79,7 @@ func (w *world) inhabit() {
 		begin func(*world) error
 	}{
 		{"users", (*world).signUp}, {"organizations", (*world).found}, {"organization_memberships", (*world).join},
-		{"organization_invitations", (*world).inviteGuest}, {"invitations", (*world).invite},
+		{"organization_invitations", (*world).inviteGuest}, {"invitations", (*world).invite}, {"organization_domains", (*world).claim},
 	} {
 		_, there := w.some(need.path)
 		if need.path == "invitations" { // the list leaves revoked ones out

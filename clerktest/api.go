@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -51,6 +52,9 @@ func (c *Clerk) newRoutes() *http.ServeMux {
 	}
 	for _, routes := range []map[string]endpointFunc{c.organizationRoutes(), c.memberRoutes(), c.invitationRoutes(), c.roleRoutes()} {
 		for pattern, endpoint := range routes {
+			if c.config.NoOrganizations && strings.Contains(pattern, "/organization") {
+				endpoint = func(*writer, *http.Request) *apiError { return errNoOrganizations() }
+			}
 			mux.Handle(pattern, c.api(pattern, endpoint))
 		}
 	}

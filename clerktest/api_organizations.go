@@ -152,6 +152,9 @@ func (c *Clerk) listDomains(w *writer, r *http.Request) *apiError {
 	if err := s.choice(q, "enrollment_mode", true, func(d *domain, modes []string) bool { return slices.Contains(modes, d.mode) }); err != nil {
 		return err
 	}
+	if names := q["domains"]; len(names) > 0 {
+		s.where(func(d *domain) bool { return slices.Contains(names, d.name) })
+	}
 	return writePage(c, w, q, s, func(d *domain) { c.domain(w, "", d) })
 }
 

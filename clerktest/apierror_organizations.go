@@ -13,6 +13,11 @@ func errNone(what, id string) *apiError {
 	return &apiError{http.StatusNotFound, "resource_not_found", "not found", "No " + what + " was found with id " + id, ""}
 }
 
+func errNoOrganizations() *apiError {
+	return &apiError{http.StatusForbidden, "organization_not_enabled_in_instance", "access denied",
+		"The organizations feature is not enabled for this instance.", ""}
+}
+
 func errNoOrganization() *apiError {
 	return &apiError{http.StatusNotFound, "resource_not_found", "not found", "Given organization not found.", ""}
 }

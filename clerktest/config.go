@@ -28,6 +28,9 @@ type Config struct {
 	// Invitations is how many invitations to sign up exist at the start, of
 	// every status, and as many to organizations if there are any.
 	Invitations int
+	// NoOrganizations refuses every request about organizations, as an instance
+	// does in which they are not enabled.
+	NoOrganizations bool
 	// Seed determines users, ids, keys and faults. Two instances with the same
 	// seed are the same instance.
 	Seed uint64

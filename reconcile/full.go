@@ -22,6 +22,10 @@ func (p *pass) full(ctx context.Context) error {
 	var errs []error
 	for _, l := range p.legs {
 		err := l.full(ctx)
+		if errors.Is(err, clerksync.ErrNotEnabled) {
+			p.cfg.Logger.Debug("not listed: the instance does not use organizations", "kind", l.kind)
+			l.complete, err = true, nil
+		}
 		errs = append(errs, err)
 		if ctx.Err() != nil || errors.Is(err, clerksync.ErrWrongInstance) {
 			return errors.Join(append(errs, ctx.Err())...)
@@ -34,6 +38,7 @@ func (p *pass) full(ctx context.Context) error {
 		}
 	}
 	p.report.Complete = complete
+	p.readAgain(ctx)
 	errs = append(errs, p.plan(ctx))
 	if decided {
 		errs = append(errs, p.forgetProgress(ctx))

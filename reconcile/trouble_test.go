@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -103,6 +104,33 @@ func TestPoison(t *testing.T) {
 		if n := h.count(`SELECT count(*) FROM {users} WHERE id = $1 AND banned AND unsafe_metadata IS NULL`, ids[9]); n != 1 {
 			t.Error("a ban is held up by metadata that cannot be stored")
 		}
+	})
+}
+
+// What a pass could not store and a later one can, does not wait in quarantine any longer, be it that nothing has changed or that the
+// object is gone.
+func TestPoisonGoes(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db, clerktest.Config{Users: 40, Seed: 44})
+		h.full()
+		well, ids := h.cfg.Clerk, h.ids(40)
+		for _, id := range ids[7:10] {
+			h.cfg.Clerk = h.newAPI(clerksync.APIConfig{RateLimit: -1, Transport: spoiled{id}})
+			h.wantCounts(h.full(), reconcile.Counts{Seen: 40, Unchanged: 39, Quarantined: 1})
+		}
+		h.delete(ids[9])
+		h.cfg.Clerk = h.newAPI(clerksync.APIConfig{RateLimit: -1, Transport: spoiled{ids[8]}})
+		h.wantCounts(h.full(), reconcile.Counts{Seen: 39, Unchanged: 38, Quarantined: 1, Candidates: 1, Deleted: 1})
+		if kept := h.texts(`SELECT id FROM {events}`); !slices.Equal(kept, []string{"read:users:" + ids[8]}) {
+			t.Errorf("in quarantine: %v; want %s alone, which is still spoiled", kept, ids[8])
+		}
+		h.cfg.Clerk = well
+		h.wantCounts(h.full(), reconcile.Counts{Seen: 39, Unchanged: 39})
+		if kept := h.texts(`SELECT id FROM {events}`); len(kept) != 0 {
+			t.Errorf("in quarantine: %v", kept)
+		}
+		h.wantEqual()
 	})
 }
 

@@ -159,8 +159,10 @@ func (c *call) Read(*clerk.APIResponse) {}
 
 // failure describes an answer that is neither the object nor its absence.
 func (c *call) failure() error {
-	switch c.status {
-	case http.StatusUnauthorized, http.StatusForbidden:
+	switch {
+	case c.status == http.StatusForbidden && errorCode(c.body) == "organization_not_enabled_in_instance":
+		return fmt.Errorf("asking Clerk for %s: %w", c.endpoint, ErrNotEnabled)
+	case c.status == http.StatusUnauthorized, c.status == http.StatusForbidden:
 		return fmt.Errorf("asking Clerk for %s: it refuses the secret key (HTTP %d): %w", c.endpoint, c.status, ErrUnavailable)
 	default:
 		return fmt.Errorf("asking Clerk for %s: HTTP %d: %w", c.endpoint, c.status, ErrUnavailable)

@@ -36,6 +36,7 @@ type kind struct {
 	singular  string // "user": what Clerk writes into an object's member "object"
 	list      list
 	ask       func(id string, row map[string]string) []question // how a single object is read; nil if it cannot be
+	keys      []string                                          // columns of the row that ask needs beside the id
 	columns   []column
 	projected []projected // sorted by name
 	free      []string    // members that hold whatever a user or the team puts there; what cannot be stored becomes null
@@ -111,7 +112,8 @@ func describe(name Kind) (*kind, bool) {
 	return kinds[i], true
 }
 
-// Listed reports whether Clerk lists the kind, so that passes can compare it. Sessions are not listed: webhooks alone tell of them.
+// Listed reports whether Clerk lists the kind, so that passes can compare it. Sessions are listed by user only: webhooks alone tell
+// of them.
 func (k Kind) Listed() bool {
 	d, known := describe(k)
 	return known && d.list.path != ""

@@ -8,6 +8,7 @@ var organizationMemberships = &kind{
 	name:     OrganizationMemberships,
 	singular: "organization_membership",
 	list:     list{path: "/organization_memberships"},
+	keys:     []string{"organization_id", "user_id"},
 	ask: func(_ string, row map[string]string) []question {
 		return []question{{
 			endpoint: "/organizations/{id}/memberships", path: "/organizations/" + url.PathEscape(row["organization_id"]) + "/memberships",

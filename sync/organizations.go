@@ -1,12 +1,20 @@
 package sync
 
+import "net/url"
+
+var withMembers = url.Values{"include_members_count": {"true"}}
+
 // organizations describes Clerk's organizations. Their counts of members and invitations move with every membership, so they are
-// mirrored but not projected.
+// mirrored but not projected; lists leave them out unless they are asked for.
 var organizations = &kind{
 	name:     Organizations,
 	singular: "organization",
-	list:     list{path: "/organizations", idParam: "organization_id"},
-	ask:      byID("/organizations"),
+	list:     list{path: "/organizations", query: withMembers, idParam: "organization_id"},
+	ask: func(id string, _ map[string]string) []question {
+		q := byID("/organizations")(id, nil)
+		q[0].query = withMembers
+		return q
+	},
 	columns: []column{
 		{"name", text, textMember("name")},
 		{"slug", text, textMember("slug")},

@@ -20,6 +20,10 @@ var ErrRefused = errors.New("Clerk refuses the parameters")
 // [ErrUnavailable].
 var ErrSkewed = fmt.Errorf("the clocks differ too much for an absence to count: %w", ErrUnavailable)
 
+// ErrNotEnabled means that the Clerk instance does not use organizations, and answers no request about them. It proves nothing about
+// objects: an instance can stop using them for a while.
+var ErrNotEnabled = errors.New("organizations are not enabled in this Clerk instance")
+
 // Reader makes evidence from reads of Clerk's API. Before the first read it asks Clerk which instance the key belongs to, pins an
 // unpinned mirror to it, and reads nothing with [ErrWrongInstance] if the mirror is pinned to another one. Its methods may be
 // called by any number of goroutines at once.
@@ -114,7 +118,7 @@ func (r *Reader) Get(ctx context.Context, k Kind, id string) (Evidence, error) {
 	if _, err := r.Instance(ctx); err != nil {
 		return Evidence{}, err
 	}
-	row, err := r.mirror.parents(ctx, d, id)
+	row, err := r.mirror.askingKeys(ctx, d, id)
 	if err != nil {
 		return Evidence{}, err
 	}

@@ -32,18 +32,18 @@ func (s Sighting) Dated() int64 {
 	return s.Created
 }
 
-// parents reads the ids of the objects that a row belongs to.
-func (m *Mirror) parents(ctx context.Context, d *kind, id string) (map[string]string, error) {
-	ids := make(map[string]string, len(d.parents))
-	for _, p := range d.parents {
-		var parent sql.NullString
-		err := m.db.GetContext(ctx, &parent, m.SQL(`SELECT `+p.column+` FROM {`+string(d.name)+`} WHERE id = $1`), id)
+// askingKeys reads what Clerk must be told to be asked for a single object, beside its id.
+func (m *Mirror) askingKeys(ctx context.Context, d *kind, id string) (map[string]string, error) {
+	keys := make(map[string]string, len(d.keys))
+	for _, column := range d.keys {
+		var key sql.NullString
+		err := m.db.GetContext(ctx, &key, m.SQL(`SELECT `+column+` FROM {`+string(d.name)+`} WHERE id = $1`), id)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return nil, fmt.Errorf("reading the parents of a row: %w", unavailable(err))
+			return nil, fmt.Errorf("reading the keys of a row: %w", unavailable(err))
 		}
-		ids[p.column] = parent.String
+		keys[column] = key.String
 	}
-	return ids, nil
+	return keys, nil
 }
 
 // Families returns the listed parents of at most [Batch] objects of a kind: by the parents' kind and id, the ids of their children.

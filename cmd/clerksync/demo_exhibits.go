@@ -2,6 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -65,15 +68,15 @@ AND NOT EXISTS (SELECT 1 FROM {users} AS u WHERE u.id = s.user_id AND u.deleted_
 		place("device_type"), place("browser_name"), place("browser_version"), place("city"), place("country"),
 		numeric("expire_at"), numeric("abandon_at"), numeric("created_at"), numeric("updated_at"),
 	}},
-	{"organization_domains", noneListed, "{active_organization_domains}", []facet{
+	{"organization_domains", allListed, "{active_organization_domains}", []facet{
 		textual("organization_id"), textual("name"), textual("enrollment_mode"),
 		{"verification_status", member("verification", "status"), asText}, numeric("created_at"), numeric("updated_at"),
 	}},
-	{"organization_roles", noneListed, "{active_roles}", []facet{
+	{"organization_roles", allListed, "{active_roles}", []facet{
 		textual("name"), textual("key"), textual("description"), {"permissions", keys("permissions"), asDocument},
 		yesOrNo("is_creator_eligible"), numeric("created_at"), numeric("updated_at"),
 	}},
-	{"organization_permissions", noneListed, "{active_permissions}", []facet{
+	{"organization_permissions", allListed, "{active_permissions}", []facet{
 		textual("name"), textual("key"), textual("description"), textual("type"), numeric("created_at"), numeric("updated_at"),
 	}},
 }
@@ -107,7 +110,7 @@ func primary(id, list, value string) func(map[string]any) any {
 	}
 }
 
-// keys lists the member "key" of each object in a list.
+// keys lists the member "key" of each object in a list, in the order of the alphabet.
 func keys(list string) func(map[string]any) any {
 	return func(o map[string]any) any {
 		objects, _ := o[list].([]any)
@@ -116,6 +119,7 @@ func keys(list string) func(map[string]any) any {
 			object, _ := objects[i].(map[string]any)
 			all[i] = object["key"]
 		}
+		slices.SortFunc(all, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 		return all
 	}
 }

@@ -201,8 +201,8 @@ func (d *demo) full(ctx context.Context, _ *acts) error {
 	return nil
 }
 
-// resend has the lost events sent again, as a button of Clerk's dashboard does: no list shows sessions, domains, roles and
-// permissions, so no pass could repair those. About everything else the events come too late to change anything.
+// resend has the lost events sent again, as a button of Clerk's dashboard does: no list shows sessions, so no pass could repair
+// those. About everything else the events come too late to change anything.
 func (d *demo) resend(ctx context.Context, _ *acts) error {
 	n := d.clerk.Resend("missing", d.began)
 	if _, err := d.clerk.Wait(ctx); err != nil {
@@ -234,14 +234,15 @@ func sum(r reconcile.Report) (n reconcile.Counts) {
 	return n
 }
 
-// seen tells what a pass read, resource by resource.
+// seen tells what a pass read, resource by resource, without the few domains, roles and permissions.
 func seen(r reconcile.Report) string {
 	var all []string
 	for _, resource := range resources {
 		n, listed := int64(0), false
 		for _, kind := range resource.kinds {
-			counts, there := r.Resources[kind]
-			n, listed = n+counts.Seen, listed || there
+			if counts, there := r.Resources[kind]; there && strings.HasSuffix(string(kind), resource.name) {
+				n, listed = n+counts.Seen, true
+			}
 		}
 		if listed {
 			all = append(all, fmt.Sprintf("%d %s", n, resource.name))

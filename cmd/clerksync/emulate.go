@@ -22,6 +22,10 @@ func emulateCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:7071", Usage: "the address of the API"},
 			&cli.IntFlag{Name: "users", Usage: "how many users there are at the start; millions cost no memory"},
+			&cli.IntFlag{Name: "organizations", Usage: "how many organizations there are at the start"},
+			&cli.IntFlag{Name: "members", Usage: "how many members each of them has, drawn from the users"},
+			&cli.IntFlag{Name: "invitations", Usage: "how many invitations there are at the start: so many to the application, and so many to organizations"},
+			&cli.BoolFlag{Name: "no-organizations", Usage: "refuse requests about organizations, as an instance does that has not enabled them"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "what users, keys and faults are drawn from"},
 			&cli.StringFlag{Name: "webhook-url", Usage: "where events are posted; none are without it"},
 			&cli.StringFlag{Name: "webhook-secret", Usage: "what signs them, whsec_…; drawn from the seed without it"},
@@ -44,6 +48,7 @@ func runEmulate(ctx context.Context, c *cli.Command) error {
 	}
 	server, err := clerktest.Start(ctx, clerktest.Config{
 		Listen: c.String("listen"), Users: c.Int("users"), Seed: c.Uint64("seed"),
+		Organizations: c.Int("organizations"), Members: c.Int("members"), Invitations: c.Int("invitations"), NoOrganizations: c.Bool("no-organizations"),
 		WebhookURL: c.String("webhook-url"), WebhookSecret: c.String("webhook-secret"), RetryScale: c.Float("retry-scale"),
 		Faults: clerktest.Faults{
 			Drop: c.Float("drop"), Duplicate: c.Float("duplicate"), Reorder: c.Float("reorder"),

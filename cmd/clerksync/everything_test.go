@@ -22,13 +22,15 @@ func TestServeEverything(t *testing.T) {
 	}{
 		{"everything", []string{everything, "CLERKSYNC_SESSION_ACTIVITY=full"}, map[string]int{
 			"active_organizations": 6, "active_organization_memberships": 17, "active_organization_invitations": 6,
-			"active_organization_domains": 1, "active_roles": 1, "active_permissions": 1, "active_sessions": 1, "sign_ins": 2,
+			"active_organization_domains": 1, "active_roles": 3, "active_permissions": 9, "active_sessions": 1, "sign_ins": 2,
 		}, 2},
+		{"by default", nil, map[string]int{"active_organizations": 6, "active_roles": 3, "sign_ins": 2}, 0},
 		{"without addresses", []string{"CLERKSYNC_RESOURCES=users,sessions"}, map[string]int{"sign_ins": 2, "active_organizations": 0}, 0},
-		{"users", nil, map[string]int{"active_organizations": 0, "sign_ins": 0}, 0},
+		{"users", []string{"CLERKSYNC_RESOURCES=users"}, map[string]int{"active_organizations": 0, "sign_ins": 0}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			whole := c.name == "everything" || c.name == "by default"
 			url := pgtest.URL(t)
 			clerk := emulate(t, clerktest.Config{Users: 20, Organizations: 5, Members: 3, Invitations: 5})
 			d := serve(t, clerk, environment(clerk, url, c.more...))
@@ -47,14 +49,14 @@ func TestServeEverything(t *testing.T) {
 				}
 			}
 			invited := count(t, db, `SELECT count(*) FROM clerk.active_invitations WHERE email_address = 'b@example.com'`)
-			if (invited == 1) != (c.name == "everything") {
+			if (invited == 1) != whole {
 				t.Errorf("%d rows of the invitation to the application", invited)
 			}
 			if n := count(t, db, `SELECT count(*) FROM clerk.sign_ins WHERE ip_address IS NOT NULL`); n != c.addresses {
 				t.Errorf("%d sessions keep an address, want %d", n, c.addresses)
 			}
 			stdout, _ := run(t, 0, environment(clerk, url, c.more...), "status")
-			if got := strings.Contains(stdout, "\norganization memberships  17 visible, 0 deleted\n"); got != (c.name == "everything") {
+			if got := strings.Contains(stdout, "\norganization memberships  17 visible, 0 deleted\n"); got != whole {
 				t.Errorf("status shows memberships: %t\n%s", got, stdout)
 			}
 		})
@@ -95,6 +97,13 @@ func TestResyncKinds(t *testing.T) {
 	url := pgtest.URL(t)
 	clerk := emulate(t, clerktest.Config{Users: 10, Organizations: 1, Members: 2, Invitations: 8})
 	env := environment(clerk, url, everything)
+	var org string
+	for org = range clerk.Objects("organizations") {
+	}
+	domain, err := clerk.CreateDomain(org, clerktest.Fields{"name": "acme.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	run(t, 0, env, "reconcile")
 	first := func(resource, with string) string {
 		for id, object := range clerk.Objects(resource) {
@@ -105,10 +114,12 @@ func TestResyncKinds(t *testing.T) {
 		t.Fatalf("the emulator has none of %s with %s", resource, with)
 		return ""
 	}
-	org, member := first("organizations", ""), first("organization_memberships", "org:member")
+	member := first("organization_memberships", "org:member")
 	guest, stranger := first("organization_invitations", `"pending"`), first("invitations", `"pending"`)
-	stdout, _ := run(t, 0, env, "resync", org, member, guest, stranger)
-	for _, id := range []string{org, member, guest, stranger} {
+	role, permission := first("organization_roles", ""), first("organization_permissions", "")
+	all := []string{org, member, guest, stranger, domain, role, permission}
+	stdout, _ := run(t, 0, env, append([]string{"resync"}, all...)...)
+	for _, id := range all {
 		if !strings.Contains(stdout, id+" unchanged\n") && !strings.Contains(stdout, id+" refreshed\n") {
 			t.Errorf("resync of %s:\n%s", id, stdout)
 		}

@@ -19,9 +19,9 @@ func resyncCommand() *cli.Command {
 		Name:      "resync",
 		Usage:     "read these objects from Clerk again and merge what it says",
 		ArgsUsage: "ID…",
-		Description: "Takes the ids of users (user_…), organizations (org_…), memberships (orgmem_…) and invitations (orginv_…, inv_…).\n" +
-			"Memberships and inv_… are no resource of their own in Clerk's API: where it does not show one, that is asked again after\n" +
-			"the read margin.\n\n" + secretsHelp(scopeRead),
+		Description: "Takes the ids of users (user_…), organizations (org_…), memberships (orgmem_…), invitations (orginv_…, inv_…),\n" +
+			"domains (orgdmn_…), roles (role_…) and permissions (perm_…). Clerk's API does not have memberships, inv_… and domains by\n" +
+			"their ids: where it does not show one, that is asked again after the read margin.\n\n" + secretsHelp(scopeRead),
 		Flags:  settingFlags(scopeRead),
 		Action: withSettings(scopeRead, runResync),
 	}
@@ -39,6 +39,9 @@ var readable = []struct {
 	{idPattern("orgmem"), clerksync.OrganizationMemberships, true},
 	{idPattern("orginv"), clerksync.OrganizationInvitations, true},
 	{idPattern("inv"), clerksync.Invitations, false},
+	{idPattern("orgdmn"), clerksync.OrganizationDomains, true},
+	{idPattern("role"), clerksync.Roles, false},
+	{idPattern("perm"), clerksync.Permissions, false},
 }
 
 func idPattern(prefix string) *regexp.Regexp {
@@ -65,7 +68,7 @@ func findTarget(id string) (target, error) {
 			return target{id, r.kind, r.within}, nil
 		}
 	}
-	return target{}, mistake(fmt.Sprintf("%q is no id that Clerk can be asked for: those begin with user_, org_, orgmem_, orginv_ or inv_", id))
+	return target{}, mistake(fmt.Sprintf("%q is no id that Clerk can be asked for: those begin with user_, org_, orgmem_, orginv_, inv_, orgdmn_, role_ or perm_", id))
 }
 
 func runResync(ctx context.Context, c *cli.Command, s settings) error {
