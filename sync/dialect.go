@@ -111,6 +111,14 @@ func (d dialect) no() string {
 	return "0"
 }
 
+// blob is a literal of bytes.
+func (d dialect) blob(b string) string {
+	if d.postgres {
+		return fmt.Sprintf("decode('%x', 'hex')", b)
+	}
+	return fmt.Sprintf("x'%x'", b)
+}
+
 // byID orders the rows of a parameter by id, byte by byte, so that every transaction locks in the same order.
 func (d dialect) byID() string {
 	if d.postgres {

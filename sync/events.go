@@ -31,6 +31,7 @@ type eventRow struct {
 // unless it is quarantined: then it gets one, so that an operator finds it where all quarantine is.
 func (m *Mirror) keepEvents(ctx context.Context, tx *sqlx.Tx, pieces []*piece) error {
 	byID := map[string]*eventRow{}
+	bodies := map[string][]byte{}
 	events := map[*Event]bool{}
 	for _, p := range pieces {
 		if p.quiet() || p.Event == nil && p.result.Outcome != Quarantined {
@@ -45,7 +46,7 @@ func (m *Mirror) keepEvents(ctx context.Context, tx *sqlx.Tx, pieces []*piece) e
 			row.Attempts++
 			continue
 		}
-		byID[event.ID] = newEventRow(event, p)
+		byID[event.ID], bodies[event.ID] = newEventRow(event, p), event.Body
 	}
 	if len(byID) == 0 {
 		return nil
@@ -55,12 +56,25 @@ func (m *Mirror) keepEvents(ctx context.Context, tx *sqlx.Tx, pieces []*piece) e
 		rows = append(rows, row)
 	}
 	slices.SortFunc(rows, func(a, b *eventRow) int { return strings.Compare(a.ID, b.ID) })
+	ignored, err := m.forget(ctx, tx, rows, bodies)
+	if err != nil {
+		return err
+	}
+	for _, p := range pieces {
+		if p.final && !p.quiet() && ignored[p.event().ID] {
+			p.settle(Result{Outcome: Ignored, Reason: erasedReason})
+		}
+	}
+	rows = slices.DeleteFunc(rows, func(r *eventRow) bool { return r.Type == readType && ignored[r.ID] })
 	parameter, err := json.Marshal(rows)
 	if err != nil {
 		return err
 	}
 	return m.execute(ctx, tx, m.statements.events, parameter)
 }
+
+// readType is the type of the rows that stand for reads.
+const readType = "read"
 
 // event returns the piece's event, or one that stands for a read that is quarantined.
 func (p *piece) event() *Event {
@@ -73,7 +87,7 @@ func (p *piece) event() *Event {
 		name = hex.EncodeToString(sum[:8])
 	}
 	return &Event{
-		ID: "read:" + string(p.Kind) + ":" + name, Type: "read", ObjectID: p.ID,
+		ID: "read:" + string(p.Kind) + ":" + name, Type: readType, ObjectID: p.ID,
 		OccurredAt: time.UnixMilli(p.At), Body: p.Object,
 	}
 }

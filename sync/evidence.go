@@ -82,6 +82,9 @@ const (
 	Quarantined Outcome = "quarantined"
 )
 
+// ErasedOp is the Op of a change that tells that an object's personal data was removed.
+const ErasedOp Outcome = "erased"
+
 // Suspicious is the Op of a change that remarks on a sign-in, after the change that created the session.
 const Suspicious Outcome = "suspicious"
 

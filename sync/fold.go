@@ -34,6 +34,7 @@ type fold struct {
 	pieces []*piece
 	live   *piece // the piece whose key the state has
 	killer *piece // the piece whose dead the state has
+	bare   bool   // it belongs to an erased object, so its payload is not kept
 }
 
 // foldPieces merges pieces of one kind per object and orders the objects by id, byte by byte.

@@ -32,4 +32,6 @@ var invitations = &kind{
 	},
 	free:    []string{"public_metadata"},
 	omitted: []string{"url", "token", "ticket"},
+
+	addressee: "email_address",
 }

@@ -38,11 +38,13 @@ type kind struct {
 	ask       func(id string, row map[string]string) []question // how a single object is read; nil if it cannot be
 	keys      []string                                          // columns of the row that ask needs beside the id
 	columns   []column
-	projected []projected // sorted by name
-	free      []string    // members that hold whatever a user or the team puts there; what cannot be stored becomes null
-	private   []string    // members that are kept only on request
-	omitted   []string    // members that are never stored: secrets, and copies of other objects
-	parents   []parent    // the objects without which this one is not active
+	projected []projected            // sorted by name
+	free      []string               // members that hold whatever a user or the team puts there; what cannot be stored becomes null
+	private   []string               // members that are kept only on request
+	omitted   []string               // members that are never stored: secrets, and copies of other objects
+	parents   []parent               // the objects without which this one is not active
+	addresses func(*object) []string // of a person: what else than the id tells who it is; nil if nothing does
+	addressee string                 // the column that holds an address of the person whom the object is about, where no id does; "" if there is none
 	final     func(*object) bool
 }
 

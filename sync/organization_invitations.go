@@ -42,4 +42,6 @@ var organizationInvitations = &kind{
 	private: []string{"private_metadata"},
 	omitted: []string{"url", "token", "ticket", "public_organization_data"},
 	parents: []parent{{Organizations, "organization_id"}},
+
+	addressee: "email_address",
 }

@@ -15,7 +15,8 @@ import (
 type statements struct {
 	merge, standing map[Kind]string
 	events, changes string
-	past            string                // see remark
+	past            string // see remark
+	erased          string
 	prepared        map[string]*sqlx.Stmt // empty where a pooler forbids them
 }
 
@@ -24,8 +25,9 @@ func (m *Mirror) prepareStatements(ctx context.Context) error {
 	s := statements{
 		merge: map[Kind]string{}, standing: map[Kind]string{}, prepared: map[string]*sqlx.Stmt{},
 		events: m.dialect.eventsStatement(), changes: m.dialect.changesStatement(), past: m.dialect.pastStatement(),
+		erased: m.dialect.erasedStatement(),
 	}
-	all := []string{s.events, s.changes}
+	all := []string{s.events, s.changes, s.erased}
 	if m.Mirrors(Sessions) {
 		all = append(all, s.past)
 	}
@@ -95,6 +97,9 @@ func (m *Mirror) mergeKind(ctx context.Context, tx *sqlx.Tx, k *kind, pieces []*
 		return nil, nil
 	}
 	folds := foldPieces(own)
+	if err := m.strip(ctx, tx, k, folds); err != nil {
+		return nil, err
+	}
 	moved, err := m.merge(ctx, tx, k, folds)
 	if err != nil {
 		return nil, err
@@ -207,12 +212,26 @@ func (f *fold) appendRow(dst []byte) []byte {
 	dst = appendInt(dst, "_dead_at", f.state.Dead)
 	dst = append(dst, `,"_hash":"`...)
 	dst = append(hex.AppendEncode(dst, []byte(f.state.Key.Hash)), '"')
-	if f.live != nil && f.state.Visible() {
+	switch {
+	case f.bare:
+		dst = appendInstant(f.live.object.appendParents(dst), "erased_at", at)
+		dst = appendInt(dst, "_digest", 0)
+	case f.live != nil && f.state.Visible():
 		dst = f.live.object.appendColumns(dst)
-	} else {
+	default:
 		dst = appendInt(dst, "_digest", 0)
 	}
 	return append(dst, '}')
+}
+
+// appendParents appends the columns that an object has when what it belongs to is erased.
+func (o *object) appendParents(dst []byte) []byte {
+	for _, c := range o.kind.columns {
+		if v := c.read(o); v != nil && o.kind.stays(c) {
+			dst = appendMember(dst, c.name, v)
+		}
+	}
+	return dst
 }
 
 func (o *object) appendColumns(dst []byte) []byte {

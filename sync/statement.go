@@ -12,7 +12,7 @@ var (
 	rowColumns     = []column{
 		{"id", text, nil}, {"source", text, nil}, {"synced_at", instant, nil},
 		{"_alive_at", integer, nil}, {"_updated_at", integer, nil}, {"_seen_at", integer, nil}, {"_dead_at", integer, nil},
-		{"_hash", octets, nil},
+		{"_hash", octets, nil}, {"erased_at", instant, nil},
 	}
 )
 
@@ -36,18 +36,19 @@ ON CONFLICT (id) DO UPDATE SET
   source       = CASE WHEN [brings] OR [changed] THEN excluded.source ELSE r.source END,
   synced_at    = CASE WHEN [newer] THEN [synced] ELSE r.synced_at END,
   deleted_at   = CASE WHEN [visible] THEN NULL ELSE coalesce(r.deleted_at, excluded.deleted_at) END,
-  erased_at    = CASE WHEN [visible] THEN NULL ELSE r.erased_at END
+  erased_at    = CASE WHEN [brings] THEN NULL ELSE r.erased_at END
 WHERE [newer] OR excluded._dead_at > r._dead_at
 RETURNING id, _was_visible, _version, _changed, _alive_at, _updated_at, _seen_at, _dead_at, _hash`
 
-// The terms of mergeSQL. A row is visible while it is alive later than dead, and brings its payload if it is newer and visible. A
-// hash under another version byte is no change: the projection moved, not the object.
+// The terms of mergeSQL. A row is visible while it is alive later than dead, and brings its payload if it has one, is newer and
+// visible. A hash under another version byte is no change: the projection moved, not the object. What was erased and comes back is.
 var mergeTerms = []string{
 	"[newer]", "((excluded._alive_at, excluded._updated_at, excluded._seen_at, excluded._hash) > (r._alive_at, r._updated_at, r._seen_at, r._hash))",
 	"[was visible]", "(r._alive_at > r._dead_at)",
 	"[visible]", "([alive] > [dead])",
-	"[brings]", "([newer] AND excluded._alive_at > [dead])",
-	"[changed]", "([was visible] <> [visible] OR [brings] AND excluded._hash <> r._hash AND substr(excluded._hash, 1, 1) = substr(r._hash, 1, 1))",
+	"[brings]", "([newer] AND excluded._alive_at > [dead] AND excluded.data IS NOT NULL)",
+	"[changed]", "([was visible] <> [visible] OR [brings] AND (r.erased_at IS NOT NULL OR [differs]))",
+	"[differs]", "(excluded._hash <> r._hash AND substr(excluded._hash, 1, 1) = substr(r._hash, 1, 1))",
 }
 
 // mergeStatement writes mergeSQL for one kind. Its parameter is a JSON array of rows.

@@ -51,6 +51,14 @@ var users = &kind{
 	},
 	free:    []string{"public_metadata", "unsafe_metadata", "private_metadata"},
 	private: []string{"private_metadata"},
+	addresses: func(o *object) (all []string) {
+		for _, c := range []contacts{emails, phones, wallets} {
+			for _, one := range c.of(o) {
+				all = append(all, one.value)
+			}
+		}
+		return all
+	},
 }
 
 // A user's contacts. The primary one is the entry whose id the user names, never the first.

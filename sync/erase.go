@@ -1,0 +1,121 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// Policy says what an erasure leaves of an object that Clerk has deleted. Every policy hides the object at once, and leaves its id
+// and what the merge rule needs, so that late evidence cannot bring it back.
+type Policy string
+
+// The policies.
+const (
+	Hide      Policy = "hide"      // all of it: nothing is ever erased
+	Anonymize Policy = "anonymize" // the id, the ids of its parents, and when it was created
+	Hard      Policy = "hard"      // the id alone, and after 100 days not even that
+)
+
+// Erasure is an order to erase one object.
+type Erasure struct {
+	Kind   Kind
+	ID     string
+	Policy Policy // Anonymize or Hard; anything else counts as Anonymize
+	Source Source // who orders it, as the feed tells it
+	Force  bool   // erase also what is visible; it is hidden first, until later evidence shows it again
+}
+
+// Erased tells what an erasure removed. What the values were stays inside, for [Mirror.Remnants].
+type Erased struct {
+	Kind   Kind
+	ID     string
+	Known  bool           // the mirror has a row of it
+	Rows   map[Kind]int64 // how many rows were emptied: its own and those of what belongs to it
+	Events int64          // how many kept events lost their content
+
+	ids    map[Kind][]string // of its own row and those of what belongs to it, also if they were empty before
+	values []string          // what was personal
+}
+
+// ErrVisible means that an object cannot be erased because, as far as is known, it exists.
+var ErrVisible = errors.New("the object is not deleted")
+
+// Erase empties a hidden object of all that is personal, in one transaction: its row, the rows of what belongs to it, of which the
+// ids are left, and the content of kept events that name it. What was erased before is left as it is, so erasing twice, or in
+// several processes at once, does no harm. An object without a row loses its events alone.
+//
+// Of what belongs to an erased object, evidence that comes later is kept by its ids alone; a later live read or event of the object
+// itself brings everything back.
+//
+// The error is [ErrVisible] if the object is not hidden, and [ErrUnavailable] if the database cannot answer.
+func (m *Mirror) Erase(ctx context.Context, order Erasure) (Erased, error) {
+	k, known := describe(order.Kind)
+	if !known {
+		return Erased{}, fmt.Errorf("erasing an object of %q: no such kind", order.Kind)
+	}
+	for {
+		begun := time.Now()
+		e := &eraser{mirror: m, order: order, kind: k}
+		err := m.inTransaction(ctx, func(tx *sqlx.Tx) error { return e.erase(ctx, tx) })
+		switch {
+		case err == nil:
+			m.tell(Commit{Changes: e.changes, Duration: time.Since(begun)})
+			return e.done, nil
+		case errors.Is(err, ErrVisible):
+			return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, ErrVisible)
+		case diagnose(err) != clash || ctx.Err() != nil:
+			return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, unavailable(err))
+		}
+	}
+}
+
+// eraser is one erasure on its way. It locks in the order of a commit: kinds, then events, then the feed.
+type eraser struct {
+	mirror  *Mirror
+	order   Erasure
+	kind    *kind
+	done    Erased
+	changes []Change
+	marks   []string // by which an event's content is known to speak of the object
+}
+
+func (e *eraser) erase(ctx context.Context, tx *sqlx.Tx) error {
+	e.done = Erased{Kind: e.order.Kind, ID: e.order.ID, Rows: map[Kind]int64{}, ids: map[Kind][]string{}}
+	e.marks = []string{e.order.ID}
+	own, err := e.look(ctx, tx, e.kind, "id = $1", e.order.ID)
+	if err != nil {
+		return err
+	}
+	e.done.Known = len(own) > 0
+	var addresses []string
+	for _, row := range own {
+		if row.visible && !e.order.Force {
+			return ErrVisible
+		}
+		addresses = row.addresses(e.kind)
+	}
+	e.marks = append(e.marks, addresses...)
+	if err := e.empty(ctx, tx, e.kind, own); err != nil {
+		return err
+	}
+	for _, child := range kinds {
+		rows, err := e.children(ctx, tx, child, addresses)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			e.marks = append(e.marks, row.id)
+		}
+		if err := e.empty(ctx, tx, child, rows); err != nil {
+			return err
+		}
+	}
+	if err := e.emptyEvents(ctx, tx); err != nil {
+		return err
+	}
+	return e.mirror.feed(ctx, tx, e.changes)
+}

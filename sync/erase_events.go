@@ -1,0 +1,173 @@
+package sync
+
+import (
+	"context"
+	"regexp"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/jmoiron/sqlx"
+)
+
+// erasedReason is why an event does not wait any more, or never did.
+const erasedReason = "it speaks of an object that was erased"
+
+// emptyEvents removes the content of kept events that speak of the object, or of what belongs to it: by an id, or by an address.
+// Those that waited do so no more.
+func (e *eraser) emptyEvents(ctx context.Context, tx *sqlx.Tx) error {
+	marks, err := json.Marshal(spellings(e.marks))
+	if err != nil {
+		return err
+	}
+	m, named := e.mirror, newNeedles(e.marks)
+	rows, err := tx.QueryxContext(ctx, m.SQL(`SELECT id, coalesce(object_id, ''), payload FROM {events}
+WHERE payload IS NOT NULL AND (object_id IN `+m.dialect.among()+` OR `+m.dialect.contains("payload")+`)`), string(marks))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var ids []string
+	for rows.Next() {
+		var id, object string
+		var payload []byte
+		if err := rows.Scan(&id, &object, &payload); err != nil {
+			return err
+		}
+		if slices.Contains(e.marks, object) || named.in(payload) {
+			ids = append(ids, id)
+		}
+	}
+	if err := finish(rows); err != nil || len(ids) == 0 {
+		return err
+	}
+	parameter, err := json.Marshal(ids)
+	if err != nil {
+		return err
+	}
+	result, err := tx.ExecContext(ctx, m.SQL(`UPDATE {events} SET payload = NULL, due_at = NULL,
+error = CASE WHEN outcome IN ('quarantined', 'deferred') THEN '`+erasedReason+`' ELSE error END,
+outcome = CASE WHEN outcome IN ('quarantined', 'deferred') THEN 'ignored' ELSE outcome END
+WHERE id IN `+m.dialect.among()), string(parameter))
+	if err != nil {
+		return err
+	}
+	e.done.Events, err = result.RowsAffected()
+	return err
+}
+
+// contains is a condition: the bytes in a column contain one of the texts in a JSON array, the statement's one parameter.
+func (d dialect) contains(column string) string {
+	if d.postgres {
+		return `EXISTS (SELECT 1 FROM jsonb_array_elements_text(cast($1 as jsonb)) AS mark WHERE position(convert_to(mark, 'UTF8') in ` + column + `) > 0)`
+	}
+	return `EXISTS (SELECT 1 FROM json_each($1) AS mark WHERE instr(` + column + `, cast(mark.value AS blob)) > 0)`
+}
+
+// erasedStatement picks out of ids those of erased objects, whatever their kind.
+func (d dialect) erasedStatement() string {
+	query := ""
+	for i, k := range kinds {
+		if i > 0 {
+			query += " UNION ALL "
+		}
+		query += `SELECT id FROM ` + d.table(string(k.name)) + ` WHERE erased_at IS NOT NULL AND id IN ` + d.among()
+	}
+	return query
+}
+
+// erased tells which of some ids are those of erased objects.
+func (m *Mirror) erased(ctx context.Context, tx *sqlx.Tx, ids []string) (map[string]bool, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	parameter, err := json.Marshal(ids)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := m.query(ctx, tx, m.statements.erased, parameter)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	found := map[string]bool{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		found[id] = true
+	}
+	return found, finish(rows)
+}
+
+// strip takes the payload from folds about what belongs to an erased object: of those the mirror keeps the ids.
+func (m *Mirror) strip(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold) error {
+	var ids []string
+	for _, f := range folds {
+		ids = append(ids, f.parents()...)
+	}
+	erased, err := m.erased(ctx, tx, ids)
+	if err != nil || len(erased) == 0 {
+		return err
+	}
+	for _, f := range folds {
+		for _, id := range f.parents() {
+			f.bare = f.bare || erased[id]
+		}
+	}
+	return nil
+}
+
+// parents are the ids of what the fold's object belongs to, by the payload that it brings.
+func (f *fold) parents() (ids []string) {
+	if f.live == nil || !f.state.Visible() {
+		return nil
+	}
+	for _, p := range f.live.kind.parents {
+		if id := f.live.object.column(p.column); id != "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// idText is what can be an id of Clerk's, wherever it stands.
+var idText = regexp.MustCompile(`[a-z]+_[A-Za-z0-9_]+`)
+
+// forget drops the content of those event rows that name an erased object: what arrives late must not bring back what was erased.
+// Those that would have waited are ignored.
+func (m *Mirror) forget(ctx context.Context, tx *sqlx.Tx, rows []*eventRow, bodies map[string][]byte) (ignored map[string]bool, err error) {
+	var ids []string
+	named := map[string][]string{}
+	for _, row := range rows {
+		if row.Payload == nil {
+			continue
+		}
+		for _, id := range idText.FindAll(bodies[row.ID], -1) {
+			named[row.ID] = append(named[row.ID], string(id))
+		}
+		ids = append(ids, named[row.ID]...)
+	}
+	erased, err := m.erased(ctx, tx, ids)
+	if err != nil || len(erased) == 0 {
+		return nil, err
+	}
+	ignored = map[string]bool{}
+	for _, row := range rows {
+		for _, id := range named[row.ID] {
+			if erased[id] && row.forget() {
+				ignored[row.ID] = true
+			}
+		}
+	}
+	return ignored, nil
+}
+
+// forget drops the row's content, and reports whether the event would have waited with it.
+func (r *eventRow) forget() (waited bool) {
+	r.Payload, r.DueAt = nil, nil
+	if waited = r.Outcome == Quarantined || r.Outcome == Deferred; waited {
+		r.Outcome, r.Error = Ignored, optional(erasedReason)
+	}
+	return waited
+}

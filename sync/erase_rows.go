@@ -1,0 +1,192 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/jmoiron/sqlx"
+)
+
+// erasedHash is greater than every hash, so that the evidence which an erased row was made of is not newer than the row.
+var erasedHash = strings.Repeat("\xff", 32)
+
+// held is what a row holds before it is emptied.
+type held struct {
+	id      string
+	visible bool
+	erased  bool
+	data    []byte
+	values  []string // what its columns hold
+}
+
+// stays reports whether a column of an object that is erased keeps its value: the ids of its parents, and when it was created.
+func (k *kind) stays(c column) bool {
+	return c.name == "created_at" || slices.ContainsFunc(k.parents, func(p parent) bool { return p.column == c.name })
+}
+
+// look reads and locks rows, in the order of their ids.
+func (e *eraser) look(ctx context.Context, tx *sqlx.Tx, k *kind, condition string, args ...any) (all []held, err error) {
+	var names []string
+	for _, c := range k.columns {
+		if (c.typ == text || c.typ == document) && !k.stays(c) {
+			names = append(names, c.name)
+		}
+	}
+	query := fmt.Sprintf(`SELECT id, deleted_at IS NULL AS visible, erased_at IS NOT NULL AS erased, data, %s FROM {%s} AS r WHERE %s ORDER BY id`,
+		strings.Join(names, ", "), k.name, condition)
+	if e.mirror.dialect.postgres {
+		query += ` COLLATE "C" FOR UPDATE`
+	}
+	rows, err := tx.QueryxContext(ctx, e.mirror.SQL(query), args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var h held
+		values := make([]*string, len(names))
+		into := []any{&h.id, &h.visible, &h.erased, &h.data}
+		for i := range values {
+			into = append(into, &values[i])
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, err
+		}
+		for i, v := range values {
+			if v != nil {
+				h.values = append(h.values, k.texts(names[i], *v)...)
+			}
+		}
+		all = append(all, h)
+	}
+	return all, finish(rows)
+}
+
+// texts returns what a column's value says: a text, or the texts and numbers in a document.
+func (k *kind) texts(name, value string) (all []string) {
+	i := slices.IndexFunc(k.columns, func(c column) bool { return c.name == name })
+	if k.columns[i].typ != document {
+		return []string{value}
+	}
+	for d := jsontext.NewDecoder(strings.NewReader(value)); ; {
+		token, err := d.ReadToken()
+		if err != nil {
+			return all
+		}
+		kind := token.Kind()
+		in, n := d.StackIndex(d.StackDepth())
+		if name := in == '{' && n%2 == 1; !name && (kind == '"' || kind == '0') {
+			all = append(all, token.String())
+		}
+	}
+}
+
+// addresses returns by what else than its id a row's object is known: a user's e-mail addresses, say.
+func (h held) addresses(k *kind) []string {
+	if k.addresses == nil || h.data == nil {
+		return nil
+	}
+	o, err := k.decode(h.data, keeping{})
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(k.addresses(o), func(s string) bool { return s == "" })
+}
+
+// children reads and locks those rows of a kind that belong to the object: by its id or, where a row names a person by an address
+// alone, by that. An address that a visible user has by now is left alone: that one is meant.
+func (e *eraser) children(ctx context.Context, tx *sqlx.Tx, child *kind, addresses []string) (all []held, err error) {
+	for _, p := range child.parents {
+		if p.kind != e.kind.name {
+			continue
+		}
+		if all, err = e.look(ctx, tx, child, p.column+" = $1", e.order.ID); err != nil {
+			return nil, err
+		}
+	}
+	if child.addressee == "" || len(addresses) == 0 {
+		return all, nil
+	}
+	parameter, err := json.Marshal(addresses)
+	if err != nil {
+		return nil, err
+	}
+	meant, err := e.look(ctx, tx, child, child.addressee+` IN `+e.mirror.dialect.among()+`
+AND NOT EXISTS (SELECT 1 FROM {users} AS u WHERE u.email = r.`+child.addressee+` AND u.deleted_at IS NULL)`, string(parameter))
+	return append(all, meant...), err
+}
+
+// empty empties rows that are not empty yet, and notes what they held.
+func (e *eraser) empty(ctx context.Context, tx *sqlx.Tx, k *kind, rows []held) error {
+	var ids []string
+	for _, h := range rows {
+		e.done.ids[k.name] = append(e.done.ids[k.name], h.id)
+		if h.erased {
+			continue
+		}
+		ids = append(ids, h.id)
+		e.done.values = append(append(e.done.values, h.values...), h.addresses(k)...)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	parameter, err := json.Marshal(ids)
+	if err != nil {
+		return err
+	}
+	var emptied []struct {
+		ID      string `db:"id"`
+		Version int64  `db:"_version"`
+	}
+	if err := tx.SelectContext(ctx, &emptied, e.mirror.SQL(e.emptying(k)), string(parameter)); err != nil {
+		return err
+	}
+	visible := map[string]bool{}
+	for _, h := range rows {
+		visible[h.id] = h.visible
+	}
+	for _, r := range emptied {
+		e.done.Rows[k.name]++
+		if r.Version > 0 { // a tombstone of what was never visible here is nobody's news
+			e.note(k, r.ID, r.Version, visible[r.ID])
+		}
+	}
+	return nil
+}
+
+// note tells the feed of a row that was emptied and, if an order hid it, of that before.
+func (e *eraser) note(k *kind, id string, version int64, visible bool) {
+	c := Change{Kind: k.name, ObjectID: id, Op: ErasedOp, Version: version, OccurredAt: time.Now().UTC(), Source: e.order.Source}
+	if visible && id == e.order.ID {
+		hidden := c
+		hidden.Op, hidden.Version = Deleted, version-1
+		e.changes = append(e.changes, hidden)
+	}
+	e.changes = append(e.changes, c)
+}
+
+// emptying is the statement that empties rows of a kind. The object of a forced order is hidden, as if it had been deleted at the
+// latest instant at which it was known to exist; what belongs to it goes with it.
+func (e *eraser) emptying(k *kind) string {
+	d := e.mirror.dialect
+	var set []string
+	for _, c := range k.columns {
+		own := k == e.kind
+		if !k.stays(c) || own && e.order.Policy == Hard {
+			set = append(set, c.name+" = NULL")
+		}
+	}
+	versions := "1"
+	if k == e.kind {
+		set = append(set, "_dead_at = "+d.greatest("_dead_at", "_alive_at"), "deleted_at = coalesce(deleted_at, {now})")
+		versions = "CASE WHEN deleted_at IS NULL THEN 2 ELSE 1 END"
+	}
+	return fmt.Sprintf(`UPDATE {%s} SET %s, unstorable = NULL, data = NULL, _digest = 0, _hash = %s, erased_at = {now},
+_version = CASE WHEN _version = 0 THEN 0 ELSE _version + %s END
+WHERE id IN %s RETURNING id, _version`, k.name, strings.Join(set, ", "), d.blob(erasedHash), versions, d.among())
+}

@@ -1,0 +1,279 @@
+package sync_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/internal/pgtest"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+const day = 24 * 60 * 60 * 1000
+
+// long is an instant far enough in the past for all that happens after it.
+func long() int64 { return time.Now().UnixMilli() - 10*day }
+
+// TestErase erases one of two people, by each policy, with all that belongs to him. Ids stay, and so does the other one.
+func TestErase(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []clerksync.Policy{clerksync.Anonymize, clerksync.Hard} {
+		t.Run(string(policy), func(t *testing.T) {
+			t.Parallel()
+			pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+				m := everything(t, db)
+				start := long()
+				gone, stays := person{"quokka", start}, person{"wombat", start}
+				gone.arrive(t, m, start)
+				stays.arrive(t, m, start)
+				gone.leave(t, m, start+day)
+				before := hits(t, m, stays.word)
+				if len(before) < 20 {
+					t.Fatalf("of somebody there is only %v", before)
+				}
+
+				done := gone.erase(t, m, policy)
+				want := map[clerksync.Kind]int64{
+					clerksync.Users: 1, clerksync.OrganizationMemberships: 1, clerksync.Sessions: 1, clerksync.Invitations: 1,
+					clerksync.OrganizationInvitations: 1,
+				}
+				if diff := cmp.Diff(want, done.Rows); diff != "" || !done.Known {
+					t.Errorf("known %t; rows (-want +got)\n%s", done.Known, diff)
+				}
+				if diff := cmp.Diff(before, hits(t, m, stays.word)); diff != "" {
+					t.Errorf("the other one (-before +after)\n%s", diff)
+				}
+				if got := values(t, m, clerksync.Users, gone.id(), "created_at"); (got == "-") != (policy == clerksync.Hard) {
+					t.Errorf("by %s, %s is left of created_at", policy, got)
+				}
+				if got := values(t, m, clerksync.Sessions, "sess_"+gone.suffix(), "user_id", "client_id", "status", "data"); got != gone.id()+" - - -" {
+					t.Errorf("a session keeps %q", got)
+				}
+				checkVersions(t, m)
+				if ops := ops(t, m, gone.id()); ops != "created deleted erased" {
+					t.Errorf("the feed tells %q", ops)
+				}
+				if again := gone.erase(t, m, policy); len(again.Rows) > 0 || again.Events > 0 || !again.Known {
+					t.Errorf("erasing again did %+v", again)
+				}
+			})
+		})
+	}
+}
+
+// ops are what the feed tells about an object.
+func ops(t testing.TB, m *clerksync.Mirror, id string) string {
+	t.Helper()
+	var all []string
+	if err := m.DB().SelectContext(t.Context(), &all, m.SQL(`SELECT op FROM {changes} WHERE object_id = $1 ORDER BY seq`), id); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(all, " ")
+}
+
+// TestEraseVisible refuses to erase somebody who is not deleted, unless it must; later evidence shows him again, whole.
+func TestEraseVisible(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		start := long()
+		p := person{"quokka", start}
+		p.arrive(t, m, start)
+		before := hits(t, m, p.word)
+		order := clerksync.Erasure{Kind: clerksync.Users, ID: p.id()}
+		if _, err := m.Erase(t.Context(), order); !errors.Is(err, clerksync.ErrVisible) {
+			t.Fatalf("erasing a visible user: %v", err)
+		}
+		if diff := cmp.Diff(before, hits(t, m, p.word)); diff != "" {
+			t.Errorf("a refused erasure (-before +after)\n%s", diff)
+		}
+		order.Force = true
+		if _, err := m.Erase(t.Context(), order); err != nil {
+			t.Fatal(err)
+		}
+		if found := hits(t, m, p.word); len(found) > 0 {
+			t.Errorf("%v is left", found)
+		}
+		apply(t, m, tells("msg_again", clerksync.Users, p.id(), p.user(start), start)) // the same once more is not newer
+		if got := values(t, m, clerksync.Users, p.id(), "data", "deleted_at IS NULL"); !strings.HasPrefix(got, "- f") && got != "- 0" {
+			t.Errorf("a resent event brought back %q", got)
+		}
+		apply(t, m, saw(clerksync.Users, p.id(), p.user(start), start+day))
+		if u, _, visible, err := m.User(t.Context(), p.id()); err != nil || !visible || *u.Email != p.address() {
+			t.Errorf("a later read shows %+v, %t, %v", u, visible, err)
+		}
+		if ops := ops(t, m, p.id()); ops != "created deleted erased revived" {
+			t.Errorf("the feed tells %q", ops)
+		}
+		checkVersions(t, m)
+	})
+}
+
+// TestErasedStays tells everything again and late about somebody who was erased, and of things that nobody had told before: nothing
+// of it is kept. When he comes back, what is told about what belongs to him is kept again.
+func TestErasedStays(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		start := long()
+		p := person{"quokka", start}
+		apply(t, m, tells("msg_first", clerksync.Users, p.id(), p.user(start), start))
+		p.leave(t, m, start+2*day)
+		p.erase(t, m, clerksync.Anonymize)
+
+		late := []clerksync.Evidence{tells("msg_late", clerksync.Users, p.id(), p.user(start+day), start+day)}
+		belonging := []clerksync.Kind{clerksync.OrganizationMemberships, clerksync.Sessions}
+		for _, k := range belonging { // invitations that nobody knew can be anybody's
+			late = append(late, tells("msg_late_"+string(k), k, "", p.belonging(start + day)[k], start+day))
+		}
+		bad := tells("msg_bad", clerksync.Users, p.id(), p.user(start+day), start+day)
+		bad.Event.Quarantine = "a test"
+		session := tells("msg_bad_session", clerksync.Sessions, "sess_x", p.belonging(start + day)[clerksync.Sessions], start+day)
+		session.Event.Quarantine = "a test"
+		future := tells("msg_future", clerksync.Users, p.id(), p.user(start+day), time.Now().UnixMilli()+day)
+		unread := saw(clerksync.Users, p.id(), []byte(`{"object":"user","id":"`+p.id()+`","first_name":"`+p.word+`"}`), start+day)
+		results := apply(t, m, append(late, bad, session, future, unread)...)
+		for i, want := range []clerksync.Outcome{clerksync.Stale, clerksync.Created, clerksync.Created, clerksync.Ignored, clerksync.Ignored, clerksync.Ignored, clerksync.Ignored} {
+			if results[i].Outcome != want {
+				t.Errorf("evidence %d: %+v, want %s", i, results[i], want)
+			}
+		}
+		if found := hits(t, m, p.word); len(found) > 0 {
+			t.Errorf("late evidence left %v", found)
+		}
+		if got := values(t, m, clerksync.Sessions, "sess_"+p.suffix(), "user_id", "data", "ip_address"); got != p.id()+" - -" {
+			t.Errorf("a session that arrives late keeps %q", got)
+		}
+		if n := len(events(t, m)); n != 8 {
+			t.Errorf("%d events are logged, want 8: a read leaves none", n)
+		}
+
+		back := []clerksync.Evidence{saw(clerksync.Users, p.id(), p.user(start+3*day), start+4*day)}
+		for _, k := range belonging {
+			back = append(back, tells("msg_back_"+string(k), k, "", p.belonging(start + 4*day)[k], start+4*day))
+		}
+		apply(t, m, back...)
+		for _, k := range append(belonging, clerksync.Users) {
+			id := map[clerksync.Kind]string{clerksync.Users: "user_", clerksync.Sessions: "sess_", clerksync.OrganizationMemberships: "orgmem_"}[k] + p.suffix()
+			if got := values(t, m, k, id, "erased_at", "data"); !strings.HasPrefix(got, "- {") || !strings.Contains(got, p.word) {
+				t.Errorf("%s came back as %q", k, got)
+			}
+		}
+		if ops := ops(t, m, "sess_"+p.suffix()); ops != "created suspicious updated" {
+			t.Errorf("the feed tells of the session %q", ops)
+		}
+	})
+}
+
+// TestEraseEvents empties what waits about the one who is erased, however it names him, and nothing else.
+func TestEraseEvents(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		start := long()
+		p := person{"quokka", start}
+		p.arrive(t, m, start)
+		waits := func(id, object string, body string) {
+			e := tells(id, clerksync.Users, object, nil, start)
+			e.Event.Quarantine, e.Event.Body = "a test", []byte(body)
+			apply(t, m, e)
+		}
+		waits("msg_own", p.id(), `{"data":{"first_name":"quokka"}}`)
+		waits("msg_inside", "sess_9", `{"data":{"user":{"id":"`+p.id()+`","first_name":"quokka"}}}`)
+		waits("msg_address", "", `{"data":{"email":"quokka@example.com"}}`)
+		waits("msg_escaped", "", `{"data":{"email":"quokka@example\u002ecom","id":"sess_`+p.suffix()+`"}}`)
+		waits("msg_longer", "user_x", `{"data":{"id":"`+p.id()+`x","email":"xquokka@example.com"}}`)
+		waits("msg_other", "user_y", `{"data":{"id":"user_y","first_name":"wombat"}}`)
+		apply(t, m, tells("msg_future", clerksync.Users, p.id(), p.user(start), time.Now().UnixMilli()+day))
+		p.leave(t, m, start+day)
+		done, err := m.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: p.id()})
+		if err != nil || done.Events != 5 {
+			t.Errorf("%d events were emptied, want 5; %v", done.Events, err)
+		}
+		for id, kept := range map[string]bool{"msg_own": false, "msg_inside": false, "msg_address": false, "msg_escaped": false, "msg_future": false,
+			"msg_longer": true, "msg_other": true} {
+			e := events(t, m)[id]
+			if (e.Payload != nil) != kept || (e.Outcome == clerksync.Quarantined) != kept || e.Due {
+				t.Errorf("%s is %s with %q, due %t; want it kept: %t", id, e.Outcome, e.Payload, e.Due, kept)
+			}
+		}
+	})
+}
+
+// TestEraseUnknown erases somebody of whom only an event speaks.
+func TestEraseUnknown(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		p := person{"quokka", long()}
+		e := tells("msg_1", clerksync.Users, p.id(), p.user(long()), long())
+		e.Event.Quarantine = "a test"
+		apply(t, m, e)
+		if done := p.erase(t, m, clerksync.Anonymize); done.Known || done.Events != 1 {
+			t.Errorf("erasing did %+v", done)
+		}
+	})
+}
+
+// TestRemnants finds what an erasure leaves, in columns that nobody has heard of, and tells whose it is.
+func TestRemnants(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		start := long()
+		p, again := person{"quokka", start}, person{"wombat", start}
+		p.arrive(t, m, start)
+		p.leave(t, m, start+day)
+		object := []byte(strings.ReplaceAll(string(again.user(start)), "wombat@example.com", "Quokka@EXAMPLE.com quokka@example.com"))
+		apply(t, m, tells("msg_again", clerksync.Users, again.id(), object, start))
+		done, err := m.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: p.id()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, statement := range []string{
+			`CREATE TABLE {notes} (id text, note varchar(100), raw bytea)`,
+			`INSERT INTO {notes} VALUES ('1', 'a letter to quokka@example.com!', NULL), ('2', 'quokkas are no quokka', NULL)`,
+			`UPDATE {users} SET username = 'First quokka' WHERE id = '` + p.id() + `'`,
+			`UPDATE {events} SET payload = cast('{"a":"quokka@example.com"}' AS bytea), error = 'is quokka here' WHERE id = 'msg_again'`,
+		} {
+			if !strings.Contains(db.DriverName(), "postgres") {
+				statement = strings.ReplaceAll(statement, "cast('{\"a\":\"quokka@example.com\"}' AS bytea)", "cast('{\"a\":\"quokka@example.com\"}' AS blob)")
+			}
+			if _, err := db.Exec(m.SQL(statement)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := map[clerksync.Remnant]bool{
+			{Table: "notes", Column: "note", Rows: 2}:               true,
+			{Table: "users", Column: "username", Rows: 1}:           true,
+			{Table: "events", Column: "payload", Rows: 1}:           true,
+			{Table: "events", Column: "error", Rows: 1}:             true,
+			{Table: "users", Column: "email", Rows: 1, Other: true}: true,
+			{Table: "users", Column: "data", Rows: 1, Other: true}:  true,
+		}
+		for _, everywhere := range []bool{true, false} {
+			left, err := m.Remnants(t.Context(), everywhere, done)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[clerksync.Remnant]bool{}
+			for _, r := range left {
+				got[r] = true
+			}
+			if !everywhere {
+				for r := range want {
+					if r.Other {
+						delete(want, r)
+					}
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("everywhere %t (-want +got)\n%s", everywhere, diff)
+			}
+		}
+	})
+}

@@ -1,0 +1,197 @@
+package sync
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// Remnant is a column in which a value that was erased can still be read.
+type Remnant struct {
+	Table  string // without schema or prefix
+	Column string
+	Rows   int64
+
+	// Other says that these are rows of other objects, about which Clerk tells the same: people share names, and addresses come back
+	// under a new id.
+	Other bool
+}
+
+// Remnants looks for the values that erasures removed in every text, JSON and binary column of the mirror's schema, as the
+// database's catalogue lists them. Of the tables of objects it reads the rows that were erased or, with everywhere, all rows, which
+// for a million users takes minutes. Short texts and words of the mirror's own are not looked for.
+//
+// The result is empty where nothing is left. The error is [ErrUnavailable] where the database cannot answer.
+func (m *Mirror) Remnants(ctx context.Context, everywhere bool, erasures ...Erased) ([]Remnant, error) {
+	var values []string
+	ids := map[Kind][]string{}
+	for _, e := range erasures {
+		values = append(values, e.values...)
+		for k, some := range e.ids {
+			ids[k] = append(ids[k], some...)
+		}
+	}
+	values = telling(values)
+	if len(values) == 0 {
+		return nil, nil
+	}
+	tables, err := m.searchable(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the catalogue: %w", unavailable(err))
+	}
+	var all []Remnant
+	s := search{mirror: m, needles: newNeedles(values), ids: ids, everywhere: everywhere}
+	for _, t := range tables {
+		found, err := s.search(ctx, t)
+		if err != nil {
+			return nil, fmt.Errorf("looking for what was erased in %s: %w", t.name, unavailable(err))
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+// searchable is a table and those of its columns that can hold a text.
+type searchable struct {
+	name    string
+	columns []catalogued
+}
+
+type catalogued struct {
+	Table  string `db:"table_name"`
+	Column string `db:"column_name"`
+	Type   string `db:"type_name"`
+}
+
+// searchable lists the tables of the schema. On SQLite, whose schema is a prefix, those with a longer prefix belong to another mirror.
+func (m *Mirror) searchable(ctx context.Context) (tables []searchable, err error) {
+	query := `SELECT c.relname AS table_name, a.attname AS column_name, format_type(a.atttypid, NULL) AS type_name
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, a.attnum`
+	if !m.dialect.postgres {
+		query = `SELECT substr(t.name, length($1) + 2) AS table_name, c.name AS column_name, lower(c.type) AS type_name
+FROM sqlite_master AS t JOIN pragma_table_info(t.name) AS c
+WHERE t.type = 'table' AND substr(t.name, 1, length($1) + 1) = $1 || '_' AND NOT EXISTS (SELECT 1 FROM sqlite_master AS other
+WHERE other.name LIKE '%!_state' ESCAPE '!' AND length(other.name) > length($1) + 6
+AND substr(t.name, 1, length(other.name) - 5) = substr(other.name, 1, length(other.name) - 5)) ORDER BY 1, c.cid`
+	}
+	var columns []catalogued
+	if err := m.db.SelectContext(ctx, &columns, query, m.cfg.Schema); err != nil {
+		return nil, err
+	}
+	for _, c := range columns {
+		if slices.ContainsFunc(textless, func(t string) bool { return strings.HasPrefix(c.Type, t) }) {
+			continue
+		}
+		if n := len(tables); n == 0 || tables[n-1].name != c.Table {
+			tables = append(tables, searchable{name: c.Table})
+		}
+		t := &tables[len(tables)-1]
+		t.columns = append(t.columns, c)
+	}
+	return tables, nil
+}
+
+// textless begin the names of the types that hold no text. All others are searched, whatever they are.
+var textless = []string{"boolean", "bool", "bigint", "integer", "smallint", "timestamp", "datetime", "date", "real", "double", "numeric"}
+
+// search is one look through the schema.
+type search struct {
+	mirror     *Mirror
+	needles    *needles
+	ids        map[Kind][]string
+	everywhere bool
+}
+
+// search reads a table and counts the rows with a hit, column by column.
+func (s *search) search(ctx context.Context, t searchable) (found []Remnant, err error) {
+	_, objects := describe(Kind(t.name))
+	byOther := map[bool][]int64{false: make([]int64, len(t.columns)), true: make([]int64, len(t.columns))}
+	for rows, err := range s.rows(ctx, t, objects) {
+		if err != nil {
+			return nil, err
+		}
+		var erased bool
+		values := make([]sql.RawBytes, len(t.columns))
+		into := []any{&erased}
+		for i := range values {
+			into = append(into, &values[i])
+		}
+		for rows.Next() {
+			if err := rows.Scan(into...); err != nil {
+				return nil, err
+			}
+			for i, v := range values {
+				if s.needles.in(v) {
+					byOther[objects && !erased][i]++
+				}
+			}
+		}
+	}
+	for other, counts := range byOther {
+		for i, n := range counts {
+			if n > 0 {
+				found = append(found, Remnant{Table: t.name, Column: t.columns[i].Column, Rows: n, Other: other})
+			}
+		}
+	}
+	return found, nil
+}
+
+// searchBatch is how many rows are asked for by their ids at once.
+const searchBatch = 500
+
+// rows yields the results of the queries that read a table.
+func (s *search) rows(ctx context.Context, t searchable, objects bool) iter.Seq2[*sqlx.Rows, error] {
+	d := s.mirror.dialect
+	exprs := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		exprs[i] = `"` + c.Column + `"`
+		if d.postgres && c.Type != "bytea" {
+			exprs[i] = "cast(" + exprs[i] + " AS text)"
+		}
+	}
+	erased := d.no()
+	if objects {
+		erased = "erased_at IS NOT NULL"
+	}
+	query := "SELECT " + erased + ", " + strings.Join(exprs, ", ") + " FROM " + d.table(t.name)
+	return func(yield func(*sqlx.Rows, error) bool) {
+		if !objects || s.everywhere {
+			s.yield(ctx, yield, query)
+			return
+		}
+		for ids := range slices.Chunk(s.ids[Kind(t.name)], searchBatch) {
+			some, args, err := sqlx.In(query+" WHERE id IN (?)", ids)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !s.yield(ctx, yield, s.mirror.db.Rebind(some), args...) {
+				return
+			}
+		}
+	}
+}
+
+func (s *search) yield(ctx context.Context, yield func(*sqlx.Rows, error) bool, query string, args ...any) bool {
+	rows, err := s.mirror.db.QueryxContext(ctx, query, args...)
+	if err != nil {
+		yield(nil, err)
+		return false
+	}
+	defer rows.Close()
+	if !yield(rows, nil) {
+		return false
+	}
+	if err := finish(rows); err != nil {
+		yield(nil, err)
+		return false
+	}
+	return true
+}
