@@ -50,7 +50,7 @@ const (
 	AuditReloaded AuditAction = "reloaded" // secrets were read again
 )
 
-// Who acts, besides the feeders. Only the audit log knows these sources.
+// Who acts, besides the feeders. Only the audit log, and the feed where it tells of an erasure, know these sources.
 const (
 	Operator Source = "operator" // somebody who ran a command
 	Upkeep   Source = "upkeep"   // what the daemon and the nightly job do when it is due
@@ -224,7 +224,7 @@ func oneLine(s string) string {
 }
 
 // audited are the changes that an auditor asks about, and what the log calls them.
-var audited = map[Outcome]AuditAction{Deleted: AuditDeleted, Revived: AuditRevived}
+var audited = map[Outcome]AuditAction{Deleted: AuditDeleted, Revived: AuditRevived, ErasedOp: AuditErased}
 
 // auditChanges records those changes of a commit that are audited. Most commits have none, and cost nothing here.
 func (m *Mirror) auditChanges(ctx context.Context, tx *sqlx.Tx, changes []Change) error {

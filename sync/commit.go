@@ -182,19 +182,3 @@ func (m *Mirror) checkPin(ctx context.Context, tx *sqlx.Tx, batch []*request) er
 	}
 	return nil
 }
-
-// inTransaction runs do in a transaction whose commit is on disk when it returns.
-func (m *Mirror) inTransaction(ctx context.Context, do func(*sqlx.Tx) error) error {
-	tx, err := m.db.BeginTxx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	if err := m.harden(ctx, tx); err != nil {
-		return err
-	}
-	if err := do(tx); err != nil {
-		return err
-	}
-	return tx.Commit()
-}

@@ -29,6 +29,14 @@
 // earliest instant it can speak for and a deletion the latest, so a late update cannot bring a deleted user back; a 404 carries
 // its earliest, so a stale read cannot hide a living one.
 //
+// # Erasure
+//
+// A deletion hides an object. [Mirror.Erase] later empties its row of all that is personal, the rows of what belongs to it, and the
+// events that wait with its content, in one transaction; [Mirror.Remnants] then looks for what those values were, wherever the
+// schema can hold a text. It leaves the state of the merge rule, with a hash that is greater than any. So evidence that comes late
+// moves no payload into the row, and only what is truly later than the deletion brings the object back, whole. Evidence about what
+// belongs to an erased object is kept by its ids alone.
+//
 // # Reads
 //
 // Only a [Reader] makes evidence from reads, and it first asks Clerk which instance its key belongs to and compares that with the

@@ -117,5 +117,8 @@ func (e *eraser) erase(ctx context.Context, tx *sqlx.Tx) error {
 	if err := e.emptyEvents(ctx, tx); err != nil {
 		return err
 	}
-	return e.mirror.feed(ctx, tx, e.changes)
+	if err := e.mirror.feed(ctx, tx, e.changes); err != nil {
+		return err
+	}
+	return e.mirror.auditChanges(ctx, tx, e.changes)
 }
