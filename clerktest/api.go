@@ -93,6 +93,12 @@ func (c *Clerk) api(pattern string, endpoint endpointFunc) http.Handler {
 			err.appendJSON(out, c.trace(w))
 		}
 		c.log.add(pattern, r, status)
+		if out.gzipped || c.gzips(r) {
+			if !out.gzipped {
+				out.gzip()
+			}
+			w.Header().Set("Content-Encoding", "gzip")
+		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Length", strconv.Itoa(len(out.buf)))
 		w.WriteHeader(status)

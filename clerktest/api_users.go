@@ -27,17 +27,19 @@ func (c *Clerk) listUsers(w *writer, r *http.Request) *apiError {
 	if err != nil {
 		return err
 	}
-	page, err := c.list(l)
-	if err != nil {
-		return err
-	}
-	w.buf = make([]byte, 0, 64+len(page)*(5<<9))
-	w.open("", '[')
-	for _, u := range page {
-		w.listUser("", u)
-	}
-	w.close(']')
-	return nil
+	return c.cached(w, r, func() *apiError {
+		page, err := c.list(l)
+		if err != nil {
+			return err
+		}
+		w.buf = make([]byte, 0, 64+len(page)*(5<<9))
+		w.open("", '[')
+		for _, u := range page {
+			w.listUser("", u)
+		}
+		w.close(']')
+		return nil
+	})
 }
 
 // list returns a page, with the faults of a hostile listing.

@@ -21,6 +21,7 @@ type Clerk struct {
 	log    requestLog
 	limit  rateLimit
 	tokens tokenKey
+	pages  pageCache
 
 	mu      sync.RWMutex // guards what follows
 	store   *store
@@ -38,7 +39,8 @@ func New(config Config) (*Clerk, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Clerk{config: config, ids: newIDSpace(config.Seed), apiDice: newDice(config.Seed, 1), objects: newObjects()}
+	c := &Clerk{config: config, ids: newIDSpace(config.Seed), apiDice: newDice(config.Seed, 1), objects: newObjects(),
+		pages: pageCache{limit: config.PageCache}}
 	c.store = newStore(newPopulation(c.ids, config.Seed, config.InstanceID, int64(config.Users), config.Epoch))
 	c.faults.Store(&config.Faults)
 	c.generate()

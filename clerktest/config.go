@@ -39,6 +39,13 @@ type Config struct {
 	// emulator started again the same day has the same users.
 	Epoch time.Time
 
+	// PageCache is how many bytes of written pages of users are kept until a
+	// user changes, for benchmarks: writing a page costs more than sending it.
+	// Zero keeps none.
+	PageCache int64
+	// Gzip compresses answers for clients that accept it.
+	Gzip bool
+
 	// SecretKey is the key the Backend API expects. "" makes an sk_test_ key
 	// from the seed.
 	SecretKey string
@@ -99,8 +106,8 @@ func (c Config) complete() (Config, error) {
 	}
 	c.RetryScale = cmp.Or(c.RetryScale, 1)
 	c.Concurrency = cmp.Or(c.Concurrency, 32)
-	if c.RetryScale < 0 || min(c.Users, c.Organizations, c.Members, c.Invitations, c.Concurrency) < 0 {
-		return c, errors.New("clerktest: Users, Organizations, Members, Invitations, RetryScale and Concurrency must not be negative")
+	if c.RetryScale < 0 || min(c.Users, c.Organizations, c.Members, c.Invitations, c.Concurrency) < 0 || c.PageCache < 0 {
+		return c, errors.New("clerktest: Users, Organizations, Members, Invitations, RetryScale, Concurrency and PageCache must not be negative")
 	}
 	c.Members = min(c.Members, c.Users)
 	return c, c.Faults.check()

@@ -11,6 +11,7 @@ import (
 // those that were created, changed or deleted since. The caller locks it.
 type store struct {
 	pop     *population
+	writes  int64           // how often a user was stored or removed
 	next    int64           // seq of the next created user
 	kept    map[int64]*user // created and changed users
 	gone    []int64         // generated users that left their place, ascending
@@ -77,6 +78,7 @@ func (s *store) goneBefore(seq int64) int64 {
 
 // put stores a new state of a user.
 func (s *store) put(u *user) {
+	s.writes++
 	old := s.at(u.seq)
 	if old != nil {
 		s.forget(old)
@@ -101,6 +103,7 @@ func (s *store) put(u *user) {
 
 // remove deletes a user.
 func (s *store) remove(u *user) {
+	s.writes++
 	s.forget(u)
 	if u.seq < s.pop.n && !s.isGone(u.seq) {
 		at, _ := slices.BinarySearch(s.gone, u.seq)

@@ -10,6 +10,7 @@ import (
 // Every method returns the writer, and an empty name writes an array element.
 type writer struct {
 	buf     []byte
+	gzipped bool   // buf is compressed
 	webhook bool   // write as webhooks do: every object with its members sorted
 	marks   []mark // members of the open objects and arrays, only for webhooks
 	opened  []int  // how many marks preceded each of those

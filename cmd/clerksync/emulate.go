@@ -34,6 +34,8 @@ func emulateCommand() *cli.Command {
 			&cli.FloatFlag{Name: "reorder", Usage: "probability that an event is delivered after a later one"},
 			&cli.StringFlag{Name: "rate-limit", Usage: "requests allowed in 10 seconds, such as 100/10s; unlimited without it"},
 			&cli.DurationFlag{Name: "latency", Usage: "delays every answer of the API"},
+			&cli.BoolFlag{Name: "gzip", Usage: "compress answers for clients that accept it, as Clerk does"},
+			&cli.Int64Flag{Name: "page-cache", Usage: "how many MiB of written pages of users are kept until a user changes, for benchmarks"},
 			&cli.FloatFlag{Name: "retry-scale", Value: 1, Usage: "multiplies the delays before failed events are posted again (5 s to 10 h)"},
 		},
 		ArgValidator: noArguments,
@@ -49,6 +51,7 @@ func runEmulate(ctx context.Context, c *cli.Command) error {
 	server, err := clerktest.Start(ctx, clerktest.Config{
 		Listen: c.String("listen"), Users: c.Int("users"), Seed: c.Uint64("seed"),
 		Organizations: c.Int("organizations"), Members: c.Int("members"), Invitations: c.Int("invitations"), NoOrganizations: c.Bool("no-organizations"),
+		PageCache: c.Int64("page-cache") << 20, Gzip: c.Bool("gzip"),
 		WebhookURL: c.String("webhook-url"), WebhookSecret: c.String("webhook-secret"), RetryScale: c.Float("retry-scale"),
 		Faults: clerktest.Faults{
 			Drop: c.Float("drop"), Duplicate: c.Float("duplicate"), Reorder: c.Float("reorder"),
