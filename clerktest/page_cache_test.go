@@ -39,7 +39,9 @@ func TestPageCache(t *testing.T) {
 		"/v1/users?limit=500", "/v1/users?user_id=" + first, "/v1/users?limit=0", "/v1/users/count", "/v1/users/" + first}
 	for what, change := range []func(c *clerktest.Clerk){
 		func(*clerktest.Clerk) {},
-		func(c *clerktest.Clerk) { check(t, c.UpdateUser(first, clerktest.Fields{"first_name": "Ada", "updated_at": 1})) },
+		func(c *clerktest.Clerk) {
+			check(t, c.UpdateUser(first, clerktest.Fields{"first_name": "Ada", "updated_at": 1}))
+		},
 		func(c *clerktest.Clerk) { check(t, c.DeleteUser(last)) },
 		func(c *clerktest.Clerk) { check(t, c.SetFaults(clerktest.Faults{Empty: true})) },
 	} {

@@ -174,6 +174,7 @@ func FuzzArray(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var got []string
 		err := scan.Array(b, func(elem []byte) error { got = append(got, string(elem)); return nil })
+		checkRecords(t, b, got, err)
 		if !judgeable(b) {
 			return
 		}
@@ -190,6 +191,34 @@ func FuzzArray(f *testing.F) {
 			t.Errorf("Array found %q, want %q", got, want)
 		}
 	})
+}
+
+// checkRecords compares Records with Array and Object.
+func checkRecords(t *testing.T, b []byte, want []string, wantErr error) {
+	i := 0
+	err := scan.Records(b, []string{"a", "id"}, func(elem []byte, values [][]byte) error {
+		if i == len(want) || string(elem) != want[i] {
+			t.Fatalf("Records found %q, which Array did not", elem)
+		}
+		i++
+		var members [2][]byte
+		_ = scan.Object(elem, func(m scan.Member) error {
+			switch string(m.Name) {
+			case "a":
+				members[0] = m.Value
+			case "id":
+				members[1] = m.Value
+			}
+			return nil
+		})
+		if !bytes.Contains(elem, []byte(`\u`)) && (!bytes.Equal(values[0], members[0]) || !bytes.Equal(values[1], members[1])) {
+			t.Errorf("of %q Records took %q, and Object %q", elem, values, members)
+		}
+		return nil
+	})
+	if i != len(want) || err != wantErr {
+		t.Errorf("Records = %v after %d elements, Array = %v after %d", err, i, wantErr, len(want))
+	}
 }
 
 func FuzzString(f *testing.F) {

@@ -78,6 +78,55 @@ func Array(b []byte, visit func(elem []byte) error) error {
 	return s.leave(i)
 }
 
+// Records calls visit for each element of b as [Array] does, with the values of some of its members: values[i] is that of the
+// member names[i], the last one if the name repeats, and nil if there is none or the element is no object. A name is found only
+// as it is given, not in another spelling with escapes. values is overwritten after visit returns.
+func Records(b []byte, names []string, visit func(elem []byte, values [][]byte) error) error {
+	s := scanner{b: b, plain: true}
+	values := make([][]byte, len(names))
+	i, more, err := s.enter('[', ErrNotArray)
+	if err != nil {
+		return err
+	}
+	for more {
+		clear(values)
+		end := s.record(i, names, values)
+		if end < 0 {
+			return s.broken(end)
+		}
+		if err := visit(b[i:end:end], values); err != nil {
+			return err
+		}
+		i, more = s.next(end, ']')
+	}
+	return s.leave(i)
+}
+
+// record reads the value that begins at i and, if it is an object, takes the values of the named members.
+func (s *scanner) record(i int, names []string, values [][]byte) int {
+	if i == len(s.b) || s.b[i] != '{' {
+		return s.value(i)
+	}
+	i = s.space(i + 1)
+	more := i == len(s.b) || s.b[i] != '}'
+	for more {
+		name, start := s.name(i)
+		end := s.value(start)
+		if end < 0 {
+			return end
+		}
+		for n := range names {
+			if string(name) == names[n] {
+				values[n] = s.b[start:end:end]
+			}
+		}
+		if i, more = s.next(end, '}'); i < 0 {
+			return i
+		}
+	}
+	return i + 1
+}
+
 // enter reads up to the first member or element; more tells whether there is one, otherwise i is that of the closer.
 func (s *scanner) enter(opener byte, other error) (i int, more bool, err error) {
 	i = s.space(0)

@@ -188,6 +188,47 @@ func TestArray(t *testing.T) {
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("Array(%q) (-want +got):\n%s", test.in, diff)
 		}
+		got = nil
+		err = scan.Records([]byte(test.in), []string{"id"}, func(elem []byte, _ [][]byte) error {
+			got = append(got, string(elem))
+			return nil
+		})
+		if !errors.Is(err, test.err) {
+			t.Errorf("Records(%q) = %v, want %v", test.in, err, test.err)
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("Records(%q) (-want +got):\n%s", test.in, diff)
+		}
+	}
+}
+
+func TestRecords(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		elem string
+		want []string // of "id" and "at"; "" if there is none
+	}{
+		{`{"id":"a","at":1}`, []string{`"a"`, `1`}},
+		{` { "at" : [ 1 ] , "x":{"id":7,"at":8}, "id" : {"id":"b"} } `, []string{`{"id":"b"}`, `[ 1 ]`}},
+		{`{"id":"a","id":"b"}`, []string{`"b"`, ""}},
+		{`{"i\u0064":"a","ID":"b","id ":"c","":"d","at":null}`, []string{"", `null`}},
+		{`{}`, []string{"", ""}},
+		{`[{"id":"a","at":1}]`, []string{"", ""}},
+		{`"id"`, []string{"", ""}},
+	} {
+		n := 0
+		in := `[{"id":0,"at":0},` + test.elem + `,{"at":0}]`
+		err := scan.Records([]byte(in), []string{"id", "at"}, func(_ []byte, values [][]byte) error {
+			if n++; n == 2 {
+				if diff := cmp.Diff(test.want, []string{string(values[0]), string(values[1])}); diff != "" {
+					t.Errorf("Records(%s) (-want +got):\n%s", in, diff)
+				}
+			}
+			return nil
+		})
+		if err != nil || n != 3 {
+			t.Errorf("Records(%s) = %v after %d elements", in, err, n)
+		}
 	}
 }
 
@@ -219,5 +260,8 @@ func TestVisitEndsTheScan(t *testing.T) {
 	}
 	if err := scan.Array([]byte(`[1,2,3`), func([]byte) error { n++; return enough }); err != enough || n != 2 {
 		t.Errorf("Array = %v after %d elements, want %v after 1", err, n-1, enough)
+	}
+	if err := scan.Records([]byte(`[1,2,3`), nil, func([]byte, [][]byte) error { n++; return enough }); err != enough || n != 3 {
+		t.Errorf("Records = %v after %d elements, want %v after 1", err, n-2, enough)
 	}
 }

@@ -42,6 +42,16 @@ func BenchmarkPage(b *testing.B) {
 			}
 		}
 	})
+	b.Run("Records", func(b *testing.B) {
+		names := []string{"id", "created_at", "updated_at"}
+		b.SetBytes(int64(len(page)))
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := scan.Records(page, names, func([]byte, [][]byte) error { return nil }); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("Array+Object+Names", func(b *testing.B) {
 		b.SetBytes(int64(len(page)))
 		b.ReportAllocs()
