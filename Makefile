@@ -24,6 +24,10 @@ check: need ## what a release needs beyond make test: formatting, linters, known
 demo: ## show the whole thing on an embedded database and an emulated Clerk
 	go run ./cmd/clerksync demo
 
+.PHONY: bench
+bench: need ## measure this tree beside what else a team could do, and write docs/benchmarks.md; takes a quarter of an hour
+	go run ./bench -write docs/benchmarks.md
+
 # What the tests need and this machine lacks. A C compiler and its headers are for the race detector; psql runs printed migrations.
 missing = $(shell \
 	ls $${PG_BIN:-/usr/lib/postgresql/*/bin}/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || echo postgresql; \

@@ -75,14 +75,15 @@ func TestImportDirections(t *testing.T) {
 	}
 }
 
-// TestOnlyCommandsEmulate keeps the emulator, the embedded database and Prometheus out of what applications import.
+// TestOnlyCommandsEmulate keeps the emulator, the embedded database, the servers of tests and Prometheus out of what applications
+// import.
 func TestOnlyCommandsEmulate(t *testing.T) {
 	t.Parallel()
 	allowed := map[string][]string{
-		"clerktest":             {"cmd/clerksync"},
-		"internal/pgtest":       {},
+		"clerktest":             {"cmd/clerksync", "bench"},
+		"internal/pgtest":       {"bench"},
 		"internal/admin":        {"cmd/clerksync"},
-		"modernc.org":           {"cmd/clerksync", "internal/pgtest"},
+		"modernc.org":           {"cmd/clerksync", "internal/pgtest", "bench"},
 		"github.com/prometheus": {"cmd/clerksync", "internal/admin"},
 	}
 	for folder, r := range rooms(t) {

@@ -179,6 +179,12 @@ func (c *Cluster) URL(database string) string {
 // Socket returns the folder of the Unix socket and the port that its name carries.
 func (c *Cluster) Socket() (folder string, port int) { return c.dir, c.port }
 
+// PID returns the id of the server's first process, the parent of all others.
+func (c *Cluster) PID() int { return c.process.Pid }
+
+// Command returns a command that runs one of the server's programs, as the user that the server runs as.
+func (c *Cluster) Command(name string, args ...string) *exec.Cmd { return c.command(name, args...) }
+
 // Kill ends the server at once, as a crash would. [Cluster.Restart] recovers it.
 func (c *Cluster) Kill() error { return c.end(syscall.SIGQUIT) }
 
