@@ -7,6 +7,9 @@ import "net/url"
 var organizationDomains = &kind{
 	name:     OrganizationDomains,
 	singular: "organization_domain",
+	resource: "organizations",
+	prefix:   "orgdmn_",
+	events:   events{"organizationDomain", []string{"created", "updated"}},
 	list:     list{path: "/organization_domains"},
 	keys:     []string{"organization_id", "name"},
 	ask: func(_ string, row map[string]string) []question {

@@ -7,6 +7,9 @@ import "net/url"
 var invitations = &kind{
 	name:     Invitations,
 	singular: "invitation",
+	resource: "invitations",
+	prefix:   "inv_",
+	events:   events{"invitation", []string{"created", "accepted", "revoked"}},
 	list:     list{path: "/invitations", query: url.Values{"paginated": {"true"}}, rows: "coalesce(status, '') <> 'revoked'"},
 	ask: func(id string, _ map[string]string) []question {
 		q := question{endpoint: "/invitations", path: "/invitations", query: url.Values{"paginated": {"true"}, "query": {id}}, list: true}

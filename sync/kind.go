@@ -3,6 +3,7 @@ package sync
 import (
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/clerksync/clerksync/internal/scan"
 )
@@ -33,7 +34,11 @@ var kinds = []*kind{
 // kind describes one kind of object.
 type kind struct {
 	name      Kind
-	singular  string // "user": what Clerk writes into an object's member "object"
+	singular  string    // "user": what Clerk writes into an object's member "object"
+	resource  string    // the word by which operators ask for it
+	prefix    string    // how its ids begin
+	events    events    // which of Clerk's events tell of it
+	carries   []carried // whole objects of other kinds within its events
 	list      list
 	ask       func(id string, row map[string]string) []question // how a single object is read; nil if it cannot be
 	keys      []string                                          // columns of the row that ask needs beside the id
@@ -56,6 +61,22 @@ type list struct {
 	cursor  bool       // starting_after works
 	idParam string     // the parameter that picks objects by id; "" if there is none
 	rows    string     // in SQL: the rows that the list would show; "" if all
+}
+
+// events are those about a kind: their types are the name, a dot and a verb. The verb "deleted" tells that the object is gone, those
+// listed carry it whole; others tell nothing that is known here.
+type events struct {
+	name  string
+	whole []string
+}
+
+// anyVerb means that every event carries the whole object, whatever has become of it.
+var anyVerb = []string(nil)
+
+// carried is an object within the data of an event about another one.
+type carried struct {
+	kind   Kind
+	member string
 }
 
 // question is one request about a single object. An object is gone if Clerk answers 404 to the one question, or if each of the
@@ -135,6 +156,76 @@ func KindOf(singular string) (Kind, bool) {
 		}
 	}
 	return "", false
+}
+
+// Kinds lists every kind there is, parents before children.
+func Kinds() []Kind {
+	all := make([]Kind, len(kinds))
+	for i, k := range kinds {
+		all[i] = k.name
+	}
+	return all
+}
+
+// KindOfID returns the kind that an id belongs to, by its beginning.
+func KindOfID(id string) (Kind, bool) {
+	for _, k := range kinds {
+		if strings.HasPrefix(id, k.prefix) {
+			return k.name, true
+		}
+	}
+	return "", false
+}
+
+// Resource returns the word by which operators ask for the kind: some bring several kinds.
+func (k Kind) Resource() string {
+	if d, ok := describe(k); ok {
+		return d.resource
+	}
+	return ""
+}
+
+// Prefix returns how ids of the kind begin, such as "user_".
+func (k Kind) Prefix() string {
+	if d, ok := describe(k); ok {
+		return d.prefix
+	}
+	return ""
+}
+
+// Readable reports whether a [Reader] can get a single object of the kind.
+func (k Kind) Readable() bool {
+	d, ok := describe(k)
+	return ok && d.ask != nil
+}
+
+// Telling is one thing that an event tells about an object of a kind: that the object is gone, or its whole content, which is the
+// event's data or a member of that.
+type Telling struct {
+	Kind   Kind
+	Gone   bool
+	Member string // "" means that data itself is the object
+}
+
+// Tellings returns what an event of a type, such as "user.updated", tells about the objects of all kinds. There are some 45 documented
+// types, the documents disagree, and Clerk adds more: of a type that is not known here the result is empty.
+func Tellings(eventType string) (told []Telling) {
+	name, verb, _ := strings.Cut(eventType, ".")
+	for _, k := range kinds {
+		if k.events.name != name || verb == "" {
+			continue
+		}
+		switch all := k.events.whole == nil; {
+		case all, slices.Contains(k.events.whole, verb):
+			told = append(told, Telling{Kind: k.name})
+		case verb == "deleted":
+			told = append(told, Telling{Kind: k.name, Gone: true})
+		}
+		for _, c := range k.carries {
+			told = append(told, Telling{Kind: c.kind, Member: c.member})
+		}
+	}
+	return told
 }
 
 // Singular returns what Clerk calls one object of the kind, as in the event type user.updated.

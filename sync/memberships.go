@@ -7,6 +7,9 @@ import "net/url"
 var organizationMemberships = &kind{
 	name:     OrganizationMemberships,
 	singular: "organization_membership",
+	resource: "memberships",
+	prefix:   "orgmem_",
+	events:   events{"organizationMembership", []string{"created", "updated"}},
 	list:     list{path: "/organization_memberships"},
 	keys:     []string{"organization_id", "user_id"},
 	ask: func(_ string, row map[string]string) []question {

@@ -7,6 +7,9 @@ import "net/url"
 var organizationInvitations = &kind{
 	name:     OrganizationInvitations,
 	singular: "organization_invitation",
+	resource: "invitations",
+	prefix:   "orginv_",
+	events:   events{"organizationInvitation", []string{"created", "accepted", "revoked"}},
 	list:     list{path: "/organization_invitations"},
 	keys:     []string{"organization_id"},
 	ask: func(id string, row map[string]string) []question {

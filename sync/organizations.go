@@ -9,6 +9,9 @@ var withMembers = url.Values{"include_members_count": {"true"}}
 var organizations = &kind{
 	name:     Organizations,
 	singular: "organization",
+	resource: "organizations",
+	prefix:   "org_",
+	events:   events{"organization", []string{"created", "updated"}},
 	list:     list{path: "/organizations", query: withMembers, idParam: "organization_id"},
 	ask: func(id string, _ map[string]string) []question {
 		q := byID("/organizations")(id, nil)

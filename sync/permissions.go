@@ -4,6 +4,9 @@ package sync
 var permissions = &kind{
 	name:     Permissions,
 	singular: "permission",
+	resource: "organizations",
+	prefix:   "perm_",
+	events:   events{"permission", []string{"created", "updated"}},
 	list:     list{path: "/organization_permissions"},
 	ask:      byID("/organization_permissions"),
 	columns: []column{

@@ -4,6 +4,9 @@ package sync
 var roles = &kind{
 	name:     Roles,
 	singular: "role",
+	resource: "organizations",
+	prefix:   "role_",
+	events:   events{"role", []string{"created", "updated"}},
 	list:     list{path: "/organization_roles"},
 	ask:      byID("/organization_roles"),
 	columns: []column{

@@ -14,6 +14,10 @@ import (
 var sessions = &kind{
 	name:     Sessions,
 	singular: "session",
+	resource: "sessions",
+	prefix:   "sess_",
+	events:   events{"session", anyVerb},
+	carries:  []carried{{Users, "user"}},
 	columns: []column{
 		{"user_id", text, idMember("user_id")},
 		{"client_id", text, idMember("client_id")},

@@ -6,6 +6,9 @@ package sync
 var users = &kind{
 	name:     Users,
 	singular: "user",
+	resource: "users",
+	prefix:   "user_",
+	events:   events{"user", []string{"created", "updated"}},
 	list:     list{path: "/users", count: "/users/count", cursor: true, idParam: "user_id"},
 	ask:      byID("/users"),
 	columns: []column{

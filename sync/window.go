@@ -38,7 +38,10 @@ func (m *Mirror) askingKeys(ctx context.Context, d *kind, id string) (map[string
 	for _, column := range d.keys {
 		var key sql.NullString
 		err := m.db.GetContext(ctx, &key, m.SQL(`SELECT `+column+` FROM {`+string(d.name)+`} WHERE id = $1`), id)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		switch {
+		case errors.Is(err, sql.ErrNoRows), err == nil && key.String == "":
+			return nil, fmt.Errorf("the mirror does not know its %s, and Clerk must be asked for it within that: a full pass finds it", column)
+		case err != nil:
 			return nil, fmt.Errorf("reading the keys of a row: %w", unavailable(err))
 		}
 		keys[column] = key.String

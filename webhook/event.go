@@ -42,22 +42,17 @@ func decode(body []byte, mirrors func(clerksync.Kind) bool) (*clerksync.Event, [
 		event.OccurredAt = time.UnixMilli(env.occurred).UTC()
 	}
 	var evidence []clerksync.Evidence
-	for _, t := range tellings(env.typ) {
-		if !mirrors(t.kind) {
-			continue
+	for _, t := range clerksync.Tellings(env.typ) {
+		piece := clerksync.Evidence{Kind: t.Kind, ID: data.id, At: env.occurred, Source: clerksync.Webhook, Event: event}
+		switch {
+		case t.Member != "":
+			piece.ID, piece.Object = "", data.members[t.Member]
+		case !t.Gone:
+			piece.Object = env.data
 		}
-		piece := clerksync.Evidence{Kind: t.kind, At: env.occurred, Source: clerksync.Webhook, Event: event}
-		switch t.how {
-		case whole:
-			piece.ID, piece.Object = data.id, env.data
-		case gone:
-			piece.ID = data.id
-		case user:
-			if piece.Object = data.user; piece.Object == nil {
-				continue
-			}
+		if mirrors(t.Kind) && (t.Gone || piece.Object != nil) {
+			evidence = append(evidence, piece)
 		}
-		evidence = append(evidence, piece)
 	}
 	if len(evidence) == 0 {
 		return event, []clerksync.Evidence{{Source: clerksync.Webhook, Event: event}}, nil
@@ -120,8 +115,8 @@ func milliseconds(v []byte) int64 {
 
 // data is what is read of the member of that name.
 type data struct {
-	id   string // empty if there is none that an object of Clerk's could have
-	user []byte // the JSON of the user inside; nil if there is none
+	id      string            // empty if there is none that an object of Clerk's could have
+	members map[string][]byte // the JSON of the members that are objects of Clerk's themselves
 }
 
 func readData(raw []byte) (data, error) {
@@ -132,7 +127,7 @@ func readData(raw []byte) (data, error) {
 			d.id = objectID(m.Value)
 		case "user":
 			if m.Value[0] == '{' {
-				d.user = m.Value
+				d.members = map[string][]byte{"user": m.Value}
 			}
 		}
 	})

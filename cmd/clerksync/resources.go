@@ -15,15 +15,16 @@ type resource struct {
 }
 
 // resources are all there are, in the order in which people are shown them.
-var resources = []resource{
-	{"users", []clerksync.Kind{clerksync.Users}},
-	{"organizations", []clerksync.Kind{
-		clerksync.Organizations, clerksync.OrganizationDomains, clerksync.Roles, clerksync.Permissions,
-	}},
-	{"memberships", []clerksync.Kind{clerksync.OrganizationMemberships}},
-	{"invitations", []clerksync.Kind{clerksync.OrganizationInvitations, clerksync.Invitations}},
-	{"sessions", []clerksync.Kind{clerksync.Sessions}},
-}
+var resources = func() (all []resource) {
+	for _, k := range clerksync.Kinds() {
+		i := slices.IndexFunc(all, func(r resource) bool { return r.name == k.Resource() })
+		if i < 0 {
+			i, all = len(all), append(all, resource{name: k.Resource()})
+		}
+		all[i].kinds = append(all[i].kinds, k)
+	}
+	return all
+}()
 
 // inOrder lists the kinds of a report as people are shown them.
 func inOrder[V any](counts map[clerksync.Kind]V) (kinds []clerksync.Kind) {

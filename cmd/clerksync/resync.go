@@ -27,26 +27,8 @@ func resyncCommand() *cli.Command {
 	}
 }
 
-// readable are the kinds that Clerk can be asked for one by one, by the beginnings of their ids. The patterns are stricter than a
-// path needs, so that no id can reach another resource of Clerk's API.
-var readable = []struct {
-	pattern *regexp.Regexp
-	kind    clerksync.Kind
-	within  bool // only together with its organization, which the mirror must know
-}{
-	{idPattern("user"), clerksync.Users, false},
-	{idPattern("org"), clerksync.Organizations, false},
-	{idPattern("orgmem"), clerksync.OrganizationMemberships, true},
-	{idPattern("orginv"), clerksync.OrganizationInvitations, true},
-	{idPattern("inv"), clerksync.Invitations, false},
-	{idPattern("orgdmn"), clerksync.OrganizationDomains, true},
-	{idPattern("role"), clerksync.Roles, false},
-	{idPattern("perm"), clerksync.Permissions, false},
-}
-
-func idPattern(prefix string) *regexp.Regexp {
-	return regexp.MustCompile(`^` + prefix + `_[A-Za-z0-9_-]{1,120}$`)
-}
+// idPattern is stricter than a path needs, so that no id can reach another resource of Clerk's API.
+var idPattern = regexp.MustCompile(`^[a-z]+_[A-Za-z0-9_-]{1,120}$`)
 
 // resyncer reads objects one by one.
 type resyncer struct {
@@ -56,19 +38,22 @@ type resyncer struct {
 
 // target is an object to read again.
 type target struct {
-	id     string
-	kind   clerksync.Kind
-	within bool
+	id   string
+	kind clerksync.Kind
 }
 
 // findTarget tells an object's kind by its id.
 func findTarget(id string) (target, error) {
-	for _, r := range readable {
-		if r.pattern.MatchString(id) {
-			return target{id, r.kind, r.within}, nil
+	if kind, known := clerksync.KindOfID(id); known && kind.Readable() && idPattern.MatchString(id) {
+		return target{id, kind}, nil
+	}
+	var prefixes []string
+	for _, kind := range clerksync.Kinds() {
+		if kind.Readable() {
+			prefixes = append(prefixes, kind.Prefix()+"…")
 		}
 	}
-	return target{}, mistake(fmt.Sprintf("%q is no id that Clerk can be asked for: those begin with user_, org_, orgmem_, orginv_, inv_, orgdmn_, role_ or perm_", id))
+	return target{}, mistake(fmt.Sprintf("%q is no id that Clerk can be asked for: those are %s", id, strings.Join(prefixes, ", ")))
 }
 
 func runResync(ctx context.Context, c *cli.Command, s settings) error {
@@ -135,9 +120,6 @@ func (r *resyncer) resync(ctx context.Context, t target) (told string, err error
 	known, _, err := r.mirror.Find(ctx, t.kind, t.id)
 	if err != nil {
 		return "", err
-	}
-	if t.within && !known {
-		return "", errors.New("the mirror does not know it, and Clerk can be asked for it only within its organization: clerksync reconcile finds it")
 	}
 	read, err := r.reader.Get(ctx, t.kind, t.id)
 	if err != nil {
