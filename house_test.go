@@ -58,6 +58,7 @@ func TestImportDirections(t *testing.T) {
 		"upsert":         {"webhook", "reconcile", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
 		"internal/admin": {"webhook", "reconcile", "upsert", "migrations", "clerktest", "cmd", "modernc.org"},
 		"internal/scan":  {""},
+		"internal/lease": {"webhook", "reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
 		"migrations":     {"", "modernc.org", "github.com/prometheus"},
 		"clerktest":      {"", "modernc.org", "github.com/prometheus", "github.com/jmoiron", "github.com/lib"},
 	} {

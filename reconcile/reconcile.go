@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/lease"
 )
 
 var (
@@ -140,12 +143,21 @@ func (r *Reconciler) do(ctx context.Context, p *pass) error {
 		return p.refuse(err)
 	}
 	defer r.turn.Unlock()
-	l, err := takeLease(ctx, p.mirror)
+	l, err := lease.Take(ctx, p.mirror, "lease")
 	if err != nil {
-		return p.refuse(err)
+		return p.refuse(busy(err))
 	}
-	p.term = l.row.Term
-	return l.hold(ctx, p.run)
+	p.term = l.Term()
+	return busy(l.Hold(ctx, p.run))
+}
+
+// busy adds [ErrBusy] where the lease has told that another pass runs. Evidence that a pass still applies after it lost its lease is
+// as good as ever, so nothing is worse for it than wasted requests.
+func busy(err error) error {
+	if errors.Is(err, lease.ErrHeld) || errors.Is(err, lease.ErrLost) {
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	return err
 }
 
 // takeTurn waits for a brief pass of this process, but for no full one; a delta pass waits for none, since the next one is near.

@@ -53,6 +53,7 @@ func text(s string) sql.NullString { return sql.NullString{String: s, Valid: s !
 const (
 	rowPatience     = 30 * time.Second
 	rowLastPatience = 5 * time.Second
+	rowPause        = time.Second / 4 // between tries
 )
 
 // saveLastRow writes the row of a pass that has ended, whatever ended it.
@@ -68,7 +69,7 @@ func (p *pass) saveLastRow(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if wait(ctx, leaseLook); ctx.Err() != nil {
+		if wait(ctx, rowPause); ctx.Err() != nil {
 			return err
 		}
 	}
