@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -155,7 +156,12 @@ type cronLogger struct{ *slog.Logger }
 // Info implements cron.Logger. Its messages are about wake-ups, of interest to nobody but a debugger.
 func (l cronLogger) Info(msg string, pairs ...any) { l.Debug("schedule: "+msg, pairs...) }
 
-// Error implements cron.Logger.
+// Error implements cron.Logger. What it is told is what a pass panicked with, which may hold somebody's data unless the runtime made
+// it.
 func (l cronLogger) Error(err error, msg string, pairs ...any) {
-	l.Logger.Error("schedule: "+msg, append(pairs, "error", err)...)
+	told := fmt.Sprintf("%T", err)
+	if made := runtime.Error(nil); errors.As(err, &made) {
+		told = made.Error()
+	}
+	l.Logger.Error("schedule: "+msg, append(pairs, "error", told)...)
 }

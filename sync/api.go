@@ -16,7 +16,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// APIConfig configures an [API].
+// APIConfig configures an [API]. Printed or logged, it tells everything but the secret key.
 type APIConfig struct {
 	// SecretKey is the key of Clerk's Backend API, "sk_test_…" or "sk_live_…". It is required.
 	SecretKey string
@@ -39,10 +39,16 @@ type APIConfig struct {
 	Observe func(endpoint string, status int)
 }
 
+// Format implements [fmt.Formatter], for every verb.
+func (c APIConfig) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "sync.APIConfig{SecretKey: [redacted], URL: %q, Share: %d, RateLimit: %d}", c.URL, c.Share, c.RateLimit)
+}
+
 // API reads Clerk's Backend API: within its rate limit, with retries. It is shared by all readers of a process, so that they
 // share the limit, too. Its methods may be called by any number of goroutines at once.
 type API struct {
-	backend  clerk.Backend
+	backend  atomic.Pointer[clerk.Backend]
+	dial     func(key string) *clerk.Backend // makes one for another key
 	observe  func(string, int)
 	limit    *rate.Limiter // everything
 	share    *rate.Limiter // passes; taken before limit, so that logins never queue behind a pass
@@ -69,8 +75,8 @@ func limiter(perWindow int) *rate.Limiter {
 
 // NewAPI returns a client for the instance that the key belongs to. It makes no request.
 func NewAPI(cfg APIConfig) (*API, error) {
-	if !strings.HasPrefix(cfg.SecretKey, "sk_") {
-		return nil, errors.New("opening Clerk's API: the secret key must start with sk_test_ or sk_live_; copy it from Clerk's dashboard")
+	if err := checkKey(cfg.SecretKey); err != nil {
+		return nil, err
 	}
 	if cfg.URL == "" {
 		cfg.URL = defaultURL
@@ -100,13 +106,24 @@ func NewAPI(cfg APIConfig) (*API, error) {
 	if cfg.RateLimit > 0 {
 		a.limit, a.share = limiter(cfg.RateLimit), limiter(max(cfg.RateLimit*cfg.Share/100, 1))
 	}
-	a.backend = clerk.NewBackend(&clerk.BackendConfig{
-		// No Timeout: it would cover all tries together. The transport sets a deadline per try.
-		HTTPClient: &http.Client{Transport: &transport{api: a, base: cfg.Transport}},
-		URL:        clerk.String(strings.TrimSuffix(strings.TrimSuffix(cfg.URL, "/"), "/v1") + "/v1"),
-		Key:        clerk.String(cfg.SecretKey),
-	})
+	a.dial = func(key string) *clerk.Backend {
+		b := clerk.NewBackend(&clerk.BackendConfig{
+			// No Timeout: it would cover all tries together. The transport sets a deadline per try.
+			HTTPClient: &http.Client{Transport: &transport{api: a, base: cfg.Transport}},
+			URL:        clerk.String(strings.TrimSuffix(strings.TrimSuffix(cfg.URL, "/"), "/v1") + "/v1"),
+			Key:        clerk.String(key),
+		})
+		return &b
+	}
+	a.backend.Store(a.dial(cfg.SecretKey))
 	return a, nil
+}
+
+func checkKey(key string) error {
+	if !strings.HasPrefix(key, "sk_") {
+		return errors.New("opening Clerk's API: the secret key must start with sk_test_ or sk_live_; copy it from Clerk's dashboard")
+	}
+	return nil
 }
 
 // call is one request with all its tries. The transport fills in the answer, since the SDK's own decoding refuses a whole page
@@ -138,13 +155,13 @@ var (
 type callKey struct{}
 
 // get makes one GET request and returns its answer, whatever the status. The error is [ErrUnavailable] where none came.
-func (a *API) get(ctx context.Context, endpoint, path string, query url.Values, p patience) (*call, error) {
+func (a *API) get(ctx context.Context, b clerk.Backend, endpoint, path string, query url.Values, p patience) (*call, error) {
 	c := &call{endpoint: endpoint, patience: p}
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, callKey{}, c), p.overall)
 	defer cancel()
 	req := clerk.NewAPIRequest(http.MethodGet, path)
 	req.SetParams(params(query))
-	err := a.backend.Call(ctx, req, c)
+	err := b.Call(ctx, req, c)
 	if c.status == 0 {
 		return c, fmt.Errorf("asking Clerk for %s: %w: %w", endpoint, ErrUnavailable, plainNetError(err))
 	}

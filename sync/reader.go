@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/clerk/clerk-sdk-go/v2"
+
 	"github.com/clerksync/clerksync/internal/scan"
 )
 
@@ -91,8 +93,30 @@ func (r *Reader) shareInstance(ctx context.Context) (string, error) {
 	}
 }
 
+// Rekey makes all readers of the API use another secret key. It asks Clerk with that key first: one of another instance is refused
+// with [ErrWrongInstance], and no reader ever reads with it. After any error the old key stays in use.
+func (r *Reader) Rekey(ctx context.Context, secretKey string) error {
+	if err := checkKey(secretKey); err != nil {
+		return err
+	}
+	b := r.api.dial(secretKey)
+	id, err := r.askInstanceOf(ctx, *b)
+	if err != nil {
+		return err
+	}
+	if err := r.mirror.Pin(ctx, id); err != nil {
+		return err
+	}
+	r.api.backend.Store(b)
+	return nil
+}
+
 func (r *Reader) askInstance(ctx context.Context) (string, error) {
-	c, err := r.get(ctx, "/instance", "/instance", nil)
+	return r.askInstanceOf(ctx, *r.api.backend.Load())
+}
+
+func (r *Reader) askInstanceOf(ctx context.Context, b clerk.Backend) (string, error) {
+	c, err := r.getFrom(ctx, b, "/instance", "/instance", nil)
 	if err != nil {
 		return "", err
 	}
@@ -269,7 +293,11 @@ func (l list) with(query url.Values) url.Values {
 }
 
 func (r *Reader) get(ctx context.Context, endpoint, path string, query url.Values) (*call, error) {
-	c, err := r.api.get(ctx, endpoint, path, query, r.patience)
+	return r.getFrom(ctx, *r.api.backend.Load(), endpoint, path, query)
+}
+
+func (r *Reader) getFrom(ctx context.Context, b clerk.Backend, endpoint, path string, query url.Values) (*call, error) {
+	c, err := r.api.get(ctx, b, endpoint, path, query, r.patience)
 	r.requests.Add(int64(c.tries))
 	r.retries.Add(int64(max(c.tries-1, 0)))
 	if err == nil {

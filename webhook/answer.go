@@ -20,6 +20,9 @@ type Delivery struct {
 	// encoding, oversized, slow, malformed, unavailable, overload, draining or gone.
 	Reason string
 
+	// Secret tells which of the signing secrets verified the delivery, counted from 1; 0 if none did.
+	Secret int
+
 	Type       string            // the event's type, such as user.updated
 	Outcome    clerksync.Outcome // what the event did to the mirror; empty unless Code is 204
 	Foreign    bool              // it was ignored because it belongs to another Clerk instance

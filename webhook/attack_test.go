@@ -2,6 +2,7 @@ package webhook_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -278,4 +279,57 @@ func TestSecrets(t *testing.T) {
 		}
 	}()
 	webhook.NewHandler(webhook.Config{Mirror: mirror})
+}
+
+// TestRotation replaces the secrets of a handler at work, and tells which one verified a delivery.
+func TestRotation(t *testing.T) {
+	t.Parallel()
+	e := serve(t, pgtest.SQLite(t), clerksync.Config{})
+	body := envelope("user.created", ms(time.Now()), userJSON("user_1", ms(time.Now())))
+	for i, c := range []struct {
+		secrets   []string // nil = as they were
+		by        string
+		code, nth int
+	}{
+		{nil, secret, 204, 1},
+		{nil, otherSecret, 401, 0},
+		{[]string{secret, otherSecret}, otherSecret, 204, 2},
+		{[]string{secret, otherSecret}, secret, 204, 1},
+		{[]string{otherSecret, "whsec_short"}, secret, 204, 1}, // refused
+		{[]string{}, secret, 204, 1},                           // refused
+		{[]string{otherSecret}, secret, 401, 0},
+		{nil, otherSecret, 204, 1},
+	} {
+		if c.secrets != nil {
+			err := e.handler.SetSecrets(c.secrets)
+			if refused := len(c.secrets) == 0 || strings.HasSuffix(c.secrets[len(c.secrets)-1], "short"); (err != nil) != refused {
+				t.Errorf("%d: SetSecrets = %v", i, err)
+			}
+		}
+		got := e.post(sign(c.by, "msg_"+strings.Repeat("r", i+1), time.Now(), body), body).StatusCode
+		if got != c.code || e.last().Secret != c.nth {
+			t.Errorf("%d: answered %d by secret %d, want %d by %d", i, got, e.last().Secret, c.code, c.nth)
+		}
+	}
+}
+
+// TestConfigHidesItsSecrets prints the configuration and the handler in every way there is.
+func TestConfigHidesItsSecrets(t *testing.T) {
+	t.Parallel()
+	mirror, err := clerksync.Open(t.Context(), pgtest.SQLite(t), clerksync.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := webhook.Config{Mirror: mirror, Secrets: []string{secret}}
+	h, err := webhook.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []any{cfg, &cfg, struct{ C webhook.Config }{cfg}, h} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			if text := fmt.Sprintf(verb, v); strings.Contains(text, secret[6:20]) || strings.Contains(text, fmt.Sprintf("%x", secret[6:20])) {
+				t.Errorf("%s of %T shows the secret: %s", verb, v, text)
+			}
+		}
+	}
 }

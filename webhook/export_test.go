@@ -14,7 +14,8 @@ func (h *Handler) VerifyForTest(header http.Header, body []byte) string {
 	if reason != "" {
 		return reason
 	}
-	return h.keys.verify(m, body)
+	_, reason = h.keys.Load().verify(m, body)
+	return reason
 }
 
 // DecodeForTest decodes a verified body as the handler does, and returns how many pieces of evidence it has.

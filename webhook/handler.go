@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -11,7 +12,8 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-// Config configures a [Handler]. Mirror and Secrets must be set.
+// Config configures a [Handler]. Mirror and Secrets must be set. Printed or logged, it tells how many secrets there are and not
+// which.
 type Config struct {
 	// Mirror takes the evidence.
 	Mirror *clerksync.Mirror
@@ -35,10 +37,15 @@ type Config struct {
 	OnConflict func(kind clerksync.Kind, id string)
 }
 
+// Format implements [fmt.Formatter], for every verb.
+func (c Config) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "webhook.Config{Secrets: %d × [redacted], MaxInFlight: %d}", len(c.Secrets), c.MaxInFlight)
+}
+
 // Handler answers Clerk's deliveries. It serves any number of requests at once, at whatever path it is mounted.
 type Handler struct {
 	cfg      Config
-	keys     keys
+	keys     atomic.Pointer[keys]
 	readers  slots // reads of bodies that may be large
 	applying slots // verified deliveries, so that nobody without a secret can take one
 	draining atomic.Bool
@@ -90,7 +97,21 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Handler{cfg: cfg, keys: keys, readers: make(slots, maxReaders), applying: make(slots, cfg.MaxInFlight)}, nil
+	cfg.Secrets = nil // whoever prints a handler prints its configuration
+	h := &Handler{cfg: cfg, readers: make(slots, maxReaders), applying: make(slots, cfg.MaxInFlight)}
+	h.keys.Store(&keys)
+	return h, nil
+}
+
+// SetSecrets replaces the signing secrets, for those of the deliveries that are verified from now on. After an error, which is one
+// of [New]'s, the old ones stay.
+func (h *Handler) SetSecrets(secrets []string) error {
+	keys, err := parseSecrets(secrets)
+	if err != nil {
+		return err
+	}
+	h.keys.Store(&keys)
+	return nil
 }
 
 // Drain makes the handler answer 503 to every delivery that begins from now on; those in flight are finished. Clerk delivers the
@@ -119,7 +140,8 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) delivery {
 	if code != 0 {
 		return refused(code, reason)
 	}
-	if reason := h.keys.verify(m, body); reason != "" {
+	secret, reason := h.keys.Load().verify(m, body)
+	if reason != "" {
 		return refused(http.StatusUnauthorized, reason)
 	}
 	if !h.applying.take() {
@@ -128,7 +150,9 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) delivery {
 	defer h.applying.leave()
 	// Its whole seconds stand for half a second more on average.
 	h.cfg.Mirror.NoteDelivery(m.signed.Add(500 * time.Millisecond))
-	return h.apply(r.Context(), m.id, body)
+	d := h.apply(r.Context(), m.id, body)
+	d.Secret = secret
+	return d
 }
 
 // apply merges what a verified body tells.

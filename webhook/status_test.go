@@ -3,7 +3,9 @@ package webhook_test
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,11 +72,9 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// TestMalformed posts signed bodies that are no events.
-func TestMalformed(t *testing.T) {
-	t.Parallel()
-	e := serve(t, pgtest.SQLite(t), clerksync.Config{})
-	for name, body := range map[string]string{
+// malformed are bodies that are no events, by what is wrong with them.
+func malformed() map[string]string {
+	return map[string]string{
 		"nothing":                           "",
 		"null":                              `null`,
 		"an array":                          `[{"type":"user.created"}]`,
@@ -101,7 +101,35 @@ func TestMalformed(t *testing.T) {
 		"an id of data twice, by case":      `{"type":"user.deleted","data":{"id":"user_1","ID":"user_2"}}`,
 		"a name of an ignored event twice":  `{"type":"a.b","data":{"x":1,"x":2}}`,
 		"a control character within a text": "{\"type\":\"a.b\",\"x\":\"\n\"}",
-	} {
+	}
+}
+
+// TestUnverifiedIsNotParsed posts bodies that no parser gets past, signed by somebody else: all are answered like any forgery, and
+// nothing is learned of them.
+func TestUnverifiedIsNotParsed(t *testing.T) {
+	t.Parallel()
+	e := serve(t, pgtest.SQLite(t), clerksync.Config{})
+	bodies := slices.AppendSeq(hostile(), maps.Values(malformed()))
+	uniform := answerOf(e.post(http.Header{}, "{}"))
+	for _, body := range bodies {
+		if got := answerOf(e.post(sign(otherSecret, "msg_1", time.Now(), body), body)); got != uniform {
+			t.Errorf("%.60q was answered %q, want %q", body, got, uniform)
+		}
+		if d := e.last(); d.Code != http.StatusUnauthorized || d.Reason != "signature" || d.Type != "" || !d.OccurredAt.IsZero() {
+			t.Errorf("%.60q was observed as %+v", body, d)
+		}
+	}
+	if log := e.logged(); strings.Contains(log, "user.") {
+		t.Errorf("the log tells what an unverified body said:\n%.2000s", log)
+	}
+	e.empty()
+}
+
+// TestMalformed posts signed bodies that are no events.
+func TestMalformed(t *testing.T) {
+	t.Parallel()
+	e := serve(t, pgtest.SQLite(t), clerksync.Config{})
+	for name, body := range malformed() {
 		t.Run(name, func(t *testing.T) {
 			response := e.post(sign(secret, "msg_1", time.Now(), body), body)
 			if response.StatusCode != http.StatusBadRequest {
@@ -130,10 +158,10 @@ func TestObserve(t *testing.T) {
 	e.post(nil, "")
 
 	want := []webhook.Delivery{
-		{Code: 204, Type: "user.created", Outcome: clerksync.Created, OccurredAt: time.UnixMilli(ms(at)).UTC()},
-		{Code: 204, Type: "sms.created", Outcome: clerksync.Ignored},
-		{Code: 204, Type: "user.deleted", Outcome: clerksync.Ignored, Foreign: true},
-		{Code: 204, Type: "user.deleted", Outcome: clerksync.Quarantined},
+		{Code: 204, Secret: 1, Type: "user.created", Outcome: clerksync.Created, OccurredAt: time.UnixMilli(ms(at)).UTC()},
+		{Code: 204, Secret: 1, Type: "sms.created", Outcome: clerksync.Ignored},
+		{Code: 204, Secret: 1, Type: "user.deleted", Outcome: clerksync.Ignored, Foreign: true},
+		{Code: 204, Secret: 1, Type: "user.deleted", Outcome: clerksync.Quarantined},
 		{Code: 401, Reason: "missing"},
 	}
 	got := e.deliveries

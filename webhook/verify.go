@@ -122,21 +122,21 @@ func family(h http.Header, prefix string) (*message, string) {
 }
 
 // verify checks the signature and the age of a message with Svix's own verifier, which sees the one triple that was read and
-// nothing else of the request. A reason other than "" means that no key verifies it.
-func (k keys) verify(m message, body []byte) (reason string) {
+// nothing else of the request. It returns which key verifies it, counted from 1; a reason other than "" means that none does.
+func (k keys) verify(m message, body []byte) (which int, reason string) {
 	triple := http.Header{"Svix-Id": {m.id}, "Svix-Timestamp": {m.timestamp}, "Svix-Signature": {m.signature}}
-	for _, key := range k {
+	for i, key := range k {
 		if key.Verify(body, triple) == nil {
-			return ""
+			return i + 1, ""
 		}
 	}
 	switch age := time.Since(m.signed); {
 	case age > tolerance:
-		return "old"
+		return 0, "old"
 	case age < -tolerance:
-		return "future"
+		return 0, "future"
 	}
-	return "signature"
+	return 0, "signature"
 }
 
 // tolerance is Svix's. It decides here only what a refusal is called.

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"slices"
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
 
 	"github.com/clerksync/clerksync/internal/admin"
 	"github.com/clerksync/clerksync/migrations"
+	"github.com/clerksync/clerksync/webhook"
 )
 
 // orderPass is POST /api/reconcile.
@@ -30,6 +33,9 @@ func (d *daemon) orderPass() error {
 func (d *daemon) servePublic(w http.ResponseWriter, r *http.Request) {
 	o := d.open.Load()
 	switch {
+	case !d.allows(r.RemoteAddr):
+		d.metrics.observeDelivery(webhook.Delivery{Code: http.StatusForbidden, Reason: "address"})
+		http.Error(w, "this address is not allowed", http.StatusForbidden)
 	case r.URL.Path != d.webhookPath || len(d.signingSecrets) == 0:
 		http.NotFound(w, r)
 	case o == nil:
@@ -40,8 +46,23 @@ func (d *daemon) servePublic(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// allows reports whether requests over a connection from this address are taken. Headers in which a proxy may tell whose request it
+// passes on are not looked at: whoever connects could write them.
+func (d *daemon) allows(remote string) bool {
+	if len(d.allow) == 0 {
+		return true
+	}
+	peer, err := netip.ParseAddrPort(remote)
+	addr := peer.Addr().Unmap()
+	return err == nil && slices.ContainsFunc(d.allow, func(network netip.Prefix) bool { return network.Contains(addr) })
+}
+
 func (d *daemon) adminHandler() http.Handler {
-	cfg := admin.Config{Token: d.adminToken.reveal(), Health: d.health, Metrics: d.metrics.handler(),
+	if d.adminToken.set() {
+		token := d.adminToken.reveal()
+		d.token.Store(&token)
+	}
+	cfg := admin.Config{Token: d.token.Load, Health: d.health, Metrics: d.metrics.handler(),
 		Status: func(ctx context.Context) (admin.Status, error) {
 			if o := d.open.Load(); o != nil {
 				return o.status(ctx)

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"os"
+	"os/signal"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,6 +32,10 @@ type daemon struct {
 
 	open     atomic.Pointer[opened] // nil until the mirror is open
 	draining atomic.Bool
+
+	hangup      chan os.Signal         // SIGHUP
+	token       atomic.Pointer[string] // of the admin listener; nil = none
+	certificate certificate
 }
 
 // opened is what there is once the mirror is open.
@@ -46,12 +53,20 @@ const (
 
 // run works until the context ends or a part fails for good.
 func (d *daemon) run(ctx context.Context) error {
-	operators, err := listen(ctx, "CLERKSYNC_ADMIN_LISTEN", d.adminListen, d.adminHandler())
+	signal.Notify(d.hangup, syscall.SIGHUP)
+	defer signal.Stop(d.hangup)
+	certificates, err := d.openTLS(ctx)
+	if err != nil {
+		return err
+	}
+	operators, err := listen(ctx, door{setting: "CLERKSYNC_ADMIN_LISTEN", address: d.adminListen, room: adminRoom,
+		left: d.metrics.crowdedOut("admin"), log: d.log}, d.adminHandler())
 	if err != nil {
 		return err
 	}
 	defer operators.stop(time.Second) // last, so that it tells of the drain
-	public, err := listen(ctx, "CLERKSYNC_LISTEN", d.listen, http.HandlerFunc(d.servePublic))
+	public, err := listen(ctx, door{setting: "CLERKSYNC_LISTEN", address: d.listen, room: publicRoom, tls: certificates,
+		left: d.metrics.crowdedOut("public"), log: d.log}, http.HandlerFunc(d.servePublic))
 	if err != nil {
 		return err
 	}
@@ -94,12 +109,14 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 		func(ctx context.Context) error { return d.pruneEvents(ctx, mirror) },
 	}
 	var conflict func(clerksync.Kind, string)
+	var reader *clerksync.Reader
 	if d.secretKey.set() {
 		api, err := d.openAPI(d.metrics.observeRequest)
 		if err != nil {
 			return err
 		}
-		if err := d.checkInstance(ctx, mirror, api); err != nil {
+		reader = clerksync.NewReader(mirror, api, clerksync.Login)
+		if err := d.checkInstance(ctx, reader); err != nil {
 			return err
 		}
 		if err := d.metrics.remember(ctx, mirror); err != nil {
@@ -112,6 +129,8 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 	if err := d.openHandler(o, conflict); err != nil {
 		return err
 	}
+	renewals := d.renewals(o, reader)
+	parts = append(parts, func(ctx context.Context) error { return d.renew(ctx, mirror, renewals) })
 	d.tellMode(ctx, mirror)
 	d.open.Store(o)
 
@@ -134,20 +153,16 @@ func (d *daemon) openHandler(o *opened, conflict func(clerksync.Kind, string)) (
 	if len(d.signingSecrets) == 0 {
 		return nil
 	}
-	secrets := make([]string, len(d.signingSecrets))
-	for i, s := range d.signingSecrets {
-		secrets[i] = s.reveal()
-	}
 	o.handler, err = webhook.New(webhook.Config{
-		Mirror: o.mirror, Secrets: secrets, Logger: d.log, Observe: d.metrics.observeDelivery, OnConflict: conflict,
+		Mirror: o.mirror, Secrets: reveal(d.signingSecrets), Logger: d.log, Observe: d.metrics.observeDelivery, OnConflict: conflict,
 	})
 	return err
 }
 
 // checkInstance refuses another instance's key before the first delivery is taken. A Clerk that does not answer now is asked again
 // by everything that reads from it.
-func (d *daemon) checkInstance(ctx context.Context, mirror *clerksync.Mirror, api *clerksync.API) error {
-	id, err := clerksync.NewReader(mirror, api, clerksync.Login).Instance(ctx)
+func (d *daemon) checkInstance(ctx context.Context, reader *clerksync.Reader) error {
+	id, err := reader.Instance(ctx)
 	switch {
 	case errors.Is(err, clerksync.ErrWrongInstance):
 		return err

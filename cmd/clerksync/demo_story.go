@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"strings"
 	"sync/atomic"
@@ -54,7 +55,7 @@ func (d *demo) startParts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	endpoint, err := listen(ctx, "the demo", "127.0.0.1:0", handler)
+	endpoint, err := listen(ctx, d.door("public"), handler)
 	if err != nil {
 		return err
 	}
@@ -85,10 +86,15 @@ func (d *demo) startParts(ctx context.Context) error {
 	return nil
 }
 
+// door is how the demo's own listeners are entered.
+func (d *demo) door(listener string) door {
+	return door{setting: "the demo", address: "127.0.0.1:0", room: adminRoom, left: d.metrics.crowdedOut(listener), log: slog.New(slog.DiscardHandler)}
+}
+
 func (d *demo) startPage(ctx context.Context) error {
 	status := admin.Recent(statusOf(d.mirror), time.Second)
 	stop := d.metrics.watch(d.mirror, status)
-	page, err := listen(ctx, "the demo", "127.0.0.1:0", admin.NewHandler(admin.Config{
+	page, err := listen(ctx, d.door("admin"), admin.NewHandler(admin.Config{
 		Status: status, Metrics: d.metrics.handler(),
 		Health: func(context.Context) admin.Health { return admin.Health{Ready: true} },
 	}))

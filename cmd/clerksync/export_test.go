@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
+	"log/slog"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -21,6 +25,15 @@ var (
 	ReadStatus     = readStatus
 	PrintEvents    = printEvents
 )
+
+// Listen serves a handler with room for so many connections, until stop is called. It returns the address.
+func Listen(ctx context.Context, room int, log *slog.Logger, handler http.Handler) (address string, stop func() error, err error) {
+	l, err := listen(ctx, door{setting: "the test", address: "127.0.0.1:0", room: room, left: func() {}, log: log}, handler)
+	if err != nil {
+		return "", nil, err
+	}
+	return l.addr.String(), func() error { return l.stop(time.Second) }, nil
+}
 
 type (
 	Mistake = mistake

@@ -32,6 +32,9 @@ type metrics struct {
 	unannounced  prometheus.Counter
 	guardTrips   prometheus.Counter
 	clerk        *prometheus.CounterVec
+	verified     *prometheus.CounterVec
+	crowded      *prometheus.CounterVec
+	renewals     *prometheus.CounterVec
 	logins       *prometheus.CounterVec
 
 	mu      sync.Mutex
@@ -59,6 +62,9 @@ func newMetrics() *metrics {
 	m.guardTrips = m.counter("guard_trips_total", "Passes that the deletion guard kept from deleting.")
 	m.clerk = m.counters("clerk_requests_total", "Requests to Clerk's API by endpoint and HTTP status; error means that no answer came.", "endpoint", "code")
 	m.logins = m.counters("logins_total", "Logins by result; counted where the login helper runs.", "result")
+	m.verified = m.counters("webhook_verified_total", "Verified deliveries by which of the signing secrets, counted from 1, verified them.", "secret")
+	m.crowded = m.counters("crowded_out_total", "Connections that were closed because too many were open.", "listener")
+	m.renewals = m.counters("renewals_total", "Changed files of secrets and certificates, by what became of them.", "name", "result")
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	return m
 }
@@ -99,6 +105,9 @@ func (m *metrics) handler() http.Handler {
 func (m *metrics) observeDelivery(d webhook.Delivery) {
 	m.requests.WithLabelValues(strconv.Itoa(d.Code), d.Reason).Inc()
 	m.duration.Observe(d.Duration.Seconds())
+	if d.Secret > 0 {
+		m.verified.WithLabelValues(strconv.Itoa(d.Secret)).Inc()
+	}
 	if d.Outcome == "" {
 		return
 	}
@@ -177,6 +186,9 @@ func (m *metrics) observeDrift(r reconcile.Report) {
 		}
 	}
 }
+
+// crowdedOut returns what a listener calls for every connection that had to leave for want of room.
+func (m *metrics) crowdedOut(listener string) func() { return m.crowded.WithLabelValues(listener).Inc }
 
 // observeRequest is called after every try of a request to Clerk.
 func (m *metrics) observeRequest(endpoint string, status int) {

@@ -92,16 +92,29 @@ func (s setting) read(c *cli.Command) (value string, told bool, err error) {
 			return value, true, nil
 		}
 	}
-	for _, name := range s.names() {
-		if path := os.Getenv(name + "_FILE"); path != "" {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				return "", false, fmt.Errorf("cannot be read from the file that %s_FILE names: %w", name, err)
-			}
-			return strings.TrimRight(string(text), "\r\n"), true, nil
+	if name, path := s.file(); path != "" {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return "", false, fmt.Errorf("cannot be read from the file that %s names: %w", name, err)
 		}
+		return strings.TrimRight(string(text), "\r\n"), true, nil
 	}
 	return s.value, false, nil
+}
+
+// file returns the path of the file that a secret is read from, and the variable that names it; both are empty if it is not.
+func (s setting) file() (name, path string) {
+	for _, name := range s.names() {
+		if os.Getenv(name) != "" {
+			return "", ""
+		}
+	}
+	for _, name := range s.names() {
+		if path := os.Getenv(name + "_FILE"); path != "" {
+			return name + "_FILE", path
+		}
+	}
+	return "", ""
 }
 
 // conflicts are the mistakes that no single setting shows.
@@ -114,6 +127,9 @@ func (s *settings) conflicts(within scope) (mistakes []error) {
 	}
 	if !s.secretKey.set() && len(s.signingSecrets) == 0 {
 		mistakes = append(mistakes, mistake("CLERK_SECRET_KEY or CLERK_WEBHOOK_SIGNING_SECRET must be set: with neither there is nothing to mirror"))
+	}
+	if (s.tlsCert == "") != (s.tlsKey == "") {
+		mistakes = append(mistakes, mistake("CLERKSYNC_TLS_CERT and CLERKSYNC_TLS_KEY must be set together"))
 	}
 	if !s.adminToken.set() && !listensOnLoopback(s.adminListen) {
 		mistakes = append(mistakes, mistake("CLERKSYNC_ADMIN_TOKEN must be set where CLERKSYNC_ADMIN_LISTEN is not on loopback"))

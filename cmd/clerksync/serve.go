@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 
 	"github.com/urfave/cli/v3"
 )
@@ -13,13 +14,15 @@ func serveCommand() *cli.Command {
 		Name:  "serve",
 		Usage: "run the daemon: webhooks, passes, health and metrics",
 		Description: "Takes Clerk's events at the webhook path, compares the whole list every night, looks for changes in between, and\n" +
-			"makes the tables if there are none. SIGTERM ends it gracefully, a second one at once.\n\n" + secretsHelp(scopeDaemon),
+			"makes the tables if there are none. SIGTERM ends it gracefully, a second one at once;\n" +
+			"SIGHUP reads the secrets' files again, which it also does when they change.\n\n" + secretsHelp(scopeDaemon),
 		Flags:        append([]cli.Flag{noMigrateFlag()}, settingFlags(scopeDaemon)...),
 		ArgValidator: noArguments,
 		Action: withSettings(scopeDaemon, func(ctx context.Context, c *cli.Command, s settings) error {
 			bar := newBar(c.Root().ErrWriter)
 			defer bar.close()
-			d := &daemon{settings: s, log: s.logger(c), metrics: newMetrics(), bar: bar, migrate: !c.Bool("no-migrate"), orders: make(chan struct{})}
+			d := &daemon{settings: s, log: s.logger(c), metrics: newMetrics(), bar: bar, migrate: !c.Bool("no-migrate"),
+				orders: make(chan struct{}), hangup: make(chan os.Signal, 1)}
 			return d.run(ctx)
 		}),
 	}

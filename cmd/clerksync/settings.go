@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -23,6 +24,9 @@ type settings struct {
 	unprepared      bool
 	listen          string
 	webhookPath     string
+	tlsCert         string
+	tlsKey          string
+	allow           []netip.Prefix // whose requests the public listener takes; empty = everybody's
 	adminListen     string
 	adminToken      secret
 	schedule        string
@@ -115,6 +119,15 @@ var table = []setting{
 	{name: "CLERKSYNC_WEBHOOK_PATH", value: "/api/webhooks/clerk", scope: scopeServe,
 		meaning: "the path of the webhook endpoint",
 		set:     func(s *settings, v string) error { s.webhookPath = v; return checkPath(v) }},
+	{name: "CLERKSYNC_TLS_CERT", scope: scopeServe,
+		meaning: "a file with the certificate chain (PEM) of the public listener, which then speaks TLS; where a proxy does, leave it out",
+		set:     func(s *settings, v string) error { s.tlsCert = v; return nil }},
+	{name: "CLERKSYNC_TLS_KEY", scope: scopeServe,
+		meaning: "the file with that certificate's key",
+		set:     func(s *settings, v string) error { s.tlsKey = v; return nil }},
+	{name: "CLERKSYNC_ALLOW", scope: scopeServe,
+		meaning: "networks such as `203.0.113.0/24`, separated by commas, whose requests the public listener takes; others are answered 403. It looks at the connection alone, so behind a proxy it is the proxy that must choose",
+		set:     func(s *settings, v string) (err error) { s.allow, err = parseNetworks(v); return err }},
 	{name: "CLERKSYNC_ADMIN_LISTEN", value: "127.0.0.1:8081", scope: scopeServe,
 		meaning: "the admin listener: health, metrics, status",
 		set:     func(s *settings, v string) error { s.adminListen = v; return checkAddress(v) }},

@@ -83,6 +83,17 @@ func checkAddress(v string) error {
 	return nil
 }
 
+func parseNetworks(v string) (all []netip.Prefix, err error) {
+	for text := range strings.SplitSeq(v, ",") {
+		network, err := netip.ParsePrefix(strings.TrimSpace(text))
+		if err != nil || network != network.Masked() {
+			return nil, errors.New("must be networks such as 203.0.113.0/24 or 2001:db8::/32, separated by commas")
+		}
+		all = append(all, network)
+	}
+	return all, nil
+}
+
 func checkPath(v string) error {
 	if u, err := url.Parse(v); err != nil || !strings.HasPrefix(v, "/") || u.Path != v || strings.HasPrefix(v, "//") {
 		return errors.New("must be a plain path such as /api/webhooks/clerk")

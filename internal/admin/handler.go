@@ -14,9 +14,9 @@ import (
 
 // Config configures the handler. Status, Health and Metrics are required.
 type Config struct {
-	// Token is asked for by everything but /livez and /readyz. Empty asks for nothing, and answers only requests whose Host is
-	// this machine.
-	Token string
+	// Token returns what is asked for by everything but /livez and /readyz. Where it is nil or returns nil, nothing is asked for,
+	// and only requests whose Host is this machine are answered. It may be called by many goroutines at once.
+	Token func() *string
 
 	// Status returns what the status page shows.
 	Status func(context.Context) (Status, error)
@@ -65,11 +65,12 @@ func NewHandler(cfg Config) http.Handler {
 // guarded lets only operators through.
 func (h *handler) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token := h.token()
 		switch {
-		case h.Token != "" && !h.authorized(r):
+		case token != nil && !authorized(r, *token):
 			w.Header().Set("WWW-Authenticate", `Basic realm="clerksync", charset="UTF-8"`)
 			http.Error(w, "CLERKSYNC_ADMIN_TOKEN is needed: as a bearer token, or as the password of basic authentication", http.StatusUnauthorized)
-		case h.Token == "" && !namesThisMachine(r.Host):
+		case token == nil && !namesThisMachine(r.Host):
 			http.Error(w, "without CLERKSYNC_ADMIN_TOKEN only requests to 127.0.0.1, [::1] and localhost are answered", http.StatusForbidden)
 		default:
 			next.ServeHTTP(w, r)
@@ -77,12 +78,19 @@ func (h *handler) guarded(next http.Handler) http.Handler {
 	})
 }
 
-func (h *handler) authorized(r *http.Request) bool {
-	token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !bearer {
-		_, token, _ = r.BasicAuth()
+func (h *handler) token() *string {
+	if h.Token == nil {
+		return nil
 	}
-	given, wanted := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(h.Token)) // of equal length, whatever is given
+	return h.Token()
+}
+
+func authorized(r *http.Request, token string) bool {
+	told, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !bearer {
+		_, told, _ = r.BasicAuth()
+	}
+	given, wanted := sha256.Sum256([]byte(told)), sha256.Sum256([]byte(token)) // of equal length, whatever is given
 	return subtle.ConstantTimeCompare(given[:], wanted[:]) == 1
 }
 

@@ -41,7 +41,8 @@ const here = "http://127.0.0.1:8081"
 func TestGuard(t *testing.T) {
 	t.Parallel()
 	open, locked := config(), config()
-	locked.Token = "a-token"
+	token := "a-token"
+	locked.Token = func() *string { return &token }
 	for _, c := range []struct {
 		name   string
 		cfg    admin.Config

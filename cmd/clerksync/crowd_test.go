@@ -1,0 +1,161 @@
+package main_test
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	main "github.com/clerksync/clerksync/cmd/clerksync"
+)
+
+// hall serves a handler with little room. The path /wait keeps a request at work until release is called.
+type hall struct {
+	address string
+	working chan struct{} // one for every request that has come to /wait
+	release chan struct{}
+	log     *output
+}
+
+func openHall(t *testing.T, room int) *hall {
+	t.Helper()
+	h := &hall{working: make(chan struct{}, 100), release: make(chan struct{}), log: new(output)}
+	address, stop, err := main.Listen(t.Context(), room, slog.New(slog.NewTextHandler(h.log, nil)), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.address = address
+	t.Cleanup(func() { _ = stop() })
+	return h
+}
+
+func (h *hall) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/panic" {
+		panic("a patient's name")
+	}
+	_, _ = io.Copy(io.Discard, r.Body)
+	if r.URL.Path == "/wait" {
+		h.working <- struct{}{}
+		<-h.release
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (h *hall) enter(t *testing.T, says string) net.Conn {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", h.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := io.WriteString(conn, says); err != nil && says != "" {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// answer reads an answer's status; 0 means that the connection was closed, and -1 that nothing comes.
+func answer(t *testing.T, conn net.Conn, within time.Duration) int {
+	t.Helper()
+	if err := conn.SetReadDeadline(time.Now().Add(within)); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return -1
+	case err != nil:
+		return 0
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+const (
+	whole = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok"
+	wait  = "POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok"
+)
+
+// TestCrowd fills a listener with clients that never finish what they begin: each newcomer puts out the one that idles longest.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	h := openHall(t, 5)
+	slow := []net.Conn{
+		h.enter(t, ""), h.enter(t, "POST / HT"), h.enter(t, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200\r\n\r\nhalf"),
+	}
+	kept := h.enter(t, whole)
+	if got := answer(t, kept, 5*time.Second); got != http.StatusNoContent {
+		t.Fatalf("answered %d while there was room", got)
+	}
+	busy := h.enter(t, wait)
+	<-h.working
+	for i, conn := range slow {
+		if got := answer(t, h.enter(t, whole), 3*time.Second); got != http.StatusNoContent {
+			t.Errorf("newcomer %d was answered %d, want 204", i, got)
+		}
+		if got := answer(t, conn, 3*time.Second); got != 0 {
+			t.Errorf("the one that idled longest is still there after newcomer %d: %d", i, got)
+		}
+	}
+	close(h.release)
+	if got := answer(t, busy, 5*time.Second); got != http.StatusNoContent {
+		t.Errorf("a request at work was answered %d, want 204: it must never be put out", got)
+	}
+	if _, err := io.WriteString(kept, whole); err != nil || answer(t, kept, 3*time.Second) != http.StatusNoContent {
+		t.Error("one that was answered after the idle ones came is gone")
+	}
+}
+
+// TestCrowdAtWork turns newcomers away where all who are inside are being served.
+func TestCrowdAtWork(t *testing.T) {
+	t.Parallel()
+	h := openHall(t, 2)
+	first, second := h.enter(t, wait), h.enter(t, wait)
+	<-h.working
+	<-h.working
+	if got := answer(t, h.enter(t, ""), 3*time.Second); got != 0 {
+		t.Errorf("a third one was answered %d, want none", got)
+	}
+	close(h.release)
+	for _, conn := range []net.Conn{first, second} {
+		if got := answer(t, conn, 3*time.Second); got != http.StatusNoContent {
+			t.Errorf("a request at work was answered %d, want 204", got)
+		}
+		conn.Close()
+	}
+	eventually(t, 5*time.Second, "there is room again", func() bool { return answer(t, h.enter(t, whole), time.Second) == http.StatusNoContent })
+}
+
+// TestListenerSpeaksHTTP1Alone offers HTTP/2 in the two ways there are without TLS.
+func TestListenerSpeaksHTTP1Alone(t *testing.T) {
+	t.Parallel()
+	h := openHall(t, 5)
+	if got := answer(t, h.enter(t, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 3*time.Second); got <= 0 {
+		t.Errorf("HTTP/2's preface was not answered in HTTP/1.1")
+	}
+	upgrade := "POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: 2\r\n\r\nok"
+	if got := answer(t, h.enter(t, upgrade), 3*time.Second); got != http.StatusNoContent {
+		t.Errorf("an upgrade was answered %d, want 204: it is ignored", got)
+	}
+	if got := answer(t, h.enter(t, "POST / HTTP/1.1\r\nHost: x\r\nX-Large: "+strings.Repeat("x", 24<<10)+"\r\n\r\n"), 3*time.Second); got != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("24 KiB of headers were answered %d, want 431", got)
+	}
+}
+
+// TestPanicTellsNothing has a handler panic with somebody's name.
+func TestPanicTellsNothing(t *testing.T) {
+	t.Parallel()
+	h := openHall(t, 5)
+	if got := answer(t, h.enter(t, "GET /panic HTTP/1.1\r\nHost: x\r\n\r\n"), 3*time.Second); got != http.StatusInternalServerError {
+		t.Errorf("answered %d, want 500", got)
+	}
+	if log := h.log.String(); strings.Contains(log, "patient") || !strings.Contains(log, "panic=string") || !strings.Contains(log, "crowd_test.go") {
+		t.Errorf("the log must tell where it was, and not with what:\n%s", log)
+	}
+}
