@@ -31,6 +31,9 @@ func (p *pass) full(ctx context.Context) error {
 			return errors.Join(append(errs, ctx.Err())...)
 		}
 		complete = complete && l.complete
+		if errors.Is(err, ErrIncomplete) {
+			p.report.Incomplete = append(p.report.Incomplete, l.kind)
+		}
 		if err == nil || errors.Is(err, ErrGuard) || errors.Is(err, ErrIncomplete) {
 			errs = append(errs, p.settle(ctx, l, err == nil))
 		} else {

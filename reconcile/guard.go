@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/jmoiron/sqlx"
 
 	clerksync "github.com/clerksync/clerksync/sync"
 )
@@ -39,30 +40,54 @@ func (l *leg) withhold(ids []string, excess int64) {
 	}
 }
 
-// plan writes down the deletions that the guard refused, and names them by a digest. A plan that is not whole, or that a dry run
-// made, cannot be approved and is only named.
+// plan writes down what the pass decided: that it looked at everything, and the deletions that the guard refused, named by a
+// digest. A plan that is not whole, or that a dry run made, cannot be approved and is only named.
 func (p *pass) plan(ctx context.Context) error {
-	if len(p.report.Refused) == 0 {
+	if len(p.report.Refused) > 0 {
+		p.report.Plan = planDigest(p.refused)
+	}
+	looked := p.order.Kind == Full && p.report.Complete
+	if p.order.DryRun || p.report.Plan == "" && !looked {
 		return nil
 	}
-	digest := planDigest(p.refused)
-	p.report.Plan = digest
-	if p.order.DryRun || p.partial {
-		return nil
-	}
+	return p.inTransaction(ctx, "writing the deletion plan", func(tx *sqlx.Tx) error {
+		if looked {
+			if err := (verdict{p.term}).note(ctx, p.mirror, tx); err != nil {
+				return err
+			}
+		}
+		if p.report.Plan == "" {
+			return nil
+		}
+		if !p.partial {
+			if err := p.keepPlan(ctx, tx); err != nil {
+				return err
+			}
+		}
+		detail := "plan=" + p.report.Plan
+		for _, l := range p.legs {
+			if slices.Contains(p.report.Refused, l.kind) {
+				detail += fmt.Sprintf(" %s=%d", l.kind, l.counts.Candidates)
+			}
+		}
+		return p.mirror.Record(ctx, tx, clerksync.AuditEntry{Action: clerksync.AuditRefused, Source: clerksync.Reconcile, Detail: detail})
+	})
+}
+
+// keepPlan keeps the plan for an operator. The same deletions have the same name, so a later pass that refuses them again makes its
+// plan anew; an earlier one, which has woken up late, does not.
+func (p *pass) keepPlan(ctx context.Context, tx *sqlx.Tx) error {
 	list, err := json.Marshal(p.refused)
 	if err != nil {
-		return fmt.Errorf("writing the deletion plan: %w", err)
+		return err
 	}
 	now := time.Now()
-	_, err = p.mirror.DB().ExecContext(ctx, p.mirror.SQL(`INSERT INTO {plans} (sha256, ids, term, created_at, expires_at, pass_id)
+	_, err = tx.ExecContext(ctx, p.mirror.SQL(`INSERT INTO {plans} AS p (sha256, ids, term, created_at, expires_at, pass_id)
 VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (sha256) DO UPDATE SET term = excluded.term, created_at = excluded.created_at, expires_at = excluded.expires_at,
-  pass_id = excluded.pass_id, used_at = NULL`), digest, string(list), p.term, stamp(now), stamp(now.Add(planTime)), p.row)
-	if err != nil {
-		return fmt.Errorf("writing the deletion plan: %w", err)
-	}
-	return nil
+ON CONFLICT (sha256) DO UPDATE SET ids = excluded.ids, term = excluded.term, created_at = excluded.created_at, expires_at = excluded.expires_at,
+  pass_id = excluded.pass_id, used_at = NULL
+WHERE p.term < excluded.term`), p.report.Plan, string(list), p.term, stamp(now), stamp(now.Add(planTime)), p.row)
+	return err
 }
 
 // planDigest is the SHA-256 of the ids in order, one a line. It sorts them.

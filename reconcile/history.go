@@ -22,7 +22,7 @@ type Past struct {
 func History(ctx context.Context, m *clerksync.Mirror, n int) ([]Past, error) {
 	const ofKind = `(SELECT id FROM {passes} WHERE kind = $1 AND NOT dry_run`
 	var all []Past
-	for _, kind := range []Kind{Full, Delta, Late} {
+	for _, kind := range []Kind{Full, Delta, Approved, Late} {
 		var rows []pastRow
 		err := m.DB().SelectContext(ctx, &rows, m.SQL(`SELECT id, kind, coalesce(instance_id, '') AS instance_id, started_at, finished_at,
 complete, coalesce(counts, '{}') AS counts, requests, retries, coalesce(plan, '') AS plan, coalesce(error, '') AS error FROM {passes}

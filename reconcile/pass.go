@@ -102,6 +102,8 @@ func (p *pass) work(ctx context.Context) error {
 		return p.full(ctx)
 	case Delta:
 		return p.legs[0].delta(ctx)
+	case Approved:
+		return p.approved(ctx)
 	case Late:
 		return p.late(ctx)
 	}

@@ -75,7 +75,7 @@ type Progress struct {
 type Reconciler struct {
 	cfg   Config
 	turn  sync.Mutex  // held by the pass that runs in this process
-	brief atomic.Bool // that pass is soon over: it is no full one
+	brief atomic.Bool // that pass is soon over
 }
 
 // New returns a reconciler. It makes no request.
@@ -99,17 +99,23 @@ func New(cfg Config) *Reconciler {
 // Kind tells passes apart.
 type Kind string
 
-// The kinds of passes. A late pass asks for those rows alone that a full pass found missing but too young to decide about; only
+// The kinds of passes. An approved pass makes the deletions of one plan. A late pass asks for those rows alone that a full pass found missing but too young to decide about; only
 // [Reconciler.Run] runs it, a few minutes after the full pass.
 const (
-	Full  Kind = "full"
-	Delta Kind = "delta"
-	Late  Kind = "late"
+	Full     Kind = "full"
+	Delta    Kind = "delta"
+	Approved Kind = "approved"
+	Late     Kind = "late"
 )
 
 // Pass is what a pass is asked to do. Its zero value is a full pass.
 type Pass struct {
 	Kind Kind // Full or Delta; "" means Full
+
+	// Approve is the name of a deletion plan that the guard refused (Report.Plan). The pass then deletes what that plan names and
+	// nothing else, after asking Clerk for each object again. A plan is good for one approval within an hour, until another full
+	// pass has looked; else the error is [ErrPlan]. Kind is left empty. Empty approves nothing.
+	Approve string
 
 	// DryRun compares and writes nothing but the pass's own row. It reports what a pass would do, except that differences of the
 	// last minutes, which a webhook may be about to tell, are pending. It runs beside other passes.
@@ -120,13 +126,16 @@ type Pass struct {
 func (r *Reconciler) RunOnce(ctx context.Context) (Report, error) { return r.Do(ctx, Pass{}) }
 
 // Do runs one pass. Its report is meaningful also beside an error, which is one of [ErrGuard], [ErrIncomplete], [ErrBusy],
-// [ErrFullPassDue] or clerksync.ErrWrongInstance, or any other where trying again may help. What stops one kind of objects does not
+// [ErrFullPassDue], [ErrPlan] or clerksync.ErrWrongInstance, or any other where trying again may help. What stops one kind of objects does not
 // stop the others, so the error of a full pass may be several of these at once.
 //
 // A pass of another process makes Do fail with ErrBusy after five seconds at most; that is how long it takes to be sure that the
 // process is alive. One that died is waited out: at most 15 seconds.
 func (r *Reconciler) Do(ctx context.Context, order Pass) (Report, error) {
 	order.Kind = cmp.Or(order.Kind, Full)
+	if order.Approve != "" {
+		order.Kind = Approved
+	}
 	p := newPass(r.cfg, order)
 	err := r.do(ctx, p)
 	return p.report, err
@@ -160,7 +169,7 @@ func busy(err error) error {
 	return err
 }
 
-// takeTurn waits for a brief pass of this process, but for no full one; a delta pass waits for none, since the next one is near.
+// takeTurn waits for a brief pass of this process, but for no long one; a delta pass waits for none, since the next one is near.
 func (r *Reconciler) takeTurn(k Kind) error {
 	if !r.turn.TryLock() {
 		if k == Delta || !r.brief.Load() {
@@ -168,6 +177,6 @@ func (r *Reconciler) takeTurn(k Kind) error {
 		}
 		r.turn.Lock()
 	}
-	r.brief.Store(k != Full)
+	r.brief.Store(k == Delta || k == Late)
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 type Report struct {
 	Kind       Kind      `json:"kind"`
 	InstanceID string    `json:"instance_id"`
-	Complete   bool      `json:"complete"` // a full pass: every list was read whole; a delta pass: back to the watermark
+	Complete   bool      `json:"complete"` // a full pass: every list was read whole; a delta pass: back to the watermark; an approved one: all was asked for
 	DryRun     bool      `json:"dry_run"`
 	StartedAt  time.Time `json:"started_at"` // of the first try, where the pass went on from a killed one
 	FinishedAt time.Time `json:"finished_at"`
@@ -22,11 +22,12 @@ type Report struct {
 	// deletion counts. Nil where no webhooks are expected.
 	Unannounced *int64 `json:"unannounced,omitempty"`
 
-	Requests int64            `json:"requests"`          // to Clerk, by this process
-	Retries  int64            `json:"retries"`           // how many of them were repeats
-	Plan     string           `json:"plan,omitempty"`    // the SHA-256 of a deletion plan that the guard refused
-	Refused  []clerksync.Kind `json:"refused,omitempty"` // the kinds that the plan is about
-	Error    string           `json:"error,omitempty"`   // why the pass did not do all of its work
+	Requests   int64            `json:"requests"`             // to Clerk, by this process
+	Retries    int64            `json:"retries"`              // how many of them were repeats
+	Plan       string           `json:"plan,omitempty"`       // the SHA-256 of a deletion plan that the guard refused, or an operator approved
+	Refused    []clerksync.Kind `json:"refused,omitempty"`    // the kinds that the plan is about
+	Incomplete []clerksync.Kind `json:"incomplete,omitempty"` // the kinds whose lists were incomplete
+	Error      string           `json:"error,omitempty"`      // why the pass did not do all of its work
 }
 
 // Counts are what a pass met and did among the objects of one kind. A dry run counts what a pass would do.

@@ -21,6 +21,7 @@ import (
 //	watermark reconcile  how far the delta pass has read
 //	lease     reconcile  who may run a pass, and its term
 //	progress  reconcile  where a killed full pass goes on
+//	verdict   reconcile  the term of the last complete full pass
 
 // ReadState reads one key of the state table into v. It reports false where the key is not set.
 func (m *Mirror) ReadState(ctx context.Context, key string, v any) (bool, error) {

@@ -27,6 +27,7 @@ type metrics struct {
 	lag          prometheus.Histogram
 	changes      *prometheus.CounterVec
 	batch        prometheus.Histogram
+	passes       *prometheus.CounterVec
 	passDuration *prometheus.HistogramVec
 	drift        *prometheus.CounterVec
 	unannounced  prometheus.Counter
@@ -53,6 +54,7 @@ func newMetrics() *metrics {
 	m.lag = m.histogram("event_lag_seconds", "Time from an event's timestamp to its commit.", prometheus.ExponentialBuckets(0.01, 4, 12))
 	m.changes = m.counters("changes_total", "Visible changes of the mirror.", "resource", "op", "source")
 	m.batch = m.histogram("apply_batch_size", "Pieces of evidence committed in one transaction.", prometheus.ExponentialBuckets(1, 2, 10))
+	m.passes = m.counters("passes_total", "Passes by how they ended: done, guard, incomplete or failed.", "kind", "result")
 	m.passDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "clerksync_pass_duration_seconds", Help: "Time that a pass took.", Buckets: prometheus.ExponentialBuckets(0.1, 4, 10),
 	}, []string{"kind"})
@@ -143,7 +145,8 @@ func (m *metrics) observeCommit(c clerksync.Commit) {
 // observePass is called after every pass.
 func (m *metrics) observePass(r reconcile.Report) {
 	m.passDuration.WithLabelValues(string(r.Kind)).Observe(r.FinishedAt.Sub(r.StartedAt).Seconds())
-	if r.Plan != "" {
+	m.passes.WithLabelValues(string(r.Kind), passResult(r)).Inc()
+	if len(r.Refused) > 0 {
 		m.guardTrips.Inc()
 	}
 	if r.Unannounced != nil {
@@ -154,6 +157,20 @@ func (m *metrics) observePass(r reconcile.Report) {
 	}
 	m.observeDrift(r)
 	m.settle(r)
+}
+
+// passResult says in one word how a pass ended. An incomplete listing outweighs the guard, as in exit codes.
+func passResult(r reconcile.Report) string {
+	switch {
+	case len(r.Incomplete) > 0:
+		return "incomplete"
+	case len(r.Refused) > 0:
+		return "guard"
+	case r.Error != "":
+		return "failed"
+	default:
+		return "done"
+	}
 }
 
 // remember does for the passes of former processes what [metrics.settle] does for those of this one.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -29,6 +30,7 @@ func reconcileCommand() *cli.Command {
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "write nothing, and tell what would be written"},
 			&cli.BoolFlag{Name: "delta", Usage: "only look for users created or changed since the last pass: one request, no deletions"},
+			&cli.StringFlag{Name: "approve", Usage: "make the deletions of the plan of this name that the guard refused, after asking Clerk for each again"},
 			&cli.BoolFlag{Name: "json", Usage: "print the report as JSON"},
 			noMigrateFlag(),
 		}, settingFlags(scopeNightly)...),
@@ -42,8 +44,13 @@ func noMigrateFlag() cli.Flag {
 }
 
 func runReconcile(ctx context.Context, c *cli.Command, s settings) error {
-	order := reconcile.Pass{DryRun: c.Bool("dry-run")}
-	if c.Bool("delta") {
+	order := reconcile.Pass{DryRun: c.Bool("dry-run"), Approve: strings.ToLower(strings.TrimSpace(c.String("approve")))}
+	switch {
+	case c.IsSet("approve") && order.Approve == "":
+		return mistake("--approve needs the name of a plan, as the refused pass printed it")
+	case c.Bool("delta") && order.Approve != "":
+		return mistake("--delta and --approve exclude each other: a delta pass deletes nothing")
+	case c.Bool("delta"):
 		order.Kind = reconcile.Delta
 	}
 	return s.pass(ctx, c, order)
@@ -113,7 +120,11 @@ func printReport(w io.Writer, r reconcile.Report) {
 	if r.Unannounced != nil {
 		fmt.Fprintf(w, "%d differences that no webhook had told\n", *r.Unannounced)
 	}
-	if r.Plan != "" {
+	switch {
+	case r.Plan == "":
+	case len(r.Refused) == 0:
+		fmt.Fprintf(w, "approved deletion plan: %s\n", r.Plan)
+	default:
 		fmt.Fprintf(w, "refused deletion plan: %s\n", r.Plan)
 	}
 }

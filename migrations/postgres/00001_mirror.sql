@@ -152,6 +152,7 @@ CREATE TABLE {schema}.plans (
 --   watermark  reconcile  how far the delta pass has read
 --   lease      reconcile  who may run a pass
 --   progress   reconcile  where an interrupted full pass goes on
+--   verdict    reconcile  the lease's term of the last complete full pass: plans of earlier terms cannot be approved
 CREATE TABLE {schema}.state (
     key        text PRIMARY KEY,
     value      jsonb NOT NULL,

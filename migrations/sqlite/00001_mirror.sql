@@ -135,6 +135,7 @@ CREATE TABLE {schema}_plans (
 --   watermark  reconcile  how far the delta pass has read
 --   lease      reconcile  who may run a pass
 --   progress   reconcile  where an interrupted full pass goes on
+--   verdict    reconcile  the lease's term of the last complete full pass: plans of earlier terms cannot be approved
 CREATE TABLE {schema}_state (
     key        TEXT NOT NULL PRIMARY KEY,
     value      TEXT NOT NULL, -- JSON
