@@ -15,13 +15,9 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-// guardFloor is how many deletions a small mirror may have in one pass, whatever percentage of it they are.
-const guardFloor = 10
-
 // allows returns how many deletions of a kind the guard lets pass where so many of its objects are visible.
 func (c Config) allows(visible int64) int64 {
-	percent := visible * int64(max(c.MaxDeletePercent, 0)) / 100
-	return min(int64(max(c.MaxDeletes, 0)), max(guardFloor, percent))
+	return clerksync.Limits{MaxDeletes: c.MaxDeletes, MaxDeletePercent: c.MaxDeletePercent}.Allows(visible)
 }
 
 // planTime is how long an operator may take to approve a plan.

@@ -107,7 +107,7 @@ func (u *Upserter) denied(ctx context.Context, s sight, e clerksync.Evidence) (s
 	if !s.found {
 		return sight{}, ErrNotFound
 	}
-	if s.visible && !u.guard.admit(ctx, e.ID) {
+	if s.visible && !u.guard.Admit(ctx, clerksync.Users, e.ID) {
 		u.cfg.Logger.Error("Clerk denies more users than the deletion guard allows; nobody else is hidden", "max_deletes", u.cfg.MaxDeletes)
 		return sight{}, errHeld
 	}

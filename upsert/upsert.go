@@ -40,7 +40,7 @@ type Config struct {
 
 	// MaxDeletes guards against a Clerk that denies everybody: how many users may be hidden by logins within an hour, at most; nor
 	// may it be more than the greater of ten and 5 % of the visible users. Above that a 404 hides nobody, and its login gets
-	// ErrUnavailable. The count is this Upserter's own. Zero means 500.
+	// ErrUnavailable. All Upserters of one database count together. Zero means 500.
 	MaxDeletes int
 
 	// Logger gets a line for each failure that an operator should see. Nil means none.
@@ -68,7 +68,7 @@ const (
 type Upserter struct {
 	cfg      Config
 	reader   *clerksync.Reader
-	guard    *guard
+	guard    *clerksync.Guard
 	sessions *sessions
 	flights  singleflight.Group // by user id; "" checks the instance
 
@@ -88,7 +88,7 @@ func New(cfg Config) (*Upserter, error) {
 	u := &Upserter{
 		cfg:      cfg,
 		reader:   clerksync.NewReader(cfg.Mirror, cfg.Clerk, clerksync.Login),
-		guard:    &guard{mirror: cfg.Mirror, max: cfg.MaxDeletes, denied: map[string]time.Time{}},
+		guard:    clerksync.NewGuard(cfg.Mirror, clerksync.Limits{MaxDeletes: cfg.MaxDeletes}, clerksync.Login),
 		sessions: newSessions(cfg.CacheSize),
 	}
 	u.ctx, u.cancel = context.WithCancel(context.Background())

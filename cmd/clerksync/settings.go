@@ -47,6 +47,11 @@ type settings struct {
 // live reports whether the key is a production instance's.
 func (s *settings) live() bool { return strings.HasPrefix(s.secretKey.reveal(), "sk_live_") }
 
+// limits are the size of the deletion guard.
+func (s *settings) limits() clerksync.Limits {
+	return clerksync.Limits{MaxDeletes: s.maxDeletes, MaxDeletePercent: s.maxPercent}
+}
+
 // scope is a set of settings; a command declares which it uses.
 type scope uint
 

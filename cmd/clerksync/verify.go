@@ -20,7 +20,7 @@ type verifier struct {
 	log    *slog.Logger
 	delay  time.Duration // before a read by id can overrule the deletion that it is about
 	pace   *rate.Limiter
-	denied *rate.Limiter // the deletions that reads by id may make; more wait for a pass and its guard
+	guard  *clerksync.Guard // bounds the deletions that reads by id may make; more wait for a pass
 
 	mu     sync.Mutex
 	queued map[object]bool
@@ -51,7 +51,7 @@ func newVerifier(s settings, mirror *clerksync.Mirror, api *clerksync.API, log *
 		mirror: mirror, reader: clerksync.NewReader(mirror, api, clerksync.Resync), log: log,
 		delay:  max(s.readMargin, 0) + 6*time.Second, // an event's deletion counts as up to 5 s later than the event says
 		pace:   rate.NewLimiter(rate.Limit(perSecond*float64(s.apiShare)/100/10), 1),
-		denied: rate.NewLimiter(rate.Every(time.Hour/time.Duration(s.maxDeletes)), s.maxDeletes),
+		guard:  clerksync.NewGuard(mirror, s.limits(), clerksync.Resync),
 		queued: map[object]bool{}, wake: make(chan struct{}, 1),
 	}
 }
@@ -113,8 +113,8 @@ func (v *verifier) next() (object, time.Duration) {
 
 func (v *verifier) verify(ctx context.Context, o object) {
 	read, err := v.reader.Get(ctx, o.kind, o.id)
-	if err == nil && read.Object == nil && !v.denied.Allow() {
-		err = errors.New("more deletions within an hour than the guard allows: the next pass decides")
+	if err == nil && read.Object == nil {
+		err = v.admit(ctx, o)
 	}
 	if err == nil {
 		_, err = v.mirror.Apply(ctx, read)
@@ -122,4 +122,13 @@ func (v *verifier) verify(ctx context.Context, o object) {
 	if err != nil && ctx.Err() == nil {
 		v.log.Warn("a contradiction stays until the next pass", "id", o.id, "error", err)
 	}
+}
+
+// admit asks the guard whether a visible object may be hidden.
+func (v *verifier) admit(ctx context.Context, o object) error {
+	_, visible, err := v.mirror.Find(ctx, o.kind, o.id)
+	if err == nil && visible && !v.guard.Admit(ctx, o.kind, o.id) {
+		err = errors.New("more deletions within an hour than the guard allows: the next pass decides")
+	}
+	return err
 }

@@ -1,0 +1,175 @@
+package sync
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Limits is the size of the deletion guard: how many objects of a kind may be deleted in one pass, or within an hour. Its zero value
+// is the default.
+type Limits struct {
+	MaxDeletes       int // zero means 500; a negative value means none
+	MaxDeletePercent int // of the visible objects; zero means 5; a negative value means none beyond the least 10
+}
+
+// guardFloor is how many objects a small mirror may lose, whatever percentage of it they are.
+const guardFloor = 10
+
+// Allows returns how many objects of a kind may be deleted where so many are visible: MaxDeletes or the greater of ten and the
+// percentage, whichever is less.
+func (l Limits) Allows(visible int64) int64 {
+	most := int64(max(cmp.Or(l.MaxDeletes, 500), 0))
+	percent := visible * int64(max(cmp.Or(l.MaxDeletePercent, 5), 0)) / 100
+	return min(most, max(guardFloor, percent))
+}
+
+// guardTerm is the time over which a Guard counts.
+const guardTerm = time.Hour
+
+// Guard bounds how many visible objects of a kind some sources may hide within an hour, where no pass can look at all of them at
+// once. It counts what it lets through and, in the audit log, what was deleted on the word of its sources, so that all processes
+// that share a database share its size: together they may exceed it by what they let through at the same moment. Its methods may be
+// called by any number of goroutines at once.
+type Guard struct {
+	mirror  *Mirror
+	limits  Limits
+	sources []Source
+
+	mu     sync.Mutex
+	counts map[Kind]*guardCount
+}
+
+// guardCount is what a guard knows about one kind.
+type guardCount struct {
+	admitted map[string]time.Time // when an object was let through: objects, and not how often each was denied
+	sizing   sync.Mutex           // held while the size is worked out
+	size     int64
+	sized    time.Time // when size was worked out
+	told     time.Time // when the audit log was last told that the guard tripped
+	closed   time.Time // until then nobody is let through without looking again
+}
+
+// NewGuard returns a guard for deletions on the word of the sources.
+func NewGuard(m *Mirror, limits Limits, sources ...Source) *Guard {
+	return &Guard{mirror: m, limits: limits, sources: sources, counts: map[Kind]*guardCount{}}
+}
+
+// Admit reports whether a visible object may be hidden. An object that was let through is not counted twice. What cannot be
+// counted, since the database does not answer, is not let through. The first refusal in an hour is recorded in the audit log.
+func (g *Guard) Admit(ctx context.Context, k Kind, id string) bool {
+	c, known := g.enter(k, id)
+	if known {
+		return true
+	}
+	for _, limit := range []func() int64{
+		func() int64 { return g.limits.Allows(0) }, // most mirrors never get beyond it, and counting millions of rows takes seconds
+		func() int64 { return g.size(ctx, k, c) },
+	} {
+		if g.admit(ctx, k, id, c, limit()) {
+			return true
+		}
+	}
+	g.refuse(ctx, k, c)
+	return false
+}
+
+// enter returns the count of a kind, and whether the object is in it.
+func (g *Guard) enter(k Kind, id string) (c *guardCount, known bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c = g.counts[k]
+	if c == nil {
+		c = &guardCount{admitted: map[string]time.Time{}}
+		g.counts[k] = c
+	}
+	now := time.Now()
+	for id, at := range c.admitted {
+		if now.Sub(at) >= guardTerm {
+			delete(c.admitted, id)
+		}
+	}
+	_, known = c.admitted[id]
+	return c, known
+}
+
+// admit lets the object through if that keeps the count within the limit.
+func (g *Guard) admit(ctx context.Context, k Kind, id string, c *guardCount, limit int64) bool {
+	g.mu.Lock()
+	full := int64(len(c.admitted)) >= limit || time.Now().Before(c.closed)
+	if !full {
+		c.admitted[id] = time.Now()
+	}
+	g.mu.Unlock()
+	if full {
+		return false
+	}
+	n, err := g.mirror.hidden(ctx, k, limit, g.sources)
+	if err == nil && n < limit {
+		return true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(c.admitted, id)
+	return false
+}
+
+// size is how much the guard lets through. It is worked out once a term: when Clerk denies everybody, counting millions of rows for
+// each of them would be the next trouble.
+func (g *Guard) size(ctx context.Context, k Kind, c *guardCount) int64 {
+	c.sizing.Lock()
+	defer c.sizing.Unlock()
+	if now := time.Now(); c.sized.IsZero() || now.Sub(c.sized) >= guardTerm {
+		visible, err := g.mirror.CountVisible(ctx, k)
+		if err != nil {
+			return 0
+		}
+		c.size, c.sized = g.limits.Allows(visible), now
+	}
+	return c.size
+}
+
+// guardRest is how long a guard that has tripped refuses without counting again.
+const guardRest = time.Second
+
+func (g *Guard) refuse(ctx context.Context, k Kind, c *guardCount) {
+	g.mu.Lock()
+	now := time.Now()
+	if now.After(c.closed) {
+		c.closed = now.Add(guardRest)
+	}
+	tell := now.Sub(c.told) >= guardTerm
+	if tell {
+		c.told = now
+	}
+	g.mu.Unlock()
+	if !tell {
+		return
+	}
+	err := g.mirror.Record(ctx, nil, AuditEntry{
+		Action: AuditRefused, Kind: k, Source: g.sources[0], Detail: fmt.Sprintf("allowed=%d within an hour", g.size(ctx, k, c)),
+	})
+	if err != nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		c.told = time.Time{} // the next refusal tries again
+	}
+}
+
+// hidden counts, up to a limit, the objects of a kind that were deleted within the guard's term on the word of the sources.
+func (m *Mirror) hidden(ctx context.Context, k Kind, limit int64, sources []Source) (n int64, err error) {
+	names := make([]string, len(sources))
+	for i, s := range sources {
+		names[i] = "'" + string(s) + "'"
+	}
+	err = m.db.GetContext(ctx, &n, m.SQL(`SELECT count(*) FROM (SELECT 1 FROM {audit}
+WHERE action = 'deleted' AND resource = $1 AND source IN (`+strings.Join(names, ", ")+`) AND at > $2 LIMIT $3) AS d`),
+		string(k), stamp(time.Now().Add(-guardTerm)), limit)
+	if err != nil {
+		return 0, fmt.Errorf("counting deletions: %w", unavailable(err))
+	}
+	return n, nil
+}

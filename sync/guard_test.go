@@ -1,0 +1,131 @@
+package sync_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/internal/pgtest"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		limits  clerksync.Limits
+		visible int64
+		want    int64
+	}{
+		{clerksync.Limits{}, 0, 10}, {clerksync.Limits{}, 219, 10}, {clerksync.Limits{}, 220, 11}, {clerksync.Limits{}, 10_000, 500},
+		{clerksync.Limits{}, 10_000_000, 500}, {clerksync.Limits{MaxDeletes: 3}, 1000, 3}, {clerksync.Limits{MaxDeletes: -1}, 1000, 0},
+		{clerksync.Limits{MaxDeletePercent: 50}, 300, 150}, {clerksync.Limits{MaxDeletePercent: -1}, 1000, 10},
+	} {
+		if got := test.limits.Allows(test.visible); got != test.want {
+			t.Errorf("%+v allows %d of %d, want %d", test.limits, got, test.visible, test.want)
+		}
+	}
+}
+
+// people makes n visible users.
+func people(t testing.TB, m *clerksync.Mirror, n int) (ids []string) {
+	t.Helper()
+	var evidence []clerksync.Evidence
+	for i := range n {
+		id := fmt.Sprintf("user_%04d", i)
+		ids = append(ids, id)
+		evidence = append(evidence, told(user{ID: id, Updated: past}, past))
+	}
+	apply(t, m, evidence...)
+	return ids
+}
+
+// denied is a login's 404.
+func denied(id string) clerksync.Evidence {
+	e := clerksync.Evidence{Kind: clerksync.Users, ID: id, At: past + hour, Source: clerksync.Login}
+	return clerksync.Witness(e, margin, false)
+}
+
+// TestGuard lets eleven of 240 users be hidden on the word of logins, whichever process asks, and counts nobody twice.
+func TestGuard(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := pinned(t, db)
+		ids := people(t, m, 240)
+		apply(t, m, toldGone(ids[220], past+hour), readGone(ids[221], past+hour)) // others' word is not counted here
+		guards := []*clerksync.Guard{clerksync.NewGuard(m, clerksync.Limits{}, clerksync.Login), clerksync.NewGuard(pinned(t, db), clerksync.Limits{}, clerksync.Login)}
+		for i := range 11 {
+			for range 3 {
+				if !guards[i%2].Admit(t.Context(), clerksync.Users, ids[i]) {
+					t.Fatalf("user %d was not let through", i)
+				}
+			}
+			apply(t, m, denied(ids[i]))
+		}
+		guards = append(guards, clerksync.NewGuard(pinned(t, db), clerksync.Limits{}, clerksync.Login)) // a process that has just begun
+		for i, g := range guards {
+			for _, id := range ids[11:13] {
+				if g.Admit(t.Context(), clerksync.Users, id) {
+					t.Errorf("guard %d let a twelfth user through", i)
+				}
+			}
+			if !g.Admit(t.Context(), clerksync.Organizations, "org_1") {
+				t.Errorf("guard %d counts kinds together", i)
+			}
+		}
+		if !guards[0].Admit(t.Context(), clerksync.Users, ids[0]) {
+			t.Error("a user who was let through is held when denied again")
+		}
+		if !clerksync.NewGuard(m, clerksync.Limits{}, clerksync.Resync).Admit(t.Context(), clerksync.Users, ids[11]) {
+			t.Error("a guard counts other sources")
+		}
+		refusals := 0
+		for _, e := range audit(t, m) {
+			if e.Action == clerksync.AuditRefused {
+				refusals++
+				if e.Kind != clerksync.Users || e.Source != clerksync.Login || e.Detail != "allowed=11 within an hour" {
+					t.Errorf("the audit log tells the refusal as %+v", e)
+				}
+			}
+		}
+		if refusals != len(guards) {
+			t.Errorf("%d refusals in the audit log, want one of each guard", refusals)
+		}
+	})
+}
+
+// TestGuardTerm opens the guard again an hour later, also when it was asked all the time.
+func TestGuardTerm(t *testing.T) {
+	t.Parallel()
+	db := pgtest.SQLite(t)
+	synctest.Test(t, func(t *testing.T) {
+		m := pinned(t, db)
+		ids := people(t, m, 15)
+		g := clerksync.NewGuard(m, clerksync.Limits{}, clerksync.Login)
+		begun, let := time.Now(), 0
+		for let <= 10 {
+			if g.Admit(t.Context(), clerksync.Users, ids[let]) {
+				apply(t, m, denied(ids[let]))
+				let++
+			}
+			time.Sleep(400 * time.Millisecond)
+		}
+		if waited := time.Since(begun); waited < time.Hour || waited > time.Hour+5*time.Second {
+			t.Errorf("the eleventh user was let through after %s, want an hour", waited)
+		}
+		db.Close() // its goroutines belong to the bubble
+	})
+}
+
+// TestGuardWithoutDatabase lets nobody through who cannot be counted.
+func TestGuardWithoutDatabase(t *testing.T) {
+	t.Parallel()
+	db := pgtest.SQLite(t)
+	g := clerksync.NewGuard(pinned(t, db), clerksync.Limits{}, clerksync.Login)
+	db.Close()
+	if g.Admit(t.Context(), clerksync.Users, "user_1") {
+		t.Error("a user was let through uncounted")
+	}
+}
