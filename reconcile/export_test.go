@@ -21,14 +21,13 @@ type (
 	Position = position
 )
 
-func (l *ledger) Note(page []clerksync.Sighting)          { l.note(page) }
-func (l *ledger) Row(r clerksync.Row)                     { l.row(r) }
-func (l *ledger) Close(through int64)                     { l.close(through) }
-func (l *ledger) Judge(at int64) (certain, late []string) { return l.judge(at) }
+func (l *ledger) Note(page []clerksync.Sighting) { l.note(page) }
+func (l *ledger) Row(r clerksync.Row)            { l.row(r) }
+func (l *ledger) Close(through int64)            { l.close(through) }
 
-// WithPageSize makes pages smaller than Clerk's limit, so that few users fill many.
+// WithPageSize makes pages smaller than Clerk's limit, so that few users fill many, and has progress written after each.
 func (c Config) WithPageSize(n int) Config {
-	c.pageSize = n
+	c.pageSize, c.saveInterval = n, 1
 	return c
 }
 

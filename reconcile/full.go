@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -60,7 +62,7 @@ func (l *leg) full(ctx context.Context) error {
 	}
 	complete, err := l.scan(ctx, s)
 	if err == nil {
-		err = l.compare(ctx, s.Ledger, math.MaxInt64)
+		_, err = l.compare(ctx, s.Ledger, nil, math.MaxInt64)
 	}
 	if err != nil {
 		return err
@@ -73,12 +75,38 @@ func (l *leg) full(ctx context.Context) error {
 	if l.order.DryRun {
 		certain = s.Started - l.unsettled().Milliseconds()
 	}
-	candidates, pending := s.Ledger.judge(certain)
+	candidates, err := l.judge(ctx, s.Ledger, certain)
+	if err != nil {
+		return err
+	}
+	return l.sweep(ctx, candidates, s.Ledger.Excess)
+}
+
+// judged is how many suspects are looked up at once.
+const judged = 1000
+
+// judge returns the suspects that were last known to be alive at an instant or earlier. Those that were seen alive later are pending;
+// those that are not visible any more have been deleted meanwhile.
+func (l *leg) judge(ctx context.Context, seen *ledger, instant int64) (candidates []string, err error) {
+	var pending []string
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(seen.Suspects)), judged) {
+		alive, err := l.mirror.Alive(ctx, l.kind, ids)
+		if err != nil {
+			return nil, err
+		}
+		for id, at := range alive {
+			if at <= instant {
+				candidates = append(candidates, id)
+			} else {
+				pending = append(pending, id)
+			}
+		}
+	}
 	if len(pending) > 0 {
 		l.pending[l.kind] = pending
 	}
 	l.counts.Pending += int64(len(pending))
-	return l.sweep(ctx, candidates, s.Ledger.Excess)
+	return candidates, nil
 }
 
 // scan walks the list to its end and reports whether it was complete. A walk that ends before it has shown what Clerk counts is
@@ -143,13 +171,14 @@ func (l *leg) walkOn(ctx context.Context, s *scan) (short bool, err error) {
 	return short, nil
 }
 
-// take applies a page and compares the stretch of time that the walk has passed with it.
+// take compares a page, and the stretch of time that the walk has passed with it, with the rows, and applies what they do not hold.
 func (l *leg) take(ctx context.Context, s *scan, pg page) error {
-	if err := l.merge(ctx, pg.sightings); err != nil {
-		return err
-	}
 	s.Ledger.note(pg.sightings)
-	if err := l.compare(ctx, s.Ledger, passed(pg.sightings)); err != nil {
+	rest, err := l.compare(ctx, s.Ledger, pg.sightings, passed(pg.sightings))
+	if err == nil {
+		err = l.merge(ctx, rest)
+	}
+	if err != nil {
 		return err
 	}
 	s.At = pg.next
@@ -163,21 +192,44 @@ func (l *leg) take(ctx context.Context, s *scan, pg page) error {
 	return nil
 }
 
-// compare looks for visible rows that the walk did not show in the stretch up to an instant.
-func (l *leg) compare(ctx context.Context, seen *ledger, through int64) error {
+// compare reads the visible rows of the stretch up to an instant. Those that the walk did not show become suspects; what a page shows
+// of the others is returned unless they hold just that.
+func (l *leg) compare(ctx context.Context, seen *ledger, page []clerksync.Sighting, through int64) (rest []clerksync.Sighting, err error) {
 	if through < seen.From || through == clerksync.Never {
-		return nil
+		return page, nil
 	}
+	shown := make(map[string]int, len(page))
+	for i := range page {
+		shown[page[i].ID] = i
+	}
+	held := make([]bool, len(page))
 	for row, err := range l.mirror.Visible(ctx, l.kind, seen.From, through) {
 		if err != nil {
-			return err
+			return nil, err
+		}
+		if i, ok := shown[row.ID]; ok {
+			held[i] = page[i].Held(row)
 		}
 		seen.row(row)
 	}
 	if through < math.MaxInt64 {
 		seen.close(through)
 	}
-	return nil
+	return l.news(page, held), nil
+}
+
+// news counts the sightings that the rows hold, and returns the others.
+func (l *leg) news(page []clerksync.Sighting, held []bool) (rest []clerksync.Sighting) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, s := range page {
+		if held[i] {
+			l.count(clerksync.Unchanged, s)
+		} else {
+			rest = append(rest, s)
+		}
+	}
+	return rest
 }
 
 // late asks for the rows that a full pass left undecided.

@@ -14,15 +14,15 @@ const (
 // each page the walk has passed a stretch of time; the rows created in it are compared with the users seen there, and are done.
 // What is seen later than its place in the order, takes a suspicion back.
 type ledger struct {
-	From     int64            `json:"from"`     // everything created before it has been compared
-	Near     map[string]int64 `json:"near"`     // users seen that were created at From or later, and when that was
-	Suspects map[string]int64 `json:"suspects"` // visible rows that were not seen, and when they were last known to be alive
-	Excess   int64            `json:"excess"`   // suspects beyond those kept
-	Seen     int64            `json:"seen"`     // distinct users; less, where the order of the list does not let it tell
+	From     int64            `json:"from"`    // everything created before it has been compared
+	Near     map[string]int64 `json:"near"`    // users seen that were created at From or later, and when that was
+	Suspects map[string]bool  `json:"missing"` // visible rows that were not seen
+	Excess   int64            `json:"excess"`  // suspects beyond those kept
+	Seen     int64            `json:"seen"`    // distinct users; less, where the order of the list does not let it tell
 }
 
 func newLedger() *ledger {
-	return &ledger{From: clerksync.Never, Near: map[string]int64{}, Suspects: map[string]int64{}}
+	return &ledger{From: clerksync.Never, Near: map[string]int64{}, Suspects: map[string]bool{}}
 }
 
 // note takes down what a page shows.
@@ -32,11 +32,10 @@ func (l *ledger) note(sightings []clerksync.Sighting) {
 			continue
 		}
 		_, near := l.Near[s.ID]
-		_, suspect := l.Suspects[s.ID]
 		created := s.Dated()
 		switch {
 		case near:
-		case suspect:
+		case l.Suspects[s.ID]:
 			delete(l.Suspects, s.ID)
 			l.Seen++
 		case created >= l.From && len(l.Near) < maxNear:
@@ -70,7 +69,7 @@ func (l *ledger) row(r clerksync.Row) {
 		l.Excess++
 		return
 	}
-	l.Suspects[r.ID] = r.Alive
+	l.Suspects[r.ID] = true
 }
 
 // close ends the comparison of a stretch.
@@ -81,16 +80,4 @@ func (l *ledger) close(through int64) {
 			delete(l.Near, id)
 		}
 	}
-}
-
-// judge divides the suspects by whether they were last known to be alive at the given instant or earlier.
-func (l *ledger) judge(instant int64) (candidates []string, pending []string) {
-	for id, alive := range l.Suspects {
-		if alive <= instant {
-			candidates = append(candidates, id)
-		} else {
-			pending = append(pending, id)
-		}
-	}
-	return candidates, pending
 }

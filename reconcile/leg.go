@@ -14,6 +14,7 @@ type leg struct {
 	kind     clerksync.Kind
 	counts   Counts
 	complete bool            // a full pass: the list was read whole
+	saved    time.Time       // when the progress was last written for it
 	gone     map[string]bool // what Clerk said it does not have; guarded as the counts are
 }
 

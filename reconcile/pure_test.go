@@ -252,17 +252,3 @@ func TestLedgerSuspectsWhatWasNotSeen(t *testing.T) {
 		}
 	})
 }
-
-// A candidate was last known to be alive at the instant or before it.
-func TestLedgerJudge(t *testing.T) {
-	t.Parallel()
-	l := reconcile.NewLedger()
-	l.Row(clerksync.Row{ID: "old", Alive: 99})
-	l.Row(clerksync.Row{ID: "border", Alive: 100})
-	l.Row(clerksync.Row{ID: "young", Alive: 101})
-	candidates, pending := l.Judge(100)
-	slices.Sort(candidates)
-	if diff := gocmp.Diff([][]string{{"border", "old"}, {"young"}}, [][]string{candidates, pending}); diff != "" {
-		t.Errorf("candidates and pending (-want +got):\n%s", diff)
-	}
-}

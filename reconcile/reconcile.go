@@ -60,7 +60,8 @@ type Config struct {
 	// Observe, if not nil, is called with the report of every pass that ran, also of those that failed.
 	Observe func(Report)
 
-	pageSize int // objects a page of a full pass
+	pageSize     int           // objects a page of a full pass
+	saveInterval time.Duration // between two writes of how far it is
 }
 
 // Progress is how far a full pass is with one kind of objects. It walks one kind after the other, users first.
@@ -83,6 +84,7 @@ func New(cfg Config) *Reconciler {
 	cfg.MaxDeletes = cmp.Or(cfg.MaxDeletes, 500)
 	cfg.MaxDeletePercent = cmp.Or(cfg.MaxDeletePercent, 5)
 	cfg.pageSize = cmp.Or(cfg.pageSize, pageSize)
+	cfg.saveInterval = cmp.Or(cfg.saveInterval, saveInterval)
 	cfg.Schedule = cmp.Or(cfg.Schedule, "@nightly")
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -8,8 +8,10 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-// The bounds of what is kept of a full pass after each page: for how long, and with how many ids.
+// The bounds of what is kept of a full pass: how often it is written, for how long it counts, and with how many ids. Every page would
+// cost a commit, and what a second of walking learns is soon learned again.
 const (
+	saveInterval = time.Second
 	keepProgress = time.Hour
 	maxKeptScan  = 10_000
 )
@@ -59,7 +61,7 @@ func (p *progress) fresh() bool {
 
 // openScan goes on with the scan that the progress tells of, or begins one.
 func (l *leg) openScan(ctx context.Context) (*scan, error) {
-	if s := l.progress.Scans[l.kind]; s != nil && (s.Done || s.Ledger != nil) {
+	if s := l.progress.Scans[l.kind]; s != nil && (s.Done || s.Ledger != nil && s.Ledger.Suspects != nil) {
 		l.counts = s.Counts
 		return s, nil
 	}
@@ -73,9 +75,10 @@ func (l *leg) openScan(ctx context.Context) (*scan, error) {
 
 // saveScan notes how far the scan is. One with too many ids to note goes back to an earlier page if it is killed.
 func (l *leg) saveScan(ctx context.Context, s *scan) error {
-	if len(s.Ledger.Suspects)+len(s.Ledger.Near) > maxKeptScan {
+	if len(s.Ledger.Suspects)+len(s.Ledger.Near) > maxKeptScan || time.Since(l.saved) < l.cfg.saveInterval {
 		return nil
 	}
+	l.saved = time.Now()
 	s.Counts = l.counts
 	l.progress.Scans[l.kind] = s
 	return l.saveProgress(ctx)

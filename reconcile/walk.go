@@ -34,7 +34,9 @@ func (l *leg) walk(ctx context.Context, from position) iter.Seq2[page, error] {
 			for at := from; ; {
 				next, err := l.readPage(ctx, at)
 				read := next.sightings
-				next.sightings = without(read, before)
+				if at.Way != byCursor { // the pages overlap
+					next.sightings = without(read, before)
+				}
 				before = read
 				select {
 				case answers <- answer{next, err}:

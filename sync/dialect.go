@@ -111,6 +111,14 @@ func (d dialect) no() string {
 	return "0"
 }
 
+// concatenate is the aggregate that joins texts, in the order in which they come.
+func (d dialect) concatenate() string {
+	if d.postgres {
+		return "string_agg"
+	}
+	return "group_concat"
+}
+
 // blob is a literal of bytes.
 func (d dialect) blob(b string) string {
 	if d.postgres {

@@ -44,7 +44,8 @@ type Evidence struct {
 // read is a Reader's stamp on the evidence that it made.
 type read struct {
 	margin int64 // M, in milliseconds
-	skewed bool  // the clock could not be trusted, so the read proves nothing beyond the payload's own updated_at
+	keep   keeping
+	skewed bool // the clock could not be trusted, so the read proves nothing beyond the payload's own updated_at
 }
 
 // Event is one event that Clerk sent: a row of the events table.

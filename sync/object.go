@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/clerksync/clerksync/internal/scan"
@@ -47,9 +48,11 @@ var (
 // maxIDLength bounds ids: Clerk's have about 32 characters, and an index refuses kilobytes.
 const maxIDLength = 255
 
-// validID reports whether a text can be an object's id in both databases. What was replaced while reading it is none.
+// validID reports whether a text can be an object's id, in both databases and on a line of text. What was replaced while reading it
+// is none.
 func validID(id string) bool {
-	return id != "" && len(id) <= maxIDLength && utf8.ValidString(id) && !strings.ContainsAny(id, "\x00\uFFFD")
+	return id != "" && len(id) <= maxIDLength && utf8.ValidString(id) && !strings.ContainsRune(id, utf8.RuneError) &&
+		!strings.ContainsFunc(id, unicode.IsControl)
 }
 
 // decode reads one object. Whatever hides in free-form members or in members that nobody knows cannot make it fail: only an
@@ -200,9 +203,13 @@ func stamp(t time.Time) string { return t.UTC().Format(timeFormat) }
 
 // stampMilli writes an instant given in Unix milliseconds; ok is false where no calendar that both databases know has it.
 func stampMilli(ms int64) (s string, ok bool) {
-	const year10000 = 253402300800000
-	if ms < 0 || ms >= year10000 {
+	if !onCalendar(ms) {
 		return "", false
 	}
 	return stamp(time.UnixMilli(ms)), true
+}
+
+func onCalendar(ms int64) bool {
+	const year10000 = 253402300800000
+	return ms >= 0 && ms < year10000
 }

@@ -321,28 +321,20 @@ func (r *Reader) evidence(k Kind, c *call) Evidence {
 	_, skewed := r.mirror.Skew()
 	return Evidence{
 		Kind: k, Source: r.source, At: c.started.UnixMilli(),
-		read: &read{margin: r.mirror.cfg.ReadMargin.Milliseconds(), skewed: skewed},
+		read: &read{margin: r.mirror.cfg.ReadMargin.Milliseconds(), keep: r.mirror.keeping(), skewed: skewed},
 	}
 }
+
+// sighted are the members that a Sighting tells beside the object.
+var sighted = []string{"id", "created_at", "updated_at"}
 
 func (r *Reader) sightings(k Kind, c *call) ([]Sighting, error) {
 	var all []Sighting
 	stamped := r.evidence(k, c)
-	err := scan.Array(listed(c.body), func(elem []byte) error {
-		s := Sighting{Created: Never, Updated: Never, Evidence: stamped}
-		s.Object = elem
-		_ = scan.Object(elem, func(m scan.Member) error { // what is no object shows itself when it is applied
-			switch string(m.Name) {
-			case "id":
-				s.ID, _ = scan.String(m.Value)
-			case "created_at":
-				s.Created = intOr(m.Value, Never)
-			case "updated_at":
-				s.Updated = intOr(m.Value, Never)
-			}
-			return nil
-		})
-		s.Evidence.ID = s.ID
+	err := scan.Records(listed(c.body), sighted, func(elem []byte, values [][]byte) error {
+		s := Sighting{Created: intOr(values[1], Never), Updated: intOr(values[2], Never), Evidence: stamped}
+		s.ID, _ = scan.String(values[0]) // what is no object shows itself when it is applied
+		s.Evidence.ID, s.Object = s.ID, elem
 		all = append(all, s)
 		return nil
 	})

@@ -14,6 +14,7 @@ import (
 // statements are the statements of a commit. Each takes one parameter, a JSON array.
 type statements struct {
 	merge, standing map[Kind]string
+	listings        map[Kind]listings
 	events, changes string
 	past            string // see remark
 	erased          string
@@ -24,7 +25,8 @@ type statements struct {
 func (m *Mirror) prepareStatements(ctx context.Context) error {
 	s := statements{
 		merge: map[Kind]string{}, standing: map[Kind]string{}, prepared: map[string]*sqlx.Stmt{},
-		events: m.dialect.eventsStatement(), changes: m.dialect.changesStatement(), past: m.dialect.pastStatement(),
+		listings: map[Kind]listings{},
+		events:   m.dialect.eventsStatement(), changes: m.dialect.changesStatement(), past: m.dialect.pastStatement(),
 		erased: m.dialect.erasedStatement(),
 	}
 	all := []string{s.events, s.changes, s.erased}
@@ -36,7 +38,8 @@ func (m *Mirror) prepareStatements(ctx context.Context) error {
 			continue
 		}
 		s.merge[k.name], s.standing[k.name] = m.dialect.mergeStatement(k), m.dialect.standingStatement(k)
-		all = append(all, s.merge[k.name], s.standing[k.name])
+		s.listings[k.name] = m.dialect.listings(k.name)
+		all = append(all, s.merge[k.name], s.standing[k.name], s.listings[k.name].dated, s.listings[k.name].undated)
 	}
 	if !m.cfg.Unprepared {
 		for _, query := range all {
