@@ -65,6 +65,9 @@ func (m *Mirror) prepare(ctx context.Context, evidence []Evidence) (*request, er
 			m.interpret(p, now)
 		}
 	}
+	if err := m.doubt(ctx, pieces, now); err != nil {
+		return nil, err
+	}
 	return newRequest(pieces, pinned), nil
 }
 

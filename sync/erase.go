@@ -41,6 +41,17 @@ type Erased struct {
 	values []string          // what was personal
 }
 
+// Plus returns what two erasures of the same object did together.
+func (e Erased) Plus(next Erased) Erased {
+	next.Known = e.Known || next.Known
+	next.Events += e.Events
+	for k, n := range e.Rows {
+		next.Rows[k] += n
+	}
+	next.values = append(e.values, next.values...)
+	return next
+}
+
 // ErrVisible means that an object cannot be erased because, as far as is known, it exists.
 var ErrVisible = errors.New("the object is not deleted")
 

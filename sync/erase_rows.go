@@ -40,7 +40,7 @@ func (e *eraser) look(ctx context.Context, tx *sqlx.Tx, k *kind, condition strin
 	query := fmt.Sprintf(`SELECT id, deleted_at IS NULL AS visible, erased_at IS NOT NULL AS erased, data, %s FROM {%s} AS r WHERE %s ORDER BY id`,
 		strings.Join(names, ", "), k.name, condition)
 	if e.mirror.dialect.postgres {
-		query += ` COLLATE "C" FOR UPDATE`
+		query += ` FOR UPDATE`
 	}
 	rows, err := tx.QueryxContext(ctx, e.mirror.SQL(query), args...)
 	if err != nil {

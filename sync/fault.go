@@ -67,6 +67,16 @@ func diagnoseSQLite(code int) fault {
 	return outage
 }
 
+// referred reports whether an error says that another table refers to a row.
+func referred(err error) bool {
+	var state interface{ SQLState() string }
+	if errors.As(err, &state) {
+		return state.SQLState() == "23503"
+	}
+	var sqlite interface{ Code() int }
+	return errors.As(err, &sqlite) && (sqlite.Code() == 787 || sqlite.Code() == 1811) // a foreign key, or a trigger
+}
+
 // unavailable marks an error of the database as one that trying again may cure. The driver's message stays out of it: it can
 // quote rows.
 func unavailable(err error) error {

@@ -17,6 +17,7 @@ import (
 //	instance  sync       the pinned Clerk instance
 //	foreign   sync       how many events of other instances were ignored, and whose the last one was
 //	audit     sync       the end of the audit log
+//	forgotten sync       how recent the deletions are whose tombstones were removed
 //	feed      sync       locked by every transaction that appends changes, so that seq order is commit order
 //	watermark reconcile  how far the delta pass has read
 //	lease     reconcile  who may run a pass, and its term

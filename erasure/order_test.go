@@ -1,0 +1,109 @@
+package erasure_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/erasure"
+	"github.com/clerksync/clerksync/internal/pgtest"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// erase carries out an order and expects an error.
+func (h *house) erase(id string, force bool, want error) erasure.Outcome {
+	h.t.Helper()
+	out, err := erasure.New(h.cfg).Erase(h.t.Context(), erasure.Order{Kind: clerksync.Users, ID: id, Force: force})
+	if !errors.Is(err, want) || want == nil && err != nil {
+		h.t.Errorf("erasing %s: %v, want %v", id, err, want)
+	}
+	return out
+}
+
+// TestEraseByOrder erases whom Clerk does not have, and whom it has by force alone.
+func TestEraseByOrder(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db)
+		lives, forged, gone, unannounced := h.user("Ada"), h.user("Bob"), h.user("Cleo"), h.user("Dora")
+		h.deleted(forged)
+		must(t, h.clerk.DeleteUser(gone))
+		h.deleted(gone)
+		must(t, h.clerk.DeleteUser(unannounced))
+
+		h.erase(lives, false, erasure.ErrLives)
+		h.erase(forged, false, erasure.ErrLives)
+		h.erase("user_nobody", false, erasure.ErrUnknown)
+		h.want(map[string]string{lives: "visible", forged: "visible", gone: "hidden"})
+		if _, known, err := h.mirror.Find(t.Context(), clerksync.Users, "user_nobody"); known || err != nil {
+			t.Error("a 404 for somebody unknown left a tombstone")
+		}
+		h.erase(gone, false, nil)
+		h.erase(unannounced, false, nil)
+		h.erase(lives, true, nil)
+		h.want(map[string]string{lives: "erased", gone: "erased", unannounced: "erased"})
+
+		h.cfg.Clerk = nil
+		h.erase(forged, false, clerksync.ErrVisible)
+		h.erase(forged, true, nil)
+		h.want(map[string]string{forged: "erased"})
+	})
+}
+
+// TestEraseRemains tells where something is left that the erasure did not know of.
+func TestEraseRemains(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db)
+		gone := h.user("Zebediah")
+		must(t, h.clerk.DeleteUser(gone))
+		h.deleted(gone)
+		h.user("Zebediah") // another one of that name
+		h.db.MustExec(h.mirror.SQL(`CREATE TABLE {notes} (note text)`))
+		h.db.MustExec(h.mirror.SQL(`INSERT INTO {notes} VALUES ('call Zebediah')`))
+		out := h.erase(gone, false, erasure.ErrRemains)
+		h.want(map[string]string{gone: "erased"})
+		places := map[string]bool{}
+		for _, l := range out.Left {
+			places[l.Table+"."+l.Column] = l.Other
+		}
+		if other, found := places["notes.note"]; !found || other {
+			t.Errorf("left: %v", out.Left)
+		}
+		if other, found := places["users.first_name"]; !found || !other {
+			t.Errorf("left: %v", out.Left)
+		}
+	})
+}
+
+// TestRestore undoes a deletion that was none, and says why it cannot undo another.
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db)
+		lives, forged, gone := h.user("Ada"), h.user("Bob"), h.user("Cleo")
+		h.deleted(forged)
+		must(t, h.clerk.DeleteUser(gone))
+		h.deleted(gone)
+		restore := func(id string, want bool, wantErr error) {
+			t.Helper()
+			restored, err := erasure.New(h.cfg).Restore(t.Context(), erasure.Order{Kind: clerksync.Users, ID: id})
+			if restored != want || !errors.Is(err, wantErr) || wantErr == nil && err != nil {
+				t.Errorf("restoring %s: %t, %v; want %t, %v", id, restored, err, want, wantErr)
+			}
+		}
+		restore(lives, false, nil)
+		restore("user_nobody", false, erasure.ErrUnknown)
+		restore(gone, false, erasure.ErrGone)
+		h.want(map[string]string{lives: "visible", gone: "hidden", forged: "hidden"})
+		restore(forged, true, nil)
+		restore(forged, false, nil)
+		h.want(map[string]string{forged: "visible"})
+		var audited []string
+		must(t, h.db.Select(&audited, h.mirror.SQL(`SELECT source FROM {audit} WHERE action = 'restored' AND object_id = $1`), forged))
+		if len(audited) != 1 || audited[0] != string(clerksync.Operator) {
+			t.Errorf("audited: %v", audited)
+		}
+	})
+}

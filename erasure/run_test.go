@@ -1,0 +1,148 @@
+package erasure_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/erasure"
+	"github.com/clerksync/clerksync/internal/pgtest"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// TestRunOnce erases whom Clerk does not have any more, and nobody else.
+func TestRunOnce(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db)
+		gone, forged, lives := h.user("Ada"), h.user("Bob"), h.user("Cleo")
+		session, err := h.clerk.CreateSession(gone)
+		must(t, err)
+		h.tell(clerksync.Sessions, session, h.clerk.Object("sessions", session), time.Now())
+		must(t, h.clerk.DeleteUser(gone))
+		h.deleted(gone)
+		h.deleted(forged) // Clerk still has him
+		h.cfg.After = time.Minute
+		if report := h.run(); report.Total() != 0 {
+			t.Errorf("within the hold-back, %+v", report)
+		}
+		h.want(map[string]string{gone: "hidden", forged: "hidden", lives: "visible"})
+		h.cfg.After = -1
+		h.cfg.Policy = clerksync.Hide
+		if report := h.run(); report.Total() != 0 {
+			t.Errorf("hide erased %+v", report)
+		}
+		h.cfg.Policy = ""
+		want := erasure.Report{
+			Objects: map[clerksync.Kind]int64{clerksync.Users: 1}, Rows: map[clerksync.Kind]int64{clerksync.Users: 1, clerksync.Sessions: 1}, Spared: 1,
+		}
+		if diff := cmp.Diff(want, h.run()); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+		h.want(map[string]string{gone: "erased", forged: "visible", lives: "visible"})
+		if report := h.run(); report.Total() != 0 || report.Spared != 0 {
+			t.Errorf("once more: %+v", report)
+		}
+	})
+}
+
+// TestWithoutKey lets age alone decide where nobody can be asked.
+func TestWithoutKey(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db)
+		forged := h.user("Bob")
+		h.deleted(forged)
+		h.cfg.Clerk = nil
+		if report := h.run(); report.Total() != 1 {
+			t.Errorf("%+v", report)
+		}
+		h.want(map[string]string{forged: "erased"})
+	})
+}
+
+// TestUndecided leaves for the next run what Clerk does not tell, or what its clock makes worthless.
+func TestUndecided(t *testing.T) {
+	t.Parallel()
+	for name, faults := range map[string]clerktest.Faults{
+		"unauthorized": {Unauthorized: true}, "skewed": {Skew: 5 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+				h := open(t, db)
+				gone := h.user("Ada")
+				must(t, h.clerk.DeleteUser(gone))
+				h.deleted(gone)
+				must(t, h.clerk.SetFaults(faults))
+				if report := h.run(); report.Total() != 0 || report.Waiting != 1 {
+					t.Errorf("%+v", report)
+				}
+				h.want(map[string]string{gone: "hidden"})
+				must(t, h.clerk.SetFaults(clerktest.Faults{}))
+				if report := h.run(); report.Total() != 1 {
+					t.Errorf("when Clerk answers again: %+v", report)
+				}
+			})
+		})
+	}
+}
+
+// TestWrongInstance erases nothing with another instance's key, which gets a 404 for everybody; not even by force.
+func TestWrongInstance(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db)
+		forged := h.user("Bob")
+		h.deleted(forged)
+		must(t, h.mirror.Pin(t.Context(), h.clerk.InstanceID()))
+		h.clerk = clerktest.NewServer(t, clerktest.Config{InstanceID: "ins_other"})
+		h.cfg.Clerk = h.api()
+		e := erasure.New(h.cfg)
+		_, runErr := e.RunOnce(t.Context())
+		_, eraseErr := e.Erase(t.Context(), erasure.Order{Kind: clerksync.Users, ID: forged, Force: true})
+		_, restoreErr := e.Restore(t.Context(), erasure.Order{Kind: clerksync.Users, ID: forged})
+		for _, err := range []error{runErr, eraseErr, restoreErr} {
+			if !errors.Is(err, clerksync.ErrWrongInstance) {
+				t.Errorf("with another instance's key: %v", err)
+			}
+		}
+		h.want(map[string]string{forged: "hidden"})
+	})
+}
+
+// TestMembers erases a member who left, as the organization's list confirms, and leaves one who did not.
+func TestMembers(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db)
+		ada, bob := h.user("Ada"), h.user("Bob")
+		organization, err := h.clerk.CreateOrganization(clerktest.Fields{"name": "Acme", "created_by": ada})
+		must(t, err)
+		left, err := h.clerk.AddMember(organization, bob, "org:member")
+		must(t, err)
+		var stays string
+		for id, raw := range h.clerk.Objects("organization_memberships") {
+			if id != left {
+				stays = id
+			}
+			h.tell(clerksync.OrganizationMemberships, id, raw, week)
+		}
+		must(t, h.clerk.RemoveMember(organization, bob))
+		for _, id := range []string{left, stays} {
+			h.tell(clerksync.OrganizationMemberships, id, nil, time.Now().Add(-time.Second))
+		}
+		if report := h.run(); report.Objects[clerksync.OrganizationMemberships] > 1 {
+			t.Errorf("%+v", report)
+		}
+		var erased []string
+		must(t, h.db.Select(&erased, h.mirror.SQL(`SELECT id FROM {organization_memberships} WHERE erased_at IS NOT NULL AND role IS NULL`)))
+		if diff := cmp.Diff([]string{left}, erased); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}

@@ -1,0 +1,183 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/jmoiron/sqlx"
+)
+
+// tombstoneTime is how long a tombstone stays at least: Clerk's sender can replay events for 90 days.
+const tombstoneTime = 100 * 24 * time.Hour
+
+// PruneChanges removes changes that were written longer ago than an age, the oldest first, and stops before a seq: what a relay has
+// still to send must stay. An age of zero keeps all. It returns how many it removed, also beside an error, which is [ErrUnavailable]
+// where the database cannot answer.
+func (m *Mirror) PruneChanges(ctx context.Context, age time.Duration, before int64) (removed int64, err error) {
+	if age <= 0 {
+		return 0, nil
+	}
+	for { // seq grows with time, so the oldest rows tell whether there is more
+		result, err := m.db.ExecContext(ctx, m.SQL(`DELETE FROM {changes} WHERE created_at < $1 AND seq IN (SELECT seq FROM {changes} WHERE seq < $2 ORDER BY seq LIMIT `+
+			fmt.Sprint(pruneBatch)+`)`), stamp(time.Now().Add(-age)), before)
+		if err != nil {
+			return removed, fmt.Errorf("pruning changes: %w", unavailable(err))
+		}
+		n, err := result.RowsAffected()
+		if err != nil {
+			return removed, fmt.Errorf("pruning changes: %w", err)
+		}
+		if removed += n; n < pruneBatch {
+			return removed, nil
+		}
+	}
+}
+
+// PruneSessions removes sessions that ended, and were last heard of, longer ago than an age; zero keeps all. The age should be 100
+// days or more, or else a replayed event makes the row anew. Rows that another table refers to stay. It returns how many it removed,
+// also beside an error, which is [ErrUnavailable] where the database cannot answer.
+func (m *Mirror) PruneSessions(ctx context.Context, age time.Duration) (removed int64, err error) {
+	if age <= 0 {
+		return 0, nil
+	}
+	instant := time.Now().Add(-age)
+	ended := `_alive_at < $2 AND (deleted_at IS NOT NULL OR status IS NULL OR status IN ('` + strings.Join(terminalStatuses, "', '") + `')
+OR expire_at < $1 OR abandon_at < $1) AND coalesce(last_active_at, created_at) < $1`
+	return m.removeRows(ctx, sessions, "created_at", `created_at < $1 AND `+ended, stamp(instant), instant.UnixMilli())
+}
+
+// PruneTombstones removes what [Hard] has left of objects whose deletion is 100 days ago, and with them what belonged to them and was
+// erased. Rows that another table refers to stay. It returns how many objects it removed, also beside an error, which is
+// [ErrUnavailable] where the database cannot answer.
+func (m *Mirror) PruneTombstones(ctx context.Context) (removed int64, err error) {
+	instant := time.Now().Add(-tombstoneTime)
+	for _, k := range slices.Backward(kinds) { // children before parents
+		n, err := m.removeRows(ctx, k, "deleted_at", `deleted_at < $1 AND erased_at IS NOT NULL AND data IS NULL AND _dead_at < $2`, stamp(instant), instant.UnixMilli())
+		if removed += n; err != nil {
+			return removed, err
+		}
+	}
+	return removed, nil
+}
+
+// oldRow is a row that may be removed, and the instant by which it is old.
+type oldRow struct {
+	ID string    `db:"id"`
+	At time.Time `db:"at"`
+}
+
+// removeRows removes the rows of a kind that meet a condition, each in a transaction of its own, in the order of a column.
+func (m *Mirror) removeRows(ctx context.Context, k *kind, by, condition string, args ...any) (removed int64, err error) {
+	query := fmt.Sprintf(`SELECT id, %[2]s AS at FROM {%[1]s} WHERE %[3]s AND (%[2]s, id) > ($3, $4) ORDER BY %[2]s, id LIMIT %[4]d`,
+		k.name, by, condition, pruneBatch)
+	for last := (oldRow{At: time.UnixMilli(0)}); ; {
+		var rows []oldRow
+		if err := m.db.SelectContext(ctx, &rows, m.SQL(query), append(slices.Clone(args), stamp(last.At), last.ID)...); err != nil {
+			return removed, fmt.Errorf("looking for old %s: %w", k.name, unavailable(err))
+		}
+		for _, r := range rows {
+			gone := false
+			err := m.inTransaction(ctx, func(tx *sqlx.Tx) (err error) {
+				gone, err = m.removeRow(ctx, tx, k, r.ID, condition, args)
+				return err
+			})
+			switch {
+			case err == nil && gone:
+				removed++
+			case err != nil && !referred(err) && diagnose(err) != clash:
+				return removed, fmt.Errorf("removing old %s: %w", k.name, unavailable(err))
+			}
+		}
+		if len(rows) < pruneBatch {
+			return removed, nil
+		}
+		last = rows[len(rows)-1]
+	}
+}
+
+// removeRow removes a row, if it still meets the condition and nothing but erased rows belongs to it, together with those and with
+// its changes: were it told of once more, its versions would begin anew.
+func (m *Mirror) removeRow(ctx context.Context, tx *sqlx.Tx, k *kind, id, condition string, args []any) (bool, error) {
+	for _, child := range kinds {
+		for _, p := range child.parents {
+			if p.kind != k.name {
+				continue
+			}
+			of := ` FROM {` + string(child.name) + `} WHERE ` + p.column + ` = $1`
+			if _, err := tx.ExecContext(ctx, m.SQL(`DELETE`+of+` AND erased_at IS NOT NULL`), id); err != nil {
+				return false, err
+			}
+			var left int64
+			if err := tx.GetContext(ctx, &left, m.SQL(`SELECT count(*)`+of), id); err != nil || left > 0 {
+				return false, err
+			}
+		}
+	}
+	var dead int64
+	rows, err := tx.QueryxContext(ctx, m.SQL(`DELETE FROM {`+string(k.name)+`} WHERE `+condition+` AND id = $3 RETURNING _dead_at`), append(slices.Clone(args), id)...)
+	if err != nil {
+		return false, err
+	}
+	found := rows.Next()
+	if found {
+		err = rows.Scan(&dead)
+	}
+	if closeErr := finish(rows); err != nil || closeErr != nil || !found {
+		return false, errors.Join(err, closeErr)
+	}
+	if _, err := tx.ExecContext(ctx, m.SQL(`DELETE FROM {changes} WHERE resource = $1 AND object_id = $2`), string(k.name), id); err != nil {
+		return false, err
+	}
+	return true, m.noteForgotten(ctx, tx, dead)
+}
+
+// forgotten is the value of the key of that name of the state table: no tombstone that was removed was dead as of a later instant, in
+// Unix milliseconds.
+type forgotten struct {
+	Until int64 `json:"until"`
+}
+
+// noteForgotten notes that a tombstone was removed.
+func (m *Mirror) noteForgotten(ctx context.Context, tx *sqlx.Tx, dead int64) error {
+	f := forgotten{Until: Never}
+	if _, err := readState(ctx, tx, m.dialect, "forgotten", &f); err != nil || f.Until >= dead {
+		return err
+	}
+	value, err := json.Marshal(forgotten{Until: dead})
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, m.SQL(`INSERT INTO {state} (key, value, updated_at) VALUES ('forgotten', $1, {now})
+ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`), string(value))
+	return err
+}
+
+// doubt settles hearsay about unknown objects that is as old as a tombstone which was removed: it may speak of an object whose
+// deletion is forgotten. A read decides.
+func (m *Mirror) doubt(ctx context.Context, pieces []*piece, now time.Time) error {
+	for _, p := range pieces {
+		if p.final || p.Source != Webhook || p.object == nil || p.At > now.Add(-tombstoneTime).UnixMilli() {
+			continue
+		}
+		f := forgotten{Until: Never}
+		if _, err := m.ReadState(ctx, "forgotten", &f); err != nil {
+			return err
+		}
+		if max(p.At, p.object.updated) > f.Until {
+			continue
+		}
+		known, _, err := m.Find(ctx, p.kind.name, p.ID)
+		if err != nil {
+			return err
+		}
+		if !known {
+			p.settle(Result{Outcome: Stale, Conflict: true, Reason: "it is as old as deletions that are forgotten by now"})
+		}
+	}
+	return nil
+}

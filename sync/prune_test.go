@@ -1,0 +1,200 @@
+package sync_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/internal/pgtest"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// due lists what is due of a kind.
+func due(t testing.TB, m *clerksync.Mirror, k clerksync.Kind, age time.Duration) (ids []string) {
+	t.Helper()
+	for id, err := range m.Due(t.Context(), k, age) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// TestDue counts the age from the deletion and from when it was told, whichever is later.
+func TestDue(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		start := long()
+		p, lives, stranger := person{"quokka", start}, person{"wombat", start}, person{"bilby", start}
+		p.arrive(t, m, start)
+		lives.arrive(t, m, start)
+		p.leave(t, m, start+day)
+		stranger.leave(t, m, start+2*day) // never seen here: nobody could miss him
+		if got := due(t, m, clerksync.Users, time.Hour); !cmp.Equal(got, []string{stranger.id()}) {
+			t.Errorf("within the hour in which it was told, %q are due", got)
+		}
+		if got := due(t, m, clerksync.Users, 0); !cmp.Equal(got, []string{p.id(), stranger.id()}) {
+			t.Errorf("%q are due, want the one who was deleted first and the stranger", got)
+		}
+		if got := due(t, m, clerksync.Sessions, 0); len(got) > 0 {
+			t.Errorf("%q of the sessions are due", got)
+		}
+		p.erase(t, m, clerksync.Anonymize)
+		if got := due(t, m, clerksync.Users, 0); !cmp.Equal(got, []string{stranger.id()}) {
+			t.Errorf("after one was erased, %q are due", got)
+		}
+	})
+}
+
+// TestReturned finds what arrives in the moment of an erasure, as a transaction does that does not see it yet.
+func TestReturned(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		start := long()
+		p := person{"quokka", start}
+		p.arrive(t, m, start)
+		p.leave(t, m, start+day)
+		p.erase(t, m, clerksync.Anonymize)
+		db.MustExec(m.SQL(`UPDATE {sessions} SET erased_at = NULL, city = 'quokka' WHERE user_id = $1`), p.id())
+		ids, err := m.Returned(t.Context(), clerksync.Users, time.Hour)
+		if err != nil || !cmp.Equal(ids, []string{p.id()}) {
+			t.Fatalf("%q, %v", ids, err)
+		}
+		p.erase(t, m, clerksync.Anonymize)
+		if ids, err := m.Returned(t.Context(), clerksync.Users, time.Hour); err != nil || len(ids) > 0 {
+			t.Errorf("%q, %v", ids, err)
+		}
+	})
+}
+
+// TestPruneTombstones removes what hard has left after 100 days, but for what somebody refers to, and then doubts what is as old.
+func TestPruneTombstones(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		if db.DriverName() == "sqlite" {
+			db.SetMaxOpenConns(1)
+			db.MustExec(`PRAGMA foreign_keys = ON`)
+		}
+		m := everything(t, db)
+		start := time.Now().UnixMilli() - 200*day
+		old, held, young := person{"quokka", start}, person{"wombat", start}, person{"bilby", start}
+		lives := person{"numbat", start}
+		for _, p := range []person{old, held, young, lives} {
+			p.arrive(t, m, start)
+		}
+		old.leave(t, m, start+day)
+		held.leave(t, m, start+day)
+		young.leave(t, m, start+150*day)
+		db.MustExec(m.SQL(`CREATE TABLE {orders} (id text, user_id text REFERENCES {users} (id))`))
+		db.MustExec(m.SQL(`INSERT INTO {orders} VALUES ('1', $1)`), held.id())
+		prune := func() int64 {
+			n, err := m.PruneTombstones(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		if n := prune(); n != 0 {
+			t.Errorf("%d were removed that nobody had erased", n)
+		}
+		for _, p := range []person{old, held, young} {
+			p.erase(t, m, clerksync.Hard)
+		}
+		if n := prune(); n != 1 {
+			t.Errorf("%d were removed, want 1", n)
+		}
+		left := rows(t, m)
+		for _, p := range []person{old, held, young, lives} {
+			if _, found := left[p.id()]; found == (p == old) {
+				t.Errorf("%s is there: %t", p.word, found)
+			}
+		}
+		if n := text(t, db, m.SQL(`SELECT cast(count(*) AS text) FROM {sessions} WHERE user_id = $1`), old.id()); n != "0" {
+			t.Errorf("%s sessions are left of one who is removed", n)
+		}
+
+		results := apply(t, m,
+			tells("msg_old", clerksync.Users, old.id(), old.user(start), start),
+			tells("msg_unknown", clerksync.Users, "user_new", person{"new", start}.user(start+2*day), start+2*day),
+			tells("msg_recent", clerksync.Users, old.id(), old.user(start+199*day), start+199*day))
+		if r := results[0]; r.Outcome != clerksync.Stale || !r.Conflict {
+			t.Errorf("an event as old as a forgotten deletion: %+v", r)
+		}
+		for i := range 2 {
+			if r := results[i+1]; r.Outcome != clerksync.Created {
+				t.Errorf("event %d: %+v", i+1, r)
+			}
+		}
+	})
+}
+
+// TestPruneChanges removes what is old, unless somebody has still to read it.
+func TestPruneChanges(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := pinned(t, db)
+		for i := range 5 {
+			apply(t, m, tells(fmt.Sprint("msg_", i), clerksync.Users, fmt.Sprint("user_", i), fmt.Appendf(nil,
+				`{"object":"user","id":"user_%d","updated_at":1,"created_at":1}`, i), long()))
+		}
+		first := changes(t, m, 0)[0].Seq
+		db.MustExec(m.SQL(`UPDATE {changes} SET created_at = '2026-01-02T03:04:05.000Z' WHERE seq <= $1`), first+2)
+		prune := func(age time.Duration, before int64) (left int) {
+			if _, err := m.PruneChanges(t.Context(), age, before); err != nil {
+				t.Fatal(err)
+			}
+			return len(changes(t, m, 0))
+		}
+		got := []int{prune(0, first+10), prune(time.Hour, first), prune(time.Hour, first+1), prune(time.Hour, first+10)}
+		if want := []int{5, 5, 4, 2}; !slices.Equal(got, want) {
+			t.Errorf("%v changes are left, want %v", got, want)
+		}
+	})
+}
+
+// TestPruneSessions removes what ended long ago, whatever ended it.
+func TestPruneSessions(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		now := time.Now().UnixMilli()
+		for id, s := range map[string]struct {
+			status          string
+			created, active int64
+			expire          int64
+		}{
+			"sess_ended":   {"ended", now - 500*day, now - 499*day, now + day},
+			"sess_expired": {"active", now - 500*day, now - 499*day, now - 490*day},
+			"sess_alive":   {"active", now - 500*day, now - 499*day, now + day},
+			"sess_active":  {"ended", now - 500*day, now - 5*day, now - day},
+			"sess_young":   {"ended", now - 5*day, now - 5*day, now - day},
+		} {
+			at := now - 500*day
+			apply(t, m, tells("msg_"+id, clerksync.Sessions, id, fmt.Appendf(nil, `{"object":"session","id":%q,"user_id":"user_1","status":%q,
+"last_active_at":%d,"expire_at":%d,"abandon_at":%d,"created_at":%d,"updated_at":%d}`, id, s.status, s.active, s.expire, s.expire, s.created, at), at))
+		}
+		for _, age := range []time.Duration{0, 400 * 24 * time.Hour} {
+			if _, err := m.PruneSessions(t.Context(), age); err != nil {
+				t.Fatal(err)
+			}
+			var left []string
+			if err := db.Select(&left, m.SQL(`SELECT id FROM {sessions} ORDER BY id`)); err != nil {
+				t.Fatal(err)
+			}
+			want := []string{"sess_active", "sess_alive", "sess_ended", "sess_expired", "sess_young"}
+			if age > 0 {
+				want = []string{"sess_active", "sess_alive", "sess_young"}
+			}
+			if diff := cmp.Diff(want, left); diff != "" {
+				t.Errorf("after %s (-want +got)\n%s", age, diff)
+			}
+		}
+	})
+}
