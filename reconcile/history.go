@@ -67,3 +67,18 @@ func (r pastRow) past() (Past, error) {
 	}
 	return p, json.Unmarshal([]byte(r.Counts), &p.Resources)
 }
+
+// pastTime is how long passes are remembered, but for the last ones of each kind.
+const pastTime = 90 * 24 * time.Hour
+
+// Prune removes the rows of passes that began more than 90 days ago, but for the last one of each kind and the last complete one, which
+// is what a delta pass starts from. It returns how many it removed.
+func Prune(ctx context.Context, m *clerksync.Mirror) (removed int64, err error) {
+	const last = `(SELECT max(id) FROM {passes} WHERE NOT dry_run`
+	result, err := m.DB().ExecContext(ctx, m.SQL(`DELETE FROM {passes} WHERE started_at < $1
+AND id NOT IN `+last+` GROUP BY kind) AND id NOT IN `+last+` AND complete GROUP BY kind)`), stamp(time.Now().Add(-pastTime)))
+	if err != nil {
+		return 0, fmt.Errorf("pruning the passes: %w", err)
+	}
+	return result.RowsAffected()
+}

@@ -104,14 +104,16 @@ type part func(context.Context) error
 func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *listener) error {
 	o := &opened{mirror: mirror, status: admin.Recent(statusOf(mirror), 5*time.Second)}
 	defer d.metrics.watch(mirror, o.status)()
+	var api *clerksync.API // nil without a key
 	parts := []part{
 		func(ctx context.Context) error { return d.retryDeferred(ctx, mirror) },
-		func(ctx context.Context) error { return d.pruneEvents(ctx, mirror) },
+		func(ctx context.Context) error { return d.maintain(ctx, mirror, api) },
 	}
 	var conflict func(clerksync.Kind, string)
 	var reader *clerksync.Reader
 	if d.secretKey.set() {
-		api, err := d.openAPI(d.metrics.observeRequest)
+		var err error
+		api, err = d.openAPI(d.metrics.observeRequest)
 		if err != nil {
 			return err
 		}

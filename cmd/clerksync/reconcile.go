@@ -18,15 +18,15 @@ import (
 
 const (
 	scopePasses  = scopeLog | scopeDatabase | scopeMirror | scopeClerk | scopePass
-	scopeNightly = scopePasses | scopeUpkeep
+	scopeNightly = scopePasses | scopeErasure | scopeUpkeep
 )
 
 func reconcileCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "reconcile",
 		Usage: "run one pass and exit: the nightly job",
-		Description: "Compares all that Clerk lists with the mirror, users first, and repairs what differs; then applies deferred events\n" +
-			"that are due, and removes old ones. It makes the tables if there are none.\n\n" + secretsHelp(scopeNightly),
+		Description: "Compares all that Clerk lists with the mirror, users first, and repairs what differs; then applies deferred events,\n" +
+			"erases and removes what is due. It makes the tables if there are none.\n\n" + secretsHelp(scopeNightly),
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "write nothing, and tell what would be written"},
 			&cli.BoolFlag{Name: "delta", Usage: "only look for users created or changed since the last pass: one request, no deletions"},
@@ -79,8 +79,7 @@ func (s *settings) pass(ctx context.Context, c *cli.Command, order reconcile.Pas
 	bar.close()
 	if !order.DryRun && !errors.Is(err, clerksync.ErrWrongInstance) {
 		_, retryErr := webhook.Retry(ctx, mirror)
-		_, pruneErr := mirror.Prune(ctx, s.eventRetention)
-		err = errors.Join(err, retryErr, pruneErr)
+		err = errors.Join(err, retryErr, s.upkeep(ctx, mirror, api, s.logger(c)))
 	}
 	if c.Bool("json") {
 		err = errors.Join(err, printJSON(c, report))

@@ -37,7 +37,11 @@ type settings struct {
 	privateMetadata bool
 	kinds           []clerksync.Kind
 	activity        clerksync.Activity
-	eventRetention  time.Duration // 0 = for ever
+	deletePolicy    clerksync.Policy
+	eraseAfter      time.Duration // in the terms of erasure.Config
+	eventRetention  time.Duration // 0 = for ever, as of the two below
+	changeRetention time.Duration
+	keepSessions    time.Duration
 	logLevel        slog.Level
 	logFormat       string
 
@@ -62,7 +66,8 @@ const (
 	scopeKinds                      // of that, which objects
 	scopeClerk                      // how to read Clerk's API
 	scopePass                       // how careful a pass is
-	scopeUpkeep                     // what is cleared away
+	scopeErasure                    // what is left of what was deleted
+	scopeUpkeep                     // what is cleared away, and when
 	scopeServe                      // what the daemon does
 )
 
@@ -151,9 +156,30 @@ var table = []setting{
 	{name: "CLERKSYNC_MAX_DELETE_PERCENT", value: "5", scope: scopePass,
 		meaning: "guard: percent of the visible rows",
 		set:     func(s *settings, v string) (err error) { s.maxPercent, err = parseInt(v, 1, 100); return err }},
+	{name: "CLERKSYNC_DELETE_POLICY", value: "anonymize", scope: scopeErasure,
+		meaning: "what an erasure leaves: `anonymize` = ids and the date of creation; `hard` = the bare tombstone, and after 100 days nothing; `hide` = all of it, which is no erasure",
+		set:     func(s *settings, v string) (err error) { s.deletePolicy, err = parsePolicy(v); return err }},
+	{name: "CLERKSYNC_ERASE_AFTER", value: "24h", scope: scopeUpkeep,
+		meaning: "how long a deleted object is only hidden, so that the deletion can be undone, before it is erased",
+		set:     func(s *settings, v string) (err error) { s.eraseAfter, err = parseMargin(v); return err }},
 	{name: "CLERKSYNC_EVENT_RETENTION", value: "720h", scope: scopeUpkeep,
 		meaning: "how long received events are kept; `0` = for ever. Those in quarantine and those that wait for their time stay",
-		set:     func(s *settings, v string) (err error) { s.eventRetention, err = parseRetention(v); return err }},
+		set: func(s *settings, v string) (err error) {
+			s.eventRetention, err = parseRetention(v, time.Hour)
+			return err
+		}},
+	{name: "CLERKSYNC_CHANGE_RETENTION", value: "168h", scope: scopeUpkeep,
+		meaning: "how long the rows of the change feed are kept; `0` = for ever",
+		set: func(s *settings, v string) (err error) {
+			s.changeRetention, err = parseRetention(v, time.Hour)
+			return err
+		}},
+	{name: "CLERKSYNC_SESSION_RETENTION", value: "8760h", scope: scopeUpkeep,
+		meaning: "how long sessions are kept after they have ended, and with them their rows in `sign_ins`; `0` = for ever",
+		set: func(s *settings, v string) (err error) {
+			s.keepSessions, err = parseRetention(v, 2400*time.Hour)
+			return err
+		}},
 	{name: "CLERKSYNC_LOG_LEVEL", value: "info", scope: scopeLog,
 		meaning: "`debug`, `info`, `warn` or `error`",
 		set:     func(s *settings, v string) (err error) { s.logLevel, err = parseLevel(v); return err }},
@@ -164,6 +190,5 @@ var table = []setting{
 
 // notYet are names of settings that a later version will read. Setting one is told, so that nobody relies on it.
 var notYet = []string{
-	"CLERKSYNC_CHANGE_RETENTION", "CLERKSYNC_DELETE_POLICY", "CLERKSYNC_ERASE_AFTER", "CLERKSYNC_EVENT_PAYLOADS",
-	"CLERKSYNC_PUBLISH", "CLERKSYNC_PUBLISH_SECRET",
+	"CLERKSYNC_EVENT_PAYLOADS", "CLERKSYNC_PUBLISH", "CLERKSYNC_PUBLISH_SECRET",
 }

@@ -2,16 +2,21 @@ package main
 
 import (
 	"context"
+	"errors"
+	"log/slog"
+	"math"
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
 
+	"github.com/clerksync/clerksync/erasure"
+	"github.com/clerksync/clerksync/reconcile"
 	"github.com/clerksync/clerksync/webhook"
 )
 
 const (
-	retryInterval = 15 * time.Second // how late a deferred event may be applied
-	pruneInterval = time.Hour        // how late an old event may be removed
+	retryInterval  = 15 * time.Second // how late a deferred event may be applied
+	upkeepInterval = time.Hour        // how late something may be erased or removed
 )
 
 // retryDeferred applies deferred events when their time has come.
@@ -24,20 +29,48 @@ func (d *daemon) retryDeferred(ctx context.Context, mirror *clerksync.Mirror) er
 	return nil
 }
 
-// pruneEvents removes old events from the log: now, and then again and again.
-func (d *daemon) pruneEvents(ctx context.Context, mirror *clerksync.Mirror) error {
-	prune := func() {
-		removed, err := mirror.Prune(ctx, d.eventRetention)
-		if removed > 0 {
-			d.log.Info("old events removed", "events", removed)
-		}
-		if err != nil && ctx.Err() == nil {
-			d.log.Warn("old events stay for now", "error", err)
+// maintain does what is due, now and then again and again. Another instance's key ends it.
+func (d *daemon) maintain(ctx context.Context, mirror *clerksync.Mirror, api *clerksync.API) (wrong error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	do := func() {
+		err := d.upkeep(ctx, mirror, api, d.log)
+		switch {
+		case errors.Is(err, clerksync.ErrWrongInstance):
+			wrong = err
+			cancel()
+		case err != nil && ctx.Err() == nil:
+			d.log.Warn("some upkeep waits", "error", err)
 		}
 	}
-	prune()
-	every(ctx, pruneInterval, prune)
-	return nil
+	do()
+	every(ctx, upkeepInterval, do)
+	return wrong
+}
+
+// upkeep erases what is due and removes what is old. One that fails does not keep the others. A nil api means that there is no key.
+func (s *settings) upkeep(ctx context.Context, mirror *clerksync.Mirror, api *clerksync.API, log *slog.Logger) error {
+	_, err := s.openEraser(mirror, api, log).RunOnce(ctx)
+	for _, part := range []struct {
+		of     string
+		remove func() (int64, error)
+	}{
+		{"events", func() (int64, error) { return mirror.Prune(ctx, s.eventRetention) }},
+		{"changes", func() (int64, error) { return mirror.PruneChanges(ctx, s.changeRetention, math.MaxInt64) }}, // nobody has still to send some
+		{"sessions", func() (int64, error) { return mirror.PruneSessions(ctx, s.keepSessions) }},
+		{"passes", func() (int64, error) { return reconcile.Prune(ctx, mirror) }},
+	} {
+		removed, removeErr := part.remove()
+		if removed > 0 {
+			log.Info("old rows removed", "of", part.of, "rows", removed)
+		}
+		err = errors.Join(err, removeErr)
+	}
+	return err
+}
+
+func (s *settings) openEraser(mirror *clerksync.Mirror, api *clerksync.API, log *slog.Logger) *erasure.Eraser {
+	return erasure.New(erasure.Config{Mirror: mirror, Clerk: api, Policy: s.deletePolicy, After: s.eraseAfter, Logger: log})
 }
 
 // every does something at intervals until the context ends.

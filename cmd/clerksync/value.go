@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
 )
 
 // The checks of single values. Their errors end the sentence "NAME …" and never quote a secret.
@@ -135,13 +137,19 @@ func parsePoll(v string) (time.Duration, error) {
 	return d, err
 }
 
-// parseRetention insists on an hour: younger events are what redeliveries are told apart by, and what operators look for.
-func parseRetention(v string) (time.Duration, error) {
+// parseRetention insists on a least age: younger events are what redeliveries are told apart by, and a younger session would come
+// back when Clerk's sender replays its event.
+func parseRetention(v string, least time.Duration) (time.Duration, error) {
 	d, err := parseDuration(v)
-	if err == nil && d > 0 && d < time.Hour {
-		return 0, errors.New("must be 0 or at least 1h")
+	if err == nil && d > 0 && d < least {
+		return 0, fmt.Errorf("must be 0 or at least %dh", least/time.Hour)
 	}
 	return d, err
+}
+
+func parsePolicy(v string) (clerksync.Policy, error) {
+	policies := []string{string(clerksync.Hide), string(clerksync.Anonymize), string(clerksync.Hard)}
+	return clerksync.Policy(v), checkChoice(v, policies...)
 }
 
 // parseMargin reads the read margin in the terms of clerksync.Config, where zero means the default and less means none.
