@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -72,15 +73,26 @@ func (v *verifier) ask(kind clerksync.Kind, id string) {
 	}
 }
 
-// run reads what is due until the context ends.
+// slow is how many reads may take the read margin side by side; what is beyond that, the next pass covers.
+const slow = 100
+
+// run reads what is due until the context ends. Where Clerk does not answer by id, a read takes the read margin, and others must not
+// wait for it.
 func (v *verifier) run(ctx context.Context) error {
+	var beside errgroup.Group
+	beside.SetLimit(slow)
+	defer func() { _ = beside.Wait() }()
 	for {
 		o, wait := v.next()
 		if wait == 0 {
 			if v.pace.Wait(ctx) != nil {
 				return nil
 			}
-			v.verify(ctx, o)
+			if o.kind.ByID() {
+				v.verify(ctx, o)
+			} else {
+				beside.TryGo(func() error { v.verify(ctx, o); return nil })
+			}
 			continue
 		}
 		timer := time.NewTimer(wait)
@@ -113,10 +125,11 @@ func (v *verifier) next() (object, time.Duration) {
 
 func (v *verifier) verify(ctx context.Context, o object) {
 	read, err := v.reader.Get(ctx, o.kind, o.id)
+	known := true
 	if err == nil && read.Object == nil {
-		err = v.admit(ctx, o)
+		known, err = v.admit(ctx, o)
 	}
-	if err == nil {
+	if err == nil && known {
 		_, err = v.mirror.Apply(ctx, read)
 	}
 	if err != nil && ctx.Err() == nil {
@@ -124,11 +137,12 @@ func (v *verifier) verify(ctx context.Context, o object) {
 	}
 }
 
-// admit asks the guard whether a visible object may be hidden.
-func (v *verifier) admit(ctx context.Context, o object) error {
-	_, visible, err := v.mirror.Find(ctx, o.kind, o.id)
+// admit asks the guard whether a visible object may be hidden. Of one that the mirror does not know there is nothing to hide: an event
+// older than the tombstones that were removed spoke of it.
+func (v *verifier) admit(ctx context.Context, o object) (known bool, err error) {
+	known, visible, err := v.mirror.Find(ctx, o.kind, o.id)
 	if err == nil && visible && !v.guard.Admit(ctx, o.kind, o.id) {
 		err = errors.New("more deletions within an hour than the guard allows: the next pass decides")
 	}
-	return err
+	return known, err
 }

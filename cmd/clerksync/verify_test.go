@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,5 +36,43 @@ func TestVerify(t *testing.T) {
 	eventually(t, 20*time.Second, "the user is back", func() bool { return visible(id) })
 	if n := count(t, db, `SELECT count(*) FROM clerk.users WHERE id = $1 AND source = 'resync' AND last_name = 'Lovelace'`, id); n != 1 {
 		t.Error("the user did not come back by a read, or without the change")
+	}
+}
+
+// TestVerifyForgotten replays events as old as deletions whose tombstones were removed. The daemon asks Clerk before it believes them.
+func TestVerifyForgotten(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	clerk := emulate(t, clerktest.Config{Users: 1})
+	d := serve(t, clerk, environment(clerk, url, "CLERKSYNC_RECONCILE_SCHEDULE=off", "CLERKSYNC_POLL_INTERVAL=0"))
+	clerk.SetWebhookURL(d.webhook)
+	db := connect(t, url)
+	db.MustExec(`INSERT INTO clerk.state (key, value, updated_at) VALUES ('forgotten', '{"until": 1700000000000}', now())`)
+	tell := func(id string) {
+		clerk.Send(clerktest.Event{Type: "user.updated", Timestamp: 1600000000000, Data: json.RawMessage(
+			`{"id":"` + id + `","object":"user","first_name":"Old","created_at":1500000000000,"updated_at":1600000000000}`)})
+	}
+	var lives string
+	for id := range clerk.Users() {
+		lives = id
+	}
+	tell("user_2forgotten")
+	tell(lives)
+	eventually(t, 20*time.Second, "the one who lives is there", func() bool {
+		return count(t, db, `SELECT count(*) FROM clerk.users WHERE id = $1 AND source = 'resync' AND first_name <> 'Old'`, lives) == 1
+	})
+	asked := func(id string) bool {
+		for _, r := range clerk.Requests() {
+			if strings.HasSuffix(r.Path, "/users/"+id) {
+				return true
+			}
+		}
+		return false
+	}
+	if !asked("user_2forgotten") {
+		t.Error("Clerk was not asked for the one whom it does not have")
+	}
+	if n := count(t, db, `SELECT count(*) FROM clerk.users`); n != 1 {
+		t.Errorf("%d users are there, want the one who lives alone", n)
 	}
 }
