@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"cmp"
 	"database/sql"
 	"fmt"
 	"strings"
@@ -29,12 +30,13 @@ var allOfIt = clerksync.Config{
 // person is somebody whose every value holds one word, which nothing else in a database holds.
 type person struct {
 	word string
-	born int64 // in Unix milliseconds
+	born int64  // in Unix milliseconds
+	key  string // what the ids are made of; empty means the word
 }
 
 func (p person) id() string { return "user_" + p.suffix() }
 
-func (p person) suffix() string { return fmt.Sprintf("%x", p.word) }
+func (p person) suffix() string { return fmt.Sprintf("%x", cmp.Or(p.key, p.word)) }
 
 // address is an e-mail address of the person; escapes hide the word from nobody.
 func (p person) address() string { return p.word + "@example.com" }

@@ -27,7 +27,7 @@ func TestErase(t *testing.T) {
 			pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 				m := everything(t, db)
 				start := long()
-				gone, stays := person{"quokka", start}, person{"wombat", start}
+				gone, stays := person{word: "quokka", born: start}, person{word: "wombat", born: start}
 				gone.arrive(t, m, start)
 				stays.arrive(t, m, start)
 				gone.leave(t, m, start+day)
@@ -81,7 +81,7 @@ func TestEraseVisible(t *testing.T) {
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		m := everything(t, db)
 		start := long()
-		p := person{"quokka", start}
+		p := person{word: "quokka", born: start}
 		p.arrive(t, m, start)
 		before := hits(t, m, p.word)
 		order := clerksync.Erasure{Kind: clerksync.Users, ID: p.id()}
@@ -120,7 +120,7 @@ func TestErasedStays(t *testing.T) {
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		m := everything(t, db)
 		start := long()
-		p := person{"quokka", start}
+		p := person{word: "quokka", born: start}
 		apply(t, m, tells("msg_first", clerksync.Users, p.id(), p.user(start), start))
 		p.leave(t, m, start+2*day)
 		p.erase(t, m, clerksync.Anonymize)
@@ -175,7 +175,7 @@ func TestEraseEvents(t *testing.T) {
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		m := everything(t, db)
 		start := long()
-		p := person{"quokka", start}
+		p := person{word: "quokka", born: start}
 		p.arrive(t, m, start)
 		waits := func(id, object string, body string) {
 			e := tells(id, clerksync.Users, object, nil, start)
@@ -209,7 +209,7 @@ func TestEraseUnknown(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		m := everything(t, db)
-		p := person{"quokka", long()}
+		p := person{word: "quokka", born: long()}
 		e := tells("msg_1", clerksync.Users, p.id(), p.user(long()), long())
 		e.Event.Quarantine = "a test"
 		apply(t, m, e)
@@ -225,7 +225,7 @@ func TestRemnants(t *testing.T) {
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		m := everything(t, db)
 		start := long()
-		p, again := person{"quokka", start}, person{"wombat", start}
+		p, again := person{word: "quokka", born: start}, person{word: "wombat", born: start}
 		p.arrive(t, m, start)
 		p.leave(t, m, start+day)
 		object := []byte(strings.ReplaceAll(string(again.user(start)), "wombat@example.com", "Quokka@EXAMPLE.com quokka@example.com"))

@@ -1,6 +1,9 @@
 package sync
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Witness stamps evidence as a Reader does, so that a test can date a read as it likes.
 func Witness(e Evidence, margin time.Duration, skewed bool) Evidence {
@@ -46,4 +49,17 @@ func (m *Mirror) Queue() (waiting, leading int) {
 	m.queue.mu.Lock()
 	defer m.queue.mu.Unlock()
 	return len(m.queue.waiting), m.queue.leading
+}
+
+// Mutate replaces a part of the statements of commits, so that a test can show that it notices. The mirror must not prepare them.
+func (m *Mirror) Mutate(from, to string) (changed bool) {
+	replace := func(sql string) string {
+		changed = changed || strings.Contains(sql, from)
+		return strings.ReplaceAll(sql, from, to)
+	}
+	for k, sql := range m.statements.merge {
+		m.statements.merge[k] = replace(sql)
+	}
+	m.statements.erased = replace(m.statements.erased)
+	return changed
 }

@@ -31,7 +31,7 @@ func TestDue(t *testing.T) {
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		m := everything(t, db)
 		start := long()
-		p, lives, stranger := person{"quokka", start}, person{"wombat", start}, person{"bilby", start}
+		p, lives, stranger := person{word: "quokka", born: start}, person{word: "wombat", born: start}, person{word: "bilby", born: start}
 		p.arrive(t, m, start)
 		lives.arrive(t, m, start)
 		p.leave(t, m, start+day)
@@ -58,7 +58,7 @@ func TestReturned(t *testing.T) {
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		m := everything(t, db)
 		start := long()
-		p := person{"quokka", start}
+		p := person{word: "quokka", born: start}
 		p.arrive(t, m, start)
 		p.leave(t, m, start+day)
 		p.erase(t, m, clerksync.Anonymize)
@@ -84,8 +84,8 @@ func TestPruneTombstones(t *testing.T) {
 		}
 		m := everything(t, db)
 		start := time.Now().UnixMilli() - 200*day
-		old, held, young := person{"quokka", start}, person{"wombat", start}, person{"bilby", start}
-		lives := person{"numbat", start}
+		old, held, young := person{word: "quokka", born: start}, person{word: "wombat", born: start}, person{word: "bilby", born: start}
+		lives := person{word: "numbat", born: start}
 		for _, p := range []person{old, held, young, lives} {
 			p.arrive(t, m, start)
 		}
@@ -122,7 +122,7 @@ func TestPruneTombstones(t *testing.T) {
 
 		results := apply(t, m,
 			tells("msg_old", clerksync.Users, old.id(), old.user(start), start),
-			tells("msg_unknown", clerksync.Users, "user_new", person{"new", start}.user(start+2*day), start+2*day),
+			tells("msg_unknown", clerksync.Users, "user_new", person{word: "new", born: start}.user(start+2*day), start+2*day),
 			tells("msg_recent", clerksync.Users, old.id(), old.user(start+199*day), start+199*day))
 		if r := results[0]; r.Outcome != clerksync.Stale || !r.Conflict {
 			t.Errorf("an event as old as a forgotten deletion: %+v", r)
