@@ -226,9 +226,9 @@ func oneLine(s string) string {
 // audited are the changes that an auditor asks about, and what the log calls them.
 var audited = map[Outcome]AuditAction{Deleted: AuditDeleted, Revived: AuditRevived, ErasedOp: AuditErased}
 
-// auditChanges records those changes of a commit that are audited. Most commits have none, and cost nothing here.
-func (m *Mirror) auditChanges(ctx context.Context, tx *sqlx.Tx, changes []Change) error {
-	var entries []AuditEntry
+// auditCommit records what of a commit is audited. Most commits have nothing of it, and cost nothing here.
+func (m *Mirror) auditCommit(ctx context.Context, tx *sqlx.Tx, pieces []*piece, changes []Change) error {
+	entries := decisions(pieces)
 	for _, c := range changes {
 		if action, told := audited[c.Op]; told {
 			entries = append(entries, AuditEntry{

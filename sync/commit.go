@@ -138,7 +138,7 @@ func (m *Mirror) commit(ctx context.Context, batch []*request) error {
 	if err := m.feed(ctx, tx, changes); err != nil {
 		return err
 	}
-	if err := m.auditChanges(ctx, tx, changes); err != nil {
+	if err := m.auditCommit(ctx, tx, pieces, changes); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {

@@ -12,6 +12,8 @@ type Population struct {
 	Kind    Kind
 	Visible int64
 	Hidden  int64 // tombstones of deleted objects
+	Told    int64 // objects whose deletion webhooks told of within the last hour, held or not
+	Allowed int64 // how many of them the deletion guard allows
 }
 
 // Populations counts the objects of every kind that is mirrored. It reads whole indexes, so the larger the mirror is, the longer it
@@ -32,7 +34,12 @@ func (m *Mirror) Populations(ctx context.Context) ([]Population, error) {
 		if err != nil {
 			return nil, fmt.Errorf("counting %s: %w", k.name, unavailable(err))
 		}
-		all = append(all, Population{Kind: k.name, Visible: max(n.Total-n.Hidden, 0), Hidden: n.Hidden})
+		p := Population{Kind: k.name, Visible: max(n.Total-n.Hidden, 0), Hidden: n.Hidden}
+		if p.Told, err = m.told(ctx, k.name); err != nil {
+			return nil, err
+		}
+		p.Allowed = m.cfg.Limits.Allows(p.Visible + p.Told)
+		all = append(all, p)
 	}
 	return all, nil
 }
@@ -54,7 +61,8 @@ func (m *Mirror) Find(ctx context.Context, k Kind, id string) (known, visible bo
 
 // Intake tells how the reception of events fares.
 type Intake struct {
-	Quarantined int64    // events and reads that wait for an operator
+	Quarantined int64    // events and reads that wait for an operator, held deletions among them
+	Held        int64    // deletions that wait for approval
 	Deferred    int64    // events that wait for their time
 	Last        *Logged  // the event received last; nil if there was none
 	Foreign     *Foreign // ignored events of other instances; nil if there were none
@@ -64,7 +72,8 @@ type Intake struct {
 func (m *Mirror) Intake(ctx context.Context) (Intake, error) {
 	var in Intake
 	err := m.db.QueryRowxContext(ctx, m.SQL(`SELECT (SELECT count(*) FROM {events} WHERE outcome = 'quarantined'),
-(SELECT count(*) FROM {events} WHERE outcome = 'deferred')`)).Scan(&in.Quarantined, &in.Deferred)
+(SELECT count(*) FROM {events} WHERE outcome = 'quarantined' AND error = $1),
+(SELECT count(*) FROM {events} WHERE outcome = 'deferred')`), heldReason).Scan(&in.Quarantined, &in.Held, &in.Deferred)
 	if err != nil {
 		return Intake{}, fmt.Errorf("counting events: %w", unavailable(err))
 	}

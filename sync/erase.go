@@ -131,5 +131,5 @@ func (e *eraser) erase(ctx context.Context, tx *sqlx.Tx) error {
 	if err := e.mirror.feed(ctx, tx, e.changes); err != nil {
 		return err
 	}
-	return e.mirror.auditChanges(ctx, tx, e.changes)
+	return e.mirror.auditCommit(ctx, tx, nil, e.changes)
 }

@@ -60,6 +60,9 @@ type Event struct {
 	// Body is the verified body. It is stored only while the event is quarantined or deferred.
 	Body []byte
 
+	// Approved means that an operator wants the event applied: a deletion is not held.
+	Approved bool
+
 	// Quarantine, where not empty, says why the event cannot be applied; it is then kept as quarantined. It must name members and
 	// rules only, never values.
 	Quarantine string

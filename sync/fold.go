@@ -15,6 +15,7 @@ type piece struct {
 	dead   int64   // Never where the object is alive
 	same   bool    // the row holds these very bytes already
 	due    time.Time
+	held   bool // the event waits for approval, for the first time
 	result Result
 	final  bool // the result is known without merging
 }

@@ -96,7 +96,8 @@ func (g *Guard) enter(k Kind, id string) (c *guardCount, known bool) {
 	return c, known
 }
 
-// admit lets the object through if that keeps the count within the limit.
+// admit lets the object through if that keeps the count within the limit. It enters it first, so that those who ask at the same
+// moment count each other.
 func (g *Guard) admit(ctx context.Context, k Kind, id string, c *guardCount, limit int64) bool {
 	g.mu.Lock()
 	full := int64(len(c.admitted)) >= limit || time.Now().Before(c.closed)
@@ -107,12 +108,18 @@ func (g *Guard) admit(ctx context.Context, k Kind, id string, c *guardCount, lim
 	if full {
 		return false
 	}
-	n, err := g.mirror.hidden(ctx, k, limit, g.sources)
-	if err == nil && n < limit {
-		return true
-	}
+	hidden, err := g.mirror.hidden(ctx, k, g.sources, 2*limit) // more cannot be our own and others' within it
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	n := int64(len(c.admitted))
+	for _, other := range hidden {
+		if _, own := c.admitted[other]; !own {
+			n++
+		}
+	}
+	if err == nil && n <= limit {
+		return true
+	}
 	delete(c.admitted, id)
 	return false
 }
@@ -159,17 +166,17 @@ func (g *Guard) refuse(ctx context.Context, k Kind, c *guardCount) {
 	}
 }
 
-// hidden counts, up to a limit, the objects of a kind that were deleted within the guard's term on the word of the sources.
-func (m *Mirror) hidden(ctx context.Context, k Kind, limit int64, sources []Source) (n int64, err error) {
+// hidden returns objects of a kind that were deleted within the guard's term on the word of the sources, at most so many.
+func (m *Mirror) hidden(ctx context.Context, k Kind, sources []Source, most int64) (ids []string, err error) {
 	names := make([]string, len(sources))
 	for i, s := range sources {
 		names[i] = "'" + string(s) + "'"
 	}
-	err = m.db.GetContext(ctx, &n, m.SQL(`SELECT count(*) FROM (SELECT 1 FROM {audit}
-WHERE action = 'deleted' AND resource = $1 AND source IN (`+strings.Join(names, ", ")+`) AND at > $2 LIMIT $3) AS d`),
-		string(k), stamp(time.Now().Add(-guardTerm)), limit)
+	err = m.db.SelectContext(ctx, &ids, m.SQL(`SELECT DISTINCT object_id FROM {audit}
+WHERE action = 'deleted' AND resource = $1 AND source IN (`+strings.Join(names, ", ")+`) AND at > $2 LIMIT $3`),
+		string(k), stamp(time.Now().Add(-guardTerm)), most)
 	if err != nil {
-		return 0, fmt.Errorf("counting deletions: %w", unavailable(err))
+		return nil, fmt.Errorf("counting deletions: %w", unavailable(err))
 	}
-	return n, nil
+	return ids, nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/jmoiron/sqlx"
 )
 
 // Logged is an event as the log keeps it: a row of the events table, with the size of its body instead of the body. What a pass
@@ -29,6 +31,7 @@ type LogQuery struct {
 	Type     string    // such as user.updated; * stands for any text, and the case of letters makes no difference
 	ObjectID string    // of the object that the event speaks of
 	Outcome  Outcome   //
+	Held     bool      // only deletions that wait for approval; see [Logged.Held]
 	Since    time.Time // received then or later
 	Until    time.Time // received before
 	Limit    int       // how many at most; zero means 100
@@ -90,6 +93,9 @@ func (q LogQuery) where() (conditions string, args []any) {
 	if q.Outcome != "" {
 		add(`outcome = $%d`, string(q.Outcome))
 	}
+	if q.Held {
+		add(`outcome = 'quarantined' AND error = $%d`, heldReason)
+	}
 	if !q.Since.IsZero() {
 		add(`received_at >= $%d`, stamp(q.Since))
 	}
@@ -105,39 +111,50 @@ func (q LogQuery) where() (conditions string, args []any) {
 var typePattern = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_", "*", "%")
 
 // Drop gives up an event that is quarantined or deferred: it stays in the log as ignored, without its body. What was kept of a read
-// goes altogether, so that the next read which cannot be stored shows again. Drop reports whether the event was waiting.
+// goes altogether, so that the next read which cannot be stored shows again. Drop reports whether the event was waiting. Giving up
+// a held deletion is recorded in the audit log.
 func (m *Mirror) Drop(ctx context.Context, id string) (bool, error) {
 	const waiting = ` WHERE id = $1 AND outcome IN ('quarantined', 'deferred')`
 	var dropped int64
-	for _, statement := range []string{
-		`DELETE FROM {events}` + waiting + ` AND type = 'read'`,
-		`UPDATE {events} SET outcome = 'ignored', payload = NULL, due_at = NULL` + waiting,
-	} {
-		result, err := m.db.ExecContext(ctx, m.SQL(statement), id)
-		if err != nil {
-			return false, fmt.Errorf("dropping an event: %w", unavailable(err))
+	err := m.inTransaction(ctx, func(tx *sqlx.Tx) error {
+		dropped = 0
+		for _, statement := range []string{
+			`DELETE FROM {events}` + waiting + ` AND type = 'read'`,
+			`UPDATE {events} SET outcome = 'ignored', payload = NULL, due_at = NULL` + waiting,
+		} {
+			result, err := tx.ExecContext(ctx, m.SQL(statement), id)
+			if err != nil {
+				return err
+			}
+			n, err := result.RowsAffected()
+			if err != nil {
+				return err
+			}
+			dropped += n
 		}
-		n, err := result.RowsAffected()
-		if err != nil {
-			return false, fmt.Errorf("dropping an event: %w", err)
+		if dropped == 0 {
+			return nil
 		}
-		dropped += n
+		return m.recordDrop(ctx, tx, id)
+	})
+	if err != nil {
+		return false, fmt.Errorf("dropping an event: %w", unavailable(err))
 	}
 	return dropped > 0, nil
 }
 
 const (
-	bodyRetention = 7 * 24 * time.Hour // of events in quarantine; after that, reading the object again tells more
+	bodyRetention = 7 * 24 * time.Hour // of events in quarantine; after that, reading the object again tells more. Held ones say little
 	pruneBatch    = 1000               // rows a transaction, so that none is long
 )
 
 // Prune removes events that were received longer ago than retention; zero keeps them for ever. Events that are quarantined or
-// deferred stay, but the bodies of the quarantined go after 7 days. While no instance is pinned, the last event applied from each
+// deferred stay, but the bodies of the quarantined go after 7 days, unless they are held for approval. While no instance is pinned, the last event applied from each
 // instance stays, too: it tells whose mirror this is. Any number of processes may prune at once. Prune returns how many events it
 // removed, also beside an error, which is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) Prune(ctx context.Context, retention time.Duration) (removed int64, err error) {
 	_, err = m.inBatches(ctx, `UPDATE {events} SET payload = NULL WHERE id IN (SELECT id FROM {events}
-WHERE outcome = 'quarantined' AND payload IS NOT NULL AND received_at < $1`, bodyRetention)
+WHERE outcome = 'quarantined' AND payload IS NOT NULL AND coalesce(error, '') <> '`+heldReason+`' AND received_at < $1`, bodyRetention)
 	if err != nil || retention <= 0 {
 		return 0, err
 	}

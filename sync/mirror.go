@@ -31,6 +31,13 @@ type Config struct {
 	// address.
 	SessionActivity Activity
 
+	// HoldDeletes keeps deletions that events tell of for an operator's approval, once there are more of a kind within an hour than
+	// Limits allow. They are quarantined, and [Logged.Held] tells them apart. False applies them all.
+	HoldDeletes bool
+
+	// Limits is the size of the deletion guard for what events tell. Zero means its defaults.
+	Limits Limits
+
 	// Unprepared sends every statement as a whole, for poolers in transaction mode that lose prepared statements.
 	Unprepared bool
 
@@ -62,6 +69,7 @@ type Mirror struct {
 	born       int64
 	queue      queue
 	clock      clock
+	holder     *Guard // nil where no deletion is held
 
 	mu       sync.Mutex
 	pinned   string    // the instance; "" while none is pinned
@@ -110,6 +118,9 @@ func Open(ctx context.Context, db *sqlx.DB, cfg Config) (*Mirror, error) {
 		m.queue.lanes = 1 // one writer is all that SQLite has
 	default:
 		return nil, fmt.Errorf("opening the mirror: driver %q is neither PostgreSQL's nor SQLite's", name)
+	}
+	if cfg.HoldDeletes {
+		m.holder = NewGuard(m, cfg.Limits, Webhook)
 	}
 	if err := m.load(ctx); err != nil {
 		return nil, fmt.Errorf("opening the mirror: %w", err)

@@ -208,3 +208,36 @@ func (e *endpoint) clear() {
 	}
 	e.exec(`DROP TRIGGER obstacle ON {users}`)
 }
+
+// TestRetryApproves applies held deletions that are named, and none of the others.
+func TestRetryApproves(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		e := serve(t, db, clerksync.Config{HoldDeletes: true, Limits: clerksync.Limits{MaxDeletes: 1}})
+		now := ms(time.Now())
+		for i, typ := range []string{"user.created", "user.created", "user.created", "user.deleted", "user.deleted", "user.deleted"} {
+			id := fmt.Sprint("user_", i%3)
+			data := userJSON(id, now)
+			if i >= 3 {
+				data = `{"id":"` + id + `","object":"user","deleted":true}`
+			}
+			body := envelope(typ, now, data)
+			if code := e.post(sign(secret, fmt.Sprint("msg_", i), time.Now(), body), body).StatusCode; code != 204 {
+				t.Fatalf("event %d is answered %d", i, code)
+			}
+		}
+		if last := e.last(); last.Outcome != clerksync.Quarantined {
+			t.Errorf("the last deletion is %s, want quarantined", last.Outcome)
+		}
+		if n, err := webhook.Retry(t.Context(), e.mirror); n != 0 || err != nil {
+			t.Errorf("Retry = %d, %v of what nobody approved", n, err)
+		}
+		if n, err := webhook.Retry(t.Context(), e.mirror, "msg_5"); n != 1 || err != nil {
+			t.Errorf("Retry = %d, %v of what was approved", n, err)
+		}
+		visible, err := e.mirror.CountVisible(t.Context(), clerksync.Users)
+		if visible != 1 || err != nil {
+			t.Errorf("%d visible, %v, want the one whose deletion is held", visible, err)
+		}
+	})
+}

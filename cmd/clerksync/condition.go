@@ -23,7 +23,9 @@ func readStatus(ctx context.Context, m *clerksync.Mirror) (admin.Status, error) 
 	}
 	for _, p := range populations {
 		s.Order = append(s.Order, string(p.Kind))
-		s.Resources[string(p.Kind)] = admin.Population{Visible: p.Visible, Hidden: p.Hidden}
+		s.Resources[string(p.Kind)] = admin.Population{
+			Visible: p.Visible, Hidden: p.Hidden, DeletionsTold: p.Told, DeletionsAllowed: p.Allowed,
+		}
 	}
 	intake, err := m.Intake(ctx)
 	if err != nil {
@@ -50,7 +52,7 @@ func statusOf(m *clerksync.Mirror) func(context.Context) (admin.Status, error) {
 }
 
 func describeIntake(in clerksync.Intake) admin.Events {
-	e := admin.Events{Quarantined: in.Quarantined, Deferred: in.Deferred}
+	e := admin.Events{Quarantined: in.Quarantined, Held: in.Held, Deferred: in.Deferred}
 	if in.Last != nil {
 		e.LastAt, e.LastType = &in.Last.ReceivedAt, in.Last.Type
 		if in.Last.OccurredAt != nil {

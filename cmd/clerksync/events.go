@@ -36,15 +36,18 @@ func eventsCommand() *cli.Command {
 				Action: withSettings(scopeEvents, runEventsShow),
 			},
 			{
-				Name: "retry", Usage: "apply events again that are quarantined or deferred", ArgsUsage: "ID… | --all",
+				Name: "retry", Usage: "apply events again that are quarantined or deferred", ArgsUsage: "ID… | --all | --held",
 				Description: "What is quarantined of a list is read from Clerk again, which takes a secret key.\n\n" + secretsHelp(scopeRetry),
-				Flags:       append([]cli.Flag{&cli.BoolFlag{Name: "all", Usage: "all that are quarantined, and the deferred ones that are due"}}, settingFlags(scopeRetry)...),
-				Action:      withSettings(scopeRetry, runEventsRetry),
+				Flags: append([]cli.Flag{
+					&cli.BoolFlag{Name: "all", Usage: "all that are quarantined, and the deferred ones that are due; none that is held for approval"},
+					&cli.BoolFlag{Name: "held", Usage: "approve all deletions that are held"},
+				}, settingFlags(scopeRetry)...),
+				Action: withSettings(scopeRetry, runEventsRetry),
 			},
 			{
-				Name: "drop", Usage: "give up an event that is quarantined or deferred", ArgsUsage: "ID…",
+				Name: "drop", Usage: "give up an event that is quarantined or deferred", ArgsUsage: "ID… | --held",
 				Description: "It stays in the list as ignored, without its content.\n\n" + secretsHelp(scopeEvents),
-				Flags:       settingFlags(scopeEvents),
+				Flags:       append([]cli.Flag{&cli.BoolFlag{Name: "held", Usage: "all deletions that are held for approval"}}, settingFlags(scopeEvents)...),
 				Action:      withSettings(scopeEvents, runEventsDrop),
 			},
 		},
@@ -59,6 +62,7 @@ func listFlags() []cli.Flag {
 		&cli.StringFlag{Name: "type", Usage: "such as user.updated; * stands for any text, as in organization*.deleted"},
 		&cli.StringFlag{Name: "object", Usage: "the id of the object that they speak of"},
 		&cli.StringFlag{Name: "outcome", Usage: "one of " + strings.Join(outcomes, ", ")},
+		&cli.BoolFlag{Name: "held", Usage: "only deletions that are held for approval"},
 		&cli.StringFlag{Name: "since", Usage: "received then or later: 24h means a day ago, 2026-01-31 a day in UTC, 2026-01-31T12:00:00Z an instant"},
 		&cli.StringFlag{Name: "until", Usage: "received before; like --since"},
 		&cli.IntFlag{Name: "limit", Value: 50, Usage: fmt.Sprintf("how many at most, up to %d", maxListed)},
@@ -72,7 +76,7 @@ var outcomes = []string{
 }
 
 func parseLogQuery(c *cli.Command, now time.Time) (q clerksync.LogQuery, err error) {
-	q = clerksync.LogQuery{Type: c.String("type"), ObjectID: c.String("object"), Outcome: clerksync.Outcome(c.String("outcome")), Limit: c.Int("limit")}
+	q = clerksync.LogQuery{Type: c.String("type"), ObjectID: c.String("object"), Outcome: clerksync.Outcome(c.String("outcome")), Held: c.Bool("held"), Limit: c.Int("limit")}
 	if q.Outcome != "" && !slices.Contains(outcomes, string(q.Outcome)) {
 		return q, mistake("--outcome must be one of " + strings.Join(outcomes, ", "))
 	}
@@ -151,16 +155,22 @@ func runEventsShow(ctx context.Context, c *cli.Command, s settings) error {
 }
 
 func runEventsDrop(ctx context.Context, c *cli.Command, s settings) error {
-	if !c.Args().Present() {
-		return mistake("events drop needs the ids of events, as clerksync events list --outcome quarantined prints them")
+	if c.Args().Present() == c.Bool("held") {
+		return mistake("events drop needs either the ids of events, as clerksync events list --outcome quarantined prints them, or --held")
 	}
 	mirror, closeMirror, err := s.openMirror(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer closeMirror()
+	ids := c.Args().Slice()
+	if c.Bool("held") {
+		if ids, err = heldIDs(ctx, mirror); err != nil {
+			return err
+		}
+	}
 	var failures []error
-	for _, id := range c.Args().Slice() {
+	for _, id := range ids {
 		dropped, err := mirror.Drop(ctx, id)
 		switch {
 		case err != nil:

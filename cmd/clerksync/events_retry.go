@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -22,9 +23,9 @@ type retrier struct {
 }
 
 func runEventsRetry(ctx context.Context, c *cli.Command, s settings) error {
-	ids, all := c.Args().Slice(), c.Bool("all")
-	if all == (len(ids) > 0) {
-		return mistake("events retry needs either the ids of events, as clerksync events list --outcome quarantined prints them, or --all")
+	ids, all, held := c.Args().Slice(), c.Bool("all"), c.Bool("held")
+	if !oneOf(len(ids) > 0, all, held) {
+		return mistake("events retry needs either the ids of events, as clerksync events list --outcome quarantined prints them, or --all, or --held")
 	}
 	mirror, closeMirror, err := s.openMirror(ctx, false)
 	if err != nil {
@@ -37,8 +38,13 @@ func runEventsRetry(ctx context.Context, c *cli.Command, s settings) error {
 			return err
 		}
 	}
-	if all {
+	switch {
+	case all:
 		return r.retryAll(ctx)
+	case held:
+		if ids, err = heldIDs(ctx, mirror); err != nil {
+			return err
+		}
 	}
 	var failures []error
 	for _, id := range ids {
@@ -47,7 +53,33 @@ func runEventsRetry(ctx context.Context, c *cli.Command, s settings) error {
 	return errors.Join(failures...)
 }
 
-// retryAll retries what is quarantined at its beginning, however many that are, and then what is deferred and due.
+// heldIDs are the ids of the deletions that wait for approval, the oldest first.
+func heldIDs(ctx context.Context, mirror *clerksync.Mirror) (ids []string, err error) {
+	count, err := mirror.Intake(ctx)
+	if err != nil {
+		return nil, err
+	}
+	events, err := mirror.Log(ctx, clerksync.LogQuery{Held: true, Limit: int(count.Held) + 1})
+	for _, e := range events {
+		ids = append(ids, e.ID)
+	}
+	slices.Reverse(ids)
+	return ids, err
+}
+
+// oneOf reports whether just one of the conditions holds.
+func oneOf(conditions ...bool) bool {
+	n := 0
+	for _, c := range conditions {
+		if c {
+			n++
+		}
+	}
+	return n == 1
+}
+
+// retryAll retries what is quarantined at its beginning, however many that are, and then what is deferred and due. Deletions that
+// are held for approval are not approved by the way.
 func (r *retrier) retryAll(ctx context.Context) error {
 	count, err := r.mirror.Intake(ctx)
 	if err != nil {
@@ -59,7 +91,9 @@ func (r *retrier) retryAll(ctx context.Context) error {
 	}
 	var failures []error
 	for i := len(quarantined) - 1; i >= 0 && ctx.Err() == nil; i-- { // the oldest first
-		failures = append(failures, r.retry(ctx, quarantined[i].ID))
+		if !quarantined[i].Held() {
+			failures = append(failures, r.retry(ctx, quarantined[i].ID))
+		}
 	}
 	_, err = webhook.Retry(ctx, r.mirror)
 	return errors.Join(append(failures, err)...)
@@ -79,6 +113,11 @@ func (r *retrier) retry(ctx context.Context, id string) error {
 		return fmt.Errorf("%s cannot be tried again, since its content is no longer kept: clerksync resync %s, then clerksync events drop %s",
 			id, or(before.ObjectID, "ID"), id)
 	}
+	if before.Held() {
+		if err := r.checkGone(ctx, before); err != nil {
+			return err
+		}
+	}
 	if _, err := webhook.Retry(ctx, r.mirror, id); err != nil {
 		return err
 	}
@@ -90,6 +129,23 @@ func (r *retrier) retry(ctx context.Context, id string) error {
 		return fmt.Errorf("%s is still %s: %s", id, after.Outcome, or(after.Error, "it belongs to another Clerk instance"))
 	}
 	fmt.Fprintf(r.out, "%s %s\n", id, after.Outcome)
+	return nil
+}
+
+// checkGone asks Clerk, if there is a key to ask with, about the object of a held deletion before it is approved: events can be
+// forged by whoever has the signing secret, and Clerk's own answer cannot.
+func (r *retrier) checkGone(ctx context.Context, kept clerksync.Logged) error {
+	t, err := findTarget(kept.ObjectID)
+	if r.reads == nil || err != nil {
+		return nil
+	}
+	read, err := r.reads.reader.Get(ctx, t.kind, t.id)
+	if err != nil {
+		return fmt.Errorf("asking Clerk about %s before %s is approved: %w", t.id, kept.ID, err)
+	}
+	if read.Object != nil {
+		return fmt.Errorf("%s waits on, since Clerk still has %s: clerksync events drop %s gives it up", kept.ID, t.id, kept.ID)
+	}
 	return nil
 }
 

@@ -108,7 +108,7 @@ func TestEvents(t *testing.T) {
 		{[]string{"show"}, 2, "", "needs the id of one event"},
 		{[]string{"retry"}, 2, "", "either the ids of events"},
 		{[]string{"retry", "--all", "msg_1"}, 2, "", "either the ids of events"},
-		{[]string{"drop"}, 2, "", "needs the ids"},
+		{[]string{"drop"}, 2, "", "either the ids of events"},
 		{[]string{"list", "msg_1"}, 2, "", "takes no arguments"},
 		{[]string{"list", "--outcome", "lost"}, 2, "", "--outcome must be one of created, "},
 		{[]string{"list", "--limit", "0"}, 2, "", "--limit must be"},

@@ -33,6 +33,7 @@ type settings struct {
 	pollInterval    time.Duration
 	maxDeletes      int
 	maxPercent      int
+	holdDeletes     bool
 	readMargin      time.Duration
 	privateMetadata bool
 	kinds           []clerksync.Kind
@@ -66,6 +67,7 @@ const (
 	scopeKinds                      // of that, which objects
 	scopeClerk                      // how to read Clerk's API
 	scopePass                       // how careful a pass is
+	scopeGuard                      // the size of the deletion guard
 	scopeErasure                    // what is left of what was deleted
 	scopeUpkeep                     // what is cleared away, and when
 	scopeServe                      // what the daemon does
@@ -150,12 +152,15 @@ var table = []setting{
 	{name: "CLERKSYNC_POLL_INTERVAL", value: "5m", scope: scopeServe,
 		meaning: "how often a delta pass looks for what no webhook told; `0` = never",
 		set:     func(s *settings, v string) (err error) { s.pollInterval, err = parsePoll(v); return err }},
-	{name: "CLERKSYNC_MAX_DELETES", value: "500", scope: scopePass,
+	{name: "CLERKSYNC_MAX_DELETES", value: "500", scope: scopePass | scopeGuard,
 		meaning: "guard: a pass that would delete more than this, or than the percentage below (but at least 10), deletes nothing",
 		set:     func(s *settings, v string) (err error) { s.maxDeletes, err = parseInt(v, 1, 1<<31-1); return err }},
-	{name: "CLERKSYNC_MAX_DELETE_PERCENT", value: "5", scope: scopePass,
+	{name: "CLERKSYNC_MAX_DELETE_PERCENT", value: "5", scope: scopePass | scopeGuard,
 		meaning: "guard: percent of the visible rows",
 		set:     func(s *settings, v string) (err error) { s.maxPercent, err = parseInt(v, 1, 100); return err }},
+	{name: "CLERKSYNC_HOLD_DELETES", value: "off", scope: scopeServe,
+		meaning: "`on` = when webhooks tell of more deletions within an hour than the guard allows, the rest waits for an operator's approval",
+		set:     func(s *settings, v string) (err error) { s.holdDeletes, err = parseChoice(v, "off", "on"); return err }},
 	{name: "CLERKSYNC_DELETE_POLICY", value: "anonymize", scope: scopeErasure,
 		meaning: "what an erasure leaves: `anonymize` = ids and the date of creation; `hard` = the bare tombstone, and after 100 days nothing; `hide` = all of it, which is no erasure",
 		set:     func(s *settings, v string) (err error) { s.deletePolicy, err = parsePolicy(v); return err }},

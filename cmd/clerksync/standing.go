@@ -29,6 +29,9 @@ type standing struct {
 
 var (
 	quarantined  = prometheus.NewDesc("clerksync_quarantined_events", "Events that wait for an operator.", nil, nil)
+	held         = prometheus.NewDesc("clerksync_held_deletions", "Deletions that wait for an operator's approval.", nil, nil)
+	told         = prometheus.NewDesc("clerksync_told_deletions", "Deletions that webhooks told of within the last hour.", []string{"resource"}, nil)
+	burst        = prometheus.NewDesc("clerksync_deletion_burst", "1 while those are more than the deletion guard allows.", []string{"resource"}, nil)
 	lastEvent    = prometheus.NewDesc("clerksync_last_event_timestamp_seconds", "When the last event was received.", nil, nil)
 	lastComplete = prometheus.NewDesc("clerksync_last_complete_pass_timestamp_seconds", "When the last complete pass began.", []string{"kind"}, nil)
 )
@@ -36,6 +39,9 @@ var (
 // Describe implements [prometheus.Collector].
 func (s *standing) Describe(ch chan<- *prometheus.Desc) {
 	ch <- quarantined
+	ch <- held
+	ch <- told
+	ch <- burst
 	ch <- lastEvent
 	ch <- lastComplete
 }
@@ -49,6 +55,15 @@ func (s *standing) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	ch <- prometheus.MustNewConstMetric(quarantined, prometheus.GaugeValue, float64(now.Events.Quarantined))
+	ch <- prometheus.MustNewConstMetric(held, prometheus.GaugeValue, float64(now.Events.Held))
+	for kind, n := range now.Resources {
+		alarm := 0.0
+		if n.Burst() {
+			alarm = 1
+		}
+		ch <- prometheus.MustNewConstMetric(told, prometheus.GaugeValue, float64(n.DeletionsTold), kind)
+		ch <- prometheus.MustNewConstMetric(burst, prometheus.GaugeValue, alarm, kind)
+	}
 	if at := now.Events.LastAt; at != nil {
 		ch <- prometheus.MustNewConstMetric(lastEvent, prometheus.GaugeValue, unix(*at))
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 func statusCommand() *cli.Command {
-	const scopes = scopeLog | scopeDatabase | scopeKinds
+	const scopes = scopeLog | scopeDatabase | scopeKinds | scopeGuard
 	return &cli.Command{
 		Name:         "status",
 		Usage:        "show how the mirror is: counts, last passes, quarantine, webhooks",
@@ -56,6 +56,14 @@ func printStatus(out io.Writer, s admin.Status) error {
 	}
 	fmt.Fprintf(w, "last event\t%s\n", describeLast(s.Events))
 	fmt.Fprintf(w, "quarantined events\t%d\n", s.Events.Quarantined)
+	if s.Events.Held > 0 {
+		fmt.Fprintf(w, "held deletions\t%d, among those in quarantine: clerksync events list --held\n", s.Events.Held)
+	}
+	for _, kind := range s.Order {
+		if n := s.Resources[kind]; n.Burst() {
+			fmt.Fprintf(w, "burst of deletions\t%d %s within an hour, and the guard allows %d\n", n.DeletionsTold, spaced(kind), n.DeletionsAllowed)
+		}
+	}
 	fmt.Fprintf(w, "deferred events\t%d\n", s.Events.Deferred)
 	if f := s.Events.Foreign; f != nil {
 		fmt.Fprintf(w, "events of other instances\t%d ignored, the last one of %s\n", f.Count, f.Last)

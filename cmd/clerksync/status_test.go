@@ -26,7 +26,7 @@ func TestStatus(t *testing.T) {
 		empty, err := main.ReadStatus(ctx, m)
 		want := admin.Status{
 			InstanceID: "ins_1", Order: []string{"users", "sessions"},
-			Resources: map[string]admin.Population{"users": {}, "sessions": {}}, Passes: map[string]admin.Pass{},
+			Resources: map[string]admin.Population{"users": {DeletionsAllowed: 10}, "sessions": {DeletionsAllowed: 10}}, Passes: map[string]admin.Pass{},
 		}
 		if diff := cmp.Diff(want, empty); diff != "" || err != nil {
 			t.Errorf("an empty mirror (-want +got): %v\n%s", err, diff)
@@ -55,7 +55,7 @@ func TestStatus(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.Resources["users"] != (admin.Population{Visible: 1, Hidden: 1}) || s.Events.Quarantined != 1 {
+		if s.Resources["users"] != (admin.Population{Visible: 1, Hidden: 1, DeletionsAllowed: 10}) || s.Events.Quarantined != 1 {
 			t.Errorf("status %+v", s)
 		}
 		if s.Events.Foreign == nil || s.Events.Foreign.Count != 1 || s.Events.Foreign.Last != "ins_other" {

@@ -24,11 +24,18 @@ type Status struct {
 type Population struct {
 	Visible int64 `json:"visible"`
 	Hidden  int64 `json:"hidden"` // tombstones
+
+	DeletionsTold    int64 `json:"deletions_told"`    // by webhooks within the last hour
+	DeletionsAllowed int64 `json:"deletions_allowed"` // how many of those the guard allows
 }
+
+// Burst reports whether webhooks have told of more deletions within an hour than the guard allows.
+func (p Population) Burst() bool { return p.DeletionsTold > p.DeletionsAllowed }
 
 // Events tells how webhooks fare.
 type Events struct {
 	Quarantined int64      `json:"quarantined"`
+	Held        int64      `json:"held"` // deletions that wait for approval, among those in quarantine
 	Deferred    int64      `json:"deferred"`
 	Foreign     *Foreign   `json:"foreign,omitempty"` // nil if there were none
 	LastAt      *time.Time `json:"last_received_at"`  // nil if there was none

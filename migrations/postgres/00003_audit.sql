@@ -17,7 +17,7 @@ CREATE TABLE {schema}.audit (
 );
 
 CREATE INDEX audit_object ON {schema}.audit (object_id, resource);
-CREATE INDEX audit_deleted ON {schema}.audit (resource, at) WHERE action = 'deleted'; -- how many within the hour
+CREATE INDEX audit_at ON {schema}.audit (at);
 
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION {schema}.keep_audit() RETURNS trigger LANGUAGE plpgsql AS $$

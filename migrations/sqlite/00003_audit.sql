@@ -17,7 +17,7 @@ CREATE TABLE {schema}_audit (
 );
 
 CREATE INDEX {schema}_audit_object ON {schema}_audit (object_id, resource);
-CREATE INDEX {schema}_audit_deleted ON {schema}_audit (resource, at) WHERE action = 'deleted'; -- how many within the hour
+CREATE INDEX {schema}_audit_at ON {schema}_audit (at);
 
 -- +goose StatementBegin
 CREATE TRIGGER {schema}_audit_keeps_rows BEFORE UPDATE ON {schema}_audit

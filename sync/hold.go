@@ -1,0 +1,86 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// heldReason is the error of events that are held. It tells them apart from others in quarantine.
+const heldReason = "held for approval: webhooks told of more deletions within an hour than the guard allows"
+
+// Held reports whether the event is a deletion that waits for approval: it came when webhooks had told of more deletions within an
+// hour than the guard allows, and [Config].HoldDeletes was set.
+func (l Logged) Held() bool { return l.Outcome == Quarantined && l.Error == heldReason }
+
+// hold keeps those deletions of visible objects for approval that are more than the guard allows. They wait in quarantine with all
+// that they say, and merging is as good later as now: what is known of the object since then outweighs them or does not.
+func (m *Mirror) hold(ctx context.Context, pieces []*piece) error {
+	if m.holder == nil {
+		return nil
+	}
+	for _, p := range pieces {
+		if p.final || p.Object != nil || p.read != nil || p.Event == nil || p.Event.Approved || !validID(p.ID) {
+			continue
+		}
+		_, visible, err := m.Find(ctx, p.kind.name, p.ID)
+		if err != nil {
+			return err
+		}
+		if !visible || m.holder.Admit(ctx, p.kind.name, p.ID) {
+			continue
+		}
+		var before int // how often it was held when it came before
+		err = m.db.GetContext(ctx, &before, m.SQL(`SELECT count(*) FROM {events} WHERE id = $1 AND error = $2`), p.Event.ID, heldReason)
+		if err != nil {
+			return unavailable(err)
+		}
+		p.held = before == 0
+		p.settle(Result{Outcome: Quarantined, Reason: heldReason})
+	}
+	return nil
+}
+
+// decisions are the entries of the audit log for the deletions that a commit holds, and for those that an operator approved.
+func decisions(pieces []*piece) (entries []AuditEntry) {
+	for _, p := range pieces {
+		entry := AuditEntry{Source: Webhook}
+		switch {
+		case p.held:
+			entry.Action = AuditHeld
+		case p.Event != nil && p.Event.Approved && p.Object == nil && !p.final:
+			entry.Action, entry.Source = AuditApproved, Operator
+		default:
+			continue
+		}
+		entry.Kind, entry.ObjectID, entry.EventID = p.kind.name, p.ID, p.Event.ID
+		if p.At > 0 {
+			entry.OccurredAt = time.UnixMilli(p.At)
+		}
+		entries = append(entries, entry)
+	}
+	return entries
+}
+
+// recordDrop records that an operator gives up a held deletion, if that is what the event is.
+func (m *Mirror) recordDrop(ctx context.Context, tx *sqlx.Tx, id string) error {
+	var objects []string
+	err := tx.SelectContext(ctx, &objects, m.SQL(`SELECT coalesce(object_id, '') FROM {events}
+WHERE id = $1 AND outcome = 'ignored' AND error = $2`), id, heldReason)
+	if err != nil || len(objects) == 0 {
+		return err
+	}
+	return m.record(ctx, tx, []AuditEntry{{Action: AuditDropped, Source: Operator, EventID: id, ObjectID: objects[0]}})
+}
+
+// told counts the objects of a kind whose deletion webhooks have told within the guard's term, held or not.
+func (m *Mirror) told(ctx context.Context, k Kind) (n int64, err error) {
+	err = m.db.GetContext(ctx, &n, m.SQL(`SELECT count(DISTINCT object_id) FROM {audit}
+WHERE action IN ('deleted', 'held') AND source = 'webhook' AND resource = $1 AND at > $2`), string(k), stamp(time.Now().Add(-guardTerm)))
+	if err != nil {
+		return 0, fmt.Errorf("counting deletions: %w", unavailable(err))
+	}
+	return n, nil
+}
