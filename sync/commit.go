@@ -97,7 +97,7 @@ func (m *Mirror) tryCommit(ctx context.Context, batch []*request) error {
 	defer cancel()
 	for {
 		err := m.commit(ctx, batch)
-		if err == nil || diagnose(err) != clash {
+		if err == nil || diagnose(err) != clash && !distrust(batch, err) {
 			return err
 		}
 		if ctx.Err() != nil {

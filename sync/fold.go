@@ -14,6 +14,7 @@ type piece struct {
 	key    Key     // Bottom where the object is gone
 	dead   int64   // Never where the object is alive
 	same   bool    // the row holds these very bytes already
+	fresh  bool    // a read of what had no row
 	due    time.Time
 	held   bool // the event waits for approval, for the first time
 	result Result

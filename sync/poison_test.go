@@ -104,7 +104,7 @@ func TestPoisonInAPage(t *testing.T) {
 			refuse = `CREATE TRIGGER refuse BEFORE INSERT ON clerk_users WHEN NEW.first_name = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END`
 		}
 		db.MustExec(refuse)
-		page := make(batch, 30)
+		page := make(batch, 80) // enough for COPY
 		for i := range page {
 			page[i] = read(user{ID: fmt.Sprintf("user_%02d", i), Updated: past, Name: "good"}, past+hour)
 		}
@@ -124,8 +124,8 @@ func TestPoisonInAPage(t *testing.T) {
 				t.Errorf("piece %d: %s, want %s", i, outcome, want)
 			}
 		}
-		if n := len(rows(t, m)); n != 27 {
-			t.Errorf("%d rows, want 27", n)
+		if n := len(rows(t, m)); n != 77 {
+			t.Errorf("%d rows, want 77", n)
 		}
 		kept := events(t, m)
 		for _, id := range []string{"read:users:user_07", "read:users:user_08"} {

@@ -103,7 +103,10 @@ func (m *Mirror) mergeKind(ctx context.Context, tx *sqlx.Tx, k *kind, pieces []*
 	if err := m.strip(ctx, tx, k, folds); err != nil {
 		return nil, err
 	}
-	moved, err := m.merge(ctx, tx, k, folds)
+	moved, err := m.insert(ctx, tx, k, folds)
+	if moved == nil && err == nil {
+		moved, err = m.merge(ctx, tx, k, folds)
+	}
 	if err != nil {
 		return nil, err
 	}

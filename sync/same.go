@@ -23,6 +23,7 @@ func (m *Mirror) skipSame(ctx context.Context, pieces []*piece) error {
 		}
 		for _, p := range reads {
 			row, found := rows[p.ID]
+			p.fresh = !found
 			p.same = found && row.visible() && row.digest == digest(p.Object, m.keeping())
 			if p.same && row.dead == Never && p.Source != Login {
 				p.settle(Result{Outcome: Unchanged})
