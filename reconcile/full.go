@@ -181,6 +181,9 @@ func (l *leg) take(ctx context.Context, s *scan, pg page) error {
 	if err != nil {
 		return err
 	}
+	if pg.whole {
+		l.reader.Release(pg.sightings)
+	}
 	s.At = pg.next
 	l.counts.Seen = s.Ledger.Seen
 	if !pg.last { // otherwise the end is near

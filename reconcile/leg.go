@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
@@ -18,7 +20,8 @@ type leg struct {
 	gone     map[string]bool // what Clerk said it does not have; guarded as the counts are
 }
 
-// mergeSize is how much one transaction takes of a page, so that webhooks find room in it and need not wait for it.
+// mergeSize is how much one transaction takes of a page, so that webhooks find room in it and need not wait for it. The other half is
+// decoded meanwhile.
 const mergeSize = pageSize / 2
 
 // merge applies what Clerk showed or, in a dry run, compares it, and counts what came of it.
@@ -27,22 +30,26 @@ func (l *leg) merge(ctx context.Context, sightings []clerksync.Sighting) error {
 	if l.order.DryRun {
 		merge = l.mirror.Compare
 	}
+	group, ctx := errgroup.WithContext(ctx)
 	for some := range slices.Chunk(sightings, mergeSize) {
-		evidence := make([]clerksync.Evidence, len(some))
-		for i, s := range some {
-			evidence[i] = s.Evidence
-		}
-		results, err := merge(ctx, evidence...)
-		if err != nil {
-			return err
-		}
-		l.mu.Lock()
-		for i, r := range results {
-			l.count(r.Outcome, some[i])
-		}
-		l.mu.Unlock()
+		group.Go(func() error {
+			evidence := make([]clerksync.Evidence, len(some))
+			for i, s := range some {
+				evidence[i] = s.Evidence
+			}
+			results, err := merge(ctx, evidence...)
+			if err != nil {
+				return err
+			}
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			for i, r := range results {
+				l.count(r.Outcome, some[i])
+			}
+			return nil
+		})
 	}
-	return nil
+	return group.Wait()
 }
 
 // count counts one outcome.

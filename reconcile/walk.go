@@ -14,6 +14,7 @@ type page struct {
 	sightings []clerksync.Sighting
 	next      position // where the walk goes on after it
 	last      bool     // it was short: the list ends with it
+	whole     bool     // the sightings are all of a page of Clerk's that nobody else needs
 }
 
 // prefetched is how many pages are read ahead of the one that is being applied.
@@ -33,11 +34,12 @@ func (l *leg) walk(ctx context.Context, from position) iter.Seq2[page, error] {
 			var before []clerksync.Sighting
 			for at := from; ; {
 				next, err := l.readPage(ctx, at)
-				read := next.sightings
-				if at.Way != byCursor { // the pages overlap
+				if read := next.sightings; at.Way != byCursor { // the pages overlap
 					next.sightings = without(read, before)
+					before = read
+				} else {
+					next.whole, before = true, nil
 				}
-				before = read
 				select {
 				case answers <- answer{next, err}:
 				case <-ctx.Done():

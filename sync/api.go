@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -137,6 +138,7 @@ type call struct {
 	status  int
 	header  http.Header
 	body    []byte
+	memory  *bytes.Buffer // of the body
 }
 
 // patience is how much time a call may take.

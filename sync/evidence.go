@@ -1,6 +1,9 @@
 package sync
 
-import "time"
+import (
+	"bytes"
+	"time"
+)
 
 // Source names the feeder that brought a piece of evidence. It is stored with the row and with each change.
 type Source string
@@ -45,7 +48,8 @@ type Evidence struct {
 type read struct {
 	margin int64 // M, in milliseconds
 	keep   keeping
-	skewed bool // the clock could not be trusted, so the read proves nothing beyond the payload's own updated_at
+	skewed bool          // the clock could not be trusted, so the read proves nothing beyond the payload's own updated_at
+	memory *bytes.Buffer // what Object is part of, if it is a page's and not given back
 }
 
 // Event is one event that Clerk sent: a row of the events table.

@@ -86,7 +86,7 @@ func (f *fold) inserted() []any {
 	key := f.state.Key
 	values := make([]any, 0, len(insertedColumns)+len(o.kind.columns))
 	values = append(values, f.id, string(f.live.Source), at, key.Alive, key.Updated, key.Seen, f.state.Dead, []byte(key.Hash), false, 1, true,
-		unstorable, string(o.appendData(nil)), o.digest)
+		unstorable, string(o.appendData(make([]byte, 0, len(f.live.Object)+64))), o.digest)
 	for _, c := range o.kind.columns {
 		values = append(values, c.typ.plain(c.read(o)))
 	}

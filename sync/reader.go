@@ -325,12 +325,22 @@ func (r *Reader) evidence(k Kind, c *call) Evidence {
 	}
 }
 
+// Release gives back the memory of a page that [Reader.List] returned, for pages to come. Nobody may use its objects any more. A page
+// that is not given back is garbage as all else.
+func (r *Reader) Release(page []Sighting) {
+	if len(page) > 0 && page[0].read != nil && page[0].read.memory != nil {
+		bodies.Put(page[0].read.memory)
+		page[0].read.memory = nil
+	}
+}
+
 // sighted are the members that a Sighting tells beside the object.
 var sighted = []string{"id", "created_at", "updated_at"}
 
 func (r *Reader) sightings(k Kind, c *call) ([]Sighting, error) {
 	var all []Sighting
 	stamped := r.evidence(k, c)
+	stamped.read.memory = c.memory
 	err := scan.Records(listed(c.body), sighted, func(elem []byte, values [][]byte) error {
 		s := Sighting{Created: intOr(values[1], Never), Updated: intOr(values[2], Never), Evidence: stamped}
 		s.ID, _ = scan.String(values[0]) // what is no object shows itself when it is applied

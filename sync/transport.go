@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -57,7 +58,8 @@ func (t *transport) try(req *http.Request, c *call) error {
 		return err
 	}
 	defer resp.Body.Close()
-	body := new(bytes.Buffer)
+	body := bodies.Get().(*bytes.Buffer)
+	body.Reset()
 	if resp.ContentLength > 0 && resp.ContentLength < maxAnswer {
 		body.Grow(int(resp.ContentLength) + bytes.MinRead)
 	}
@@ -70,9 +72,12 @@ func (t *transport) try(req *http.Request, c *call) error {
 		return err
 	}
 	t.api.observe(c.endpoint, resp.StatusCode)
-	c.started, c.status, c.header, c.body = started, resp.StatusCode, resp.Header, body.Bytes()
+	c.started, c.status, c.header, c.body, c.memory = started, resp.StatusCode, resp.Header, body.Bytes(), body
 	return t.judge(resp, c)
 }
+
+// bodies are the buffers of answers that [Reader.Release] got back. Others are left to the garbage collector.
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // maxAnswer bounds an answer: 500 users of the size that Clerk allows their metadata take about 20 MiB.
 const maxAnswer = 64 << 20
