@@ -129,6 +129,10 @@ func (m *Mirror) interpret(p *piece, now time.Time) {
 	}
 	latest := now.Add(clockError).UnixMilli()
 	if dated := max(o.updated, p.At); dated > latest {
+		if m.cfg.EventPayloads == PayloadsNone {
+			p.settle(Result{Outcome: Ignored, Conflict: true, Reason: "dated in the future, and no content is kept to apply it then"})
+			return
+		}
 		p.due = now.Add(time.Duration(min(dated-latest, farthest.Milliseconds())) * time.Millisecond)
 		p.settle(Result{Outcome: Deferred, Reason: "dated in the future"})
 	}

@@ -15,8 +15,8 @@ import (
 // erasedHash is greater than every hash, so that the evidence which an erased row was made of is not newer than the row.
 var erasedHash = strings.Repeat("\xff", 32)
 
-// held is what a row holds before it is emptied.
-type held struct {
+// former is what a row holds before it is emptied.
+type former struct {
 	id      string
 	visible bool
 	erased  bool
@@ -30,7 +30,7 @@ func (k *kind) stays(c column) bool {
 }
 
 // look reads and locks rows, in the order of their ids.
-func (e *eraser) look(ctx context.Context, tx *sqlx.Tx, k *kind, condition string, args ...any) (all []held, err error) {
+func (e *eraser) look(ctx context.Context, tx *sqlx.Tx, k *kind, condition string, args ...any) (all []former, err error) {
 	var names []string
 	for _, c := range k.columns {
 		if (c.typ == text || c.typ == document) && !k.stays(c) {
@@ -48,7 +48,7 @@ func (e *eraser) look(ctx context.Context, tx *sqlx.Tx, k *kind, condition strin
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var h held
+		var h former
 		values := make([]*string, len(names))
 		into := []any{&h.id, &h.visible, &h.erased, &h.data}
 		for i := range values {
@@ -87,7 +87,7 @@ func (k *kind) texts(name, value string) (all []string) {
 }
 
 // addresses returns by what else than its id a row's object is known: a user's e-mail addresses, say.
-func (h held) addresses(k *kind) []string {
+func (h former) addresses(k *kind) []string {
 	if k.addresses == nil || h.data == nil {
 		return nil
 	}
@@ -100,7 +100,7 @@ func (h held) addresses(k *kind) []string {
 
 // children reads and locks those rows of a kind that belong to the object: by its id or, where a row names a person by an address
 // alone, by that. An address that a visible user has by now is left alone: that one is meant.
-func (e *eraser) children(ctx context.Context, tx *sqlx.Tx, child *kind, addresses []string) (all []held, err error) {
+func (e *eraser) children(ctx context.Context, tx *sqlx.Tx, child *kind, addresses []string) (all []former, err error) {
 	for _, p := range child.parents {
 		if p.kind != e.kind.name {
 			continue
@@ -122,7 +122,7 @@ AND NOT EXISTS (SELECT 1 FROM {users} AS u WHERE u.email = r.`+child.addressee+`
 }
 
 // empty empties rows that are not empty yet, and notes what they held.
-func (e *eraser) empty(ctx context.Context, tx *sqlx.Tx, k *kind, rows []held) error {
+func (e *eraser) empty(ctx context.Context, tx *sqlx.Tx, k *kind, rows []former) error {
 	var ids []string
 	for _, h := range rows {
 		e.done.ids[k.name] = append(e.done.ids[k.name], h.id)

@@ -46,7 +46,7 @@ func (m *Mirror) keepEvents(ctx context.Context, tx *sqlx.Tx, pieces []*piece) e
 			row.Attempts++
 			continue
 		}
-		byID[event.ID], bodies[event.ID] = newEventRow(event, p), event.Body
+		byID[event.ID], bodies[event.ID] = m.newEventRow(event, p), event.Body
 	}
 	if len(byID) == 0 {
 		return nil
@@ -92,7 +92,7 @@ func (p *piece) event() *Event {
 	}
 }
 
-func newEventRow(e *Event, p *piece) *eventRow {
+func (m *Mirror) newEventRow(e *Event, p *piece) *eventRow {
 	received := e.ReceivedAt
 	if received.IsZero() {
 		received = time.Now()
@@ -104,9 +104,7 @@ func newEventRow(e *Event, p *piece) *eventRow {
 	if s, ok := stampMilli(e.OccurredAt.UnixMilli()); ok && !e.OccurredAt.IsZero() {
 		row.OccurredAt = &s
 	}
-	if p.result.Outcome == Quarantined || p.result.Outcome == Deferred {
-		row.Payload = optional(hex.EncodeToString(e.Body))
-	}
+	row.Payload = optional(hex.EncodeToString(m.content(e, p)))
 	if p.result.Outcome == Deferred {
 		row.DueAt = optional(stamp(p.due))
 	}

@@ -61,7 +61,7 @@ type Event struct {
 	OccurredAt time.Time // the envelope's timestamp; zero if there was none
 	ReceivedAt time.Time // when this delivery came; zero means now
 
-	// Body is the verified body. It is stored only while the event is quarantined or deferred.
+	// Body is the verified body. [Config.EventPayloads] says when it is stored; its tokens never are.
 	Body []byte
 
 	// Approved means that an operator wants the event applied: a deletion is not held.

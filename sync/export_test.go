@@ -63,3 +63,6 @@ func (m *Mirror) Mutate(from, to string) (changed bool) {
 	m.statements.erased = replace(m.statements.erased)
 	return changed
 }
+
+// Redact returns what is kept of a body.
+func Redact(cfg Config, body string) string { return string((&Mirror{cfg: cfg}).redact([]byte(body))) }

@@ -19,7 +19,7 @@ func received(id, typ, object string, hours int, change func(*clerksync.Evidence
 	e := clerksync.Evidence{
 		Kind: clerksync.Users, Source: clerksync.Webhook, At: at.UnixMilli(),
 		Object: fmt.Appendf(nil, `{"object":"user","id":%q,"created_at":1,"updated_at":%d}`, object, at.UnixMilli()),
-		Event:  &clerksync.Event{ID: id, Type: typ, ObjectID: object, InstanceID: instance, OccurredAt: at, ReceivedAt: at, Body: []byte("body")},
+		Event:  &clerksync.Event{ID: id, Type: typ, ObjectID: object, InstanceID: instance, OccurredAt: at, ReceivedAt: at, Body: []byte(`{"a":1}`)},
 	}
 	if change != nil {
 		change(&e)
@@ -117,9 +117,9 @@ func TestLogEntry(t *testing.T) {
 		want := []clerksync.Logged{
 			{ID: "msg_8", Type: "user.created", ObjectID: "user_1", InstanceID: instance, Outcome: clerksync.Created, Attempts: 1},
 			{ID: "msg_7", Type: "user.updated", ObjectID: "user_2", InstanceID: instance, Outcome: clerksync.Deferred, Attempts: 1,
-				Error: "dated in the future", BodySize: 4},
+				Error: "dated in the future", BodySize: 7},
 			{ID: "msg_4", Type: "user.deleted", ObjectID: "user_4", InstanceID: instance, Outcome: clerksync.Quarantined, Attempts: 1,
-				Error: "data has no id", BodySize: 4},
+				Error: "data has no id", BodySize: 7},
 		}
 		if diff := cmp.Diff(want, events); diff != "" {
 			t.Errorf("the log differs (-want +got):\n%s", diff)

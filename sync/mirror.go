@@ -27,6 +27,9 @@ type Config struct {
 	// PrivateMetadata stores private_metadata, which Clerk sends to every webhook. False leaves it out.
 	PrivateMetadata bool
 
+	// EventPayloads says which events keep their content. Zero means those that wait.
+	EventPayloads Payloads
+
 	// SessionActivity is how much sessions tell about device and place. Zero means device, browser, city and country, but no
 	// address.
 	SessionActivity Activity

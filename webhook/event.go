@@ -54,11 +54,10 @@ func decode(body []byte, mirrors func(clerksync.Kind) bool) (*clerksync.Event, [
 			evidence = append(evidence, piece)
 		}
 	}
+	event.Body = body
 	if len(evidence) == 0 {
 		return event, []clerksync.Evidence{{Source: clerksync.Webhook, Event: event}}, nil
 	}
-	// Only what speaks of mirrored objects may ever wait on disk: other events carry one-time codes and whole mails.
-	event.Body = withoutTokens(env, body)
 	if data.id == "" {
 		event.Quarantine = "data has no id"
 	}

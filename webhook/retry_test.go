@@ -83,12 +83,12 @@ func TestRetryMany(t *testing.T) {
 		if n := e.count("events", "outcome = 'deferred' AND attempts >= 1"); n != many {
 			t.Errorf("%d events wait, want all %d", n, many)
 		}
-		// The stored bodies turn into bodies of the past, but for one that has become unreadable and one of another instance.
+		// The stored bodies turn into bodies of the past, but for one that is not accepted any more and one of another instance.
 		for i := range many {
 			user := fmt.Sprintf("user_%d", i)
 			body := envelope("user.created", ms(past), userJSON(user, ms(past)))
 			if i == 7 {
-				body = "{"
+				body = `{"type":"user.created","data":{"id":"user_7","ID":"user_8"}}`
 			}
 			e.exec(`UPDATE {events} SET payload = $1, due_at = $2 WHERE id = $3`, []byte(body), past.Format("2006-01-02T15:04:05.000Z"), fmt.Sprintf("msg_%d", i))
 		}

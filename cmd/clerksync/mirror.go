@@ -44,7 +44,8 @@ func (s *settings) openMirror(ctx context.Context, migrate bool) (m *clerksync.M
 	}
 	m, err = clerksync.Open(ctx, db, clerksync.Config{
 		Schema: s.schema, ReadMargin: s.readMargin, Kinds: s.kinds, PrivateMetadata: s.privateMetadata, SessionActivity: s.activity,
-		HoldDeletes: s.holdDeletes, Limits: s.limits(), Unprepared: s.unprepared, InstanceID: s.instanceID,
+		EventPayloads: s.eventPayloads,
+		HoldDeletes:   s.holdDeletes, Limits: s.limits(), Unprepared: s.unprepared, InstanceID: s.instanceID,
 	})
 	if err != nil {
 		db.Close()

@@ -38,6 +38,7 @@ type settings struct {
 	privateMetadata bool
 	kinds           []clerksync.Kind
 	activity        clerksync.Activity
+	eventPayloads   clerksync.Payloads
 	deletePolicy    clerksync.Policy
 	eraseAfter      time.Duration // in the terms of erasure.Config
 	eventRetention  time.Duration // 0 = for ever, as of the two below
@@ -125,6 +126,9 @@ var table = []setting{
 			s.privateMetadata, err = parseChoice(v, "omit", "store")
 			return err
 		}},
+	{name: "CLERKSYNC_EVENT_PAYLOADS", value: "quarantined", scope: scopeMirror,
+		meaning: "which received events keep their content: `quarantined` = those in quarantine or waiting for their time, until then; `all` = as long as the event; `none`. Never mails, text messages, tokens and codes",
+		set:     func(s *settings, v string) (err error) { s.eventPayloads, err = parsePayloads(v); return err }},
 	{name: "CLERKSYNC_LISTEN", value: ":8080", scope: scopeServe,
 		meaning: "the public listener: the webhook endpoint and nothing else",
 		set:     func(s *settings, v string) error { s.listen = v; return checkAddress(v) }},
@@ -195,5 +199,5 @@ var table = []setting{
 
 // notYet are names of settings that a later version will read. Setting one is told, so that nobody relies on it.
 var notYet = []string{
-	"CLERKSYNC_EVENT_PAYLOADS", "CLERKSYNC_PUBLISH", "CLERKSYNC_PUBLISH_SECRET",
+	"CLERKSYNC_PUBLISH", "CLERKSYNC_PUBLISH_SECRET",
 }

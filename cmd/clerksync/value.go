@@ -147,6 +147,16 @@ func parseRetention(v string, least time.Duration) (time.Duration, error) {
 	return d, err
 }
 
+func parsePayloads(v string) (clerksync.Payloads, error) {
+	payloads, known := map[string]clerksync.Payloads{
+		"quarantined": clerksync.PayloadsWaiting, "none": clerksync.PayloadsNone, "all": clerksync.PayloadsAll,
+	}[v]
+	if !known {
+		return 0, checkChoice(v, "none", "quarantined", "all")
+	}
+	return payloads, nil
+}
+
 func parsePolicy(v string) (clerksync.Policy, error) {
 	policies := []string{string(clerksync.Hide), string(clerksync.Anonymize), string(clerksync.Hard)}
 	return clerksync.Policy(v), checkChoice(v, policies...)
