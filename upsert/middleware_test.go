@@ -243,8 +243,8 @@ func TestMiddlewareUnderLoad(t *testing.T) {
 	})
 }
 
-// BenchmarkMiddleware is a request of a session that was seen.
-func BenchmarkMiddleware(b *testing.B) {
+// BenchmarkSeenSession is a request of a session that was seen.
+func BenchmarkSeenSession(b *testing.B) {
 	db := pgtest.SQLite(b)
 	clerkThere, err := clerktest.New(clerktest.Config{})
 	if err != nil {
@@ -278,9 +278,20 @@ func BenchmarkMiddleware(b *testing.B) {
 	if w.Code != http.StatusOK {
 		b.Fatal(w.Code)
 	}
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			handler.ServeHTTP(w, r)
+	b.Run("Middleware", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				handler.ServeHTTP(w, r)
+			}
+		})
+	})
+	b.Run("UpsertOnLogin", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := logins.UpsertOnLogin(r.Context(), id); err != nil {
+				b.Fatal(err)
+			}
 		}
 	})
 }
