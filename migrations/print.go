@@ -37,6 +37,28 @@ func Print(w io.Writer, o Options) error {
 	return nil
 }
 
+// PrintRoles writes plain SQL for PostgreSQL that makes three roles and gives them their rights: an owner of the tables, a daemon
+// that reads and writes rows, and a reader of the views. Their names begin with that of the schema: clerk_owner, clerk_daemon and
+// clerk_reader. The tables must exist; it may be run again, and must be after each later migration.
+func PrintRoles(w io.Writer, o Options) error {
+	t, err := o.tables()
+	if err != nil {
+		return err
+	}
+	if t.dialect != Postgres {
+		return fmt.Errorf("printing roles: %s has none: who may read the file may read the mirror", t.dialect)
+	}
+	b := bytes.NewBufferString("BEGIN;\nSET LOCAL client_min_messages = warning;\n\n")
+	if err := t.printFile(b, "roles.sql"); err != nil {
+		return err
+	}
+	b.WriteString("COMMIT;\n")
+	if _, err := w.Write(b.Bytes()); err != nil {
+		return fmt.Errorf("printing roles: %w", err)
+	}
+	return nil
+}
+
 // printFile leaves out the lines that are directions to goose.
 func (t *tables) printFile(b *bytes.Buffer, file string) error {
 	text, err := fs.ReadFile(t.files, file)

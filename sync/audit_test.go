@@ -134,6 +134,7 @@ func TestAuditIsOnlyAppended(t *testing.T) {
 		statements := []string{`UPDATE {audit} SET detail = 'x'`, `DELETE FROM {audit}`, `DELETE FROM {audit} WHERE seq = 1`}
 		if db.DriverName() == "postgres" {
 			statements = append(statements, `TRUNCATE {audit}`, `TRUNCATE {audit} CASCADE`)
+			db = pgtest.Superuser(t, db)
 		}
 		for _, statement := range statements {
 			_, err := db.ExecContext(t.Context(), m.SQL(statement))
@@ -148,13 +149,16 @@ func TestAuditIsOnlyAppended(t *testing.T) {
 }
 
 // unguard takes away what keeps the rows, as somebody can who owns the table.
-func unguard(db *sqlx.DB) {
+func unguard(t *testing.T, db *sqlx.DB) *sqlx.DB {
+	t.Helper()
 	if db.DriverName() == "postgres" {
+		db = pgtest.Superuser(t, db)
 		db.MustExec(`ALTER TABLE clerk.audit DISABLE TRIGGER ALL`)
-		return
+		return db
 	}
 	db.MustExec(`DROP TRIGGER clerk_audit_keeps_rows`)
 	db.MustExec(`DROP TRIGGER clerk_audit_loses_no_rows`)
+	return db
 }
 
 // TestAuditTampering tampers with the log in every way that does not write it all anew, and has the first broken row told.
@@ -171,7 +175,7 @@ func TestAuditTampering(t *testing.T) {
 		if rows != 5 || err != nil {
 			t.Fatalf("VerifyAudit = %d, %v before", rows, err)
 		}
-		unguard(db)
+		db = unguard(t, db)
 		db.MustExec(m.SQL(`CREATE TABLE kept AS SELECT * FROM {audit}`))
 		db.MustExec(m.SQL(`CREATE TABLE kept_state AS SELECT * FROM {state} WHERE key = 'audit'`))
 		rewritten := func(seq int) string { // a row whose own hash fits

@@ -145,7 +145,7 @@ func TestRefusalQuotesNothing(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	m := pinned(t, db)
-	db.MustExec(`CREATE UNIQUE INDEX one_name ON clerk.users (first_name)`)
+	pgtest.Superuser(t, db).MustExec(`CREATE UNIQUE INDEX one_name ON clerk.users (first_name)`)
 	apply(t, m, user{ID: "user_1", Updated: past, Name: "Secretariat"}.told())
 	results := apply(t, m, user{ID: "user_2", Updated: past, Name: "Secretariat"}.told())
 	told := fmt.Sprint(results, text(t, db, `SELECT error FROM clerk.events WHERE outcome = 'quarantined'`))

@@ -195,8 +195,9 @@ func (e *endpoint) obstruct(id string) {
 		e.exec(`CREATE TRIGGER obstacle BEFORE INSERT ON {users} WHEN NEW.id = '` + id + `' BEGIN SELECT RAISE(ABORT, 'no'); END`)
 		return
 	}
-	e.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$`)
-	e.exec(`CREATE TRIGGER obstacle BEFORE INSERT ON {users} FOR EACH ROW WHEN (NEW.id = '` + id + `') EXECUTE FUNCTION refuse()`)
+	admin := pgtest.Superuser(e.t, e.db)
+	admin.MustExec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$`)
+	admin.MustExec(e.mirror.SQL(`CREATE TRIGGER obstacle BEFORE INSERT ON {users} FOR EACH ROW WHEN (NEW.id = '` + id + `') EXECUTE FUNCTION refuse()`))
 }
 
 // clear undoes obstruct.
@@ -206,7 +207,7 @@ func (e *endpoint) clear() {
 		e.exec(`DROP TRIGGER obstacle`)
 		return
 	}
-	e.exec(`DROP TRIGGER obstacle ON {users}`)
+	pgtest.Superuser(e.t, e.db).MustExec(e.mirror.SQL(`DROP TRIGGER obstacle ON {users}`))
 }
 
 // TestRetryApproves applies held deletions that are named, and none of the others.

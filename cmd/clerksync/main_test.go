@@ -22,6 +22,10 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "clerksync" {
 		main.Main()
 	}
+	// Nothing here may need more rights than the daemon has.
+	if err := os.Setenv("PGTEST_ROLE", pgtest.Daemon); err != nil {
+		panic(err)
+	}
 	pgtest.Main(m)
 }
 

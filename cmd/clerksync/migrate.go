@@ -19,13 +19,17 @@ func migrateCommand() *cli.Command {
 			Action: withSettings(scopes, action),
 		}
 	}
+	printing := sub("print", "write plain SQL, for teams that migrate with a tool of their own", migratePrint)
+	printing.Flags = append([]cli.Flag{
+		&cli.BoolFlag{Name: "roles", Usage: "write the SQL of PostgreSQL roles instead: an owner, a daemon and a reader"},
+	}, printing.Flags...)
 	return &cli.Command{
 		Name:  "migrate",
 		Usage: "make the tables, or bring them to this version",
 		Commands: []*cli.Command{
 			sub("up", "run what is missing", migrateUp),
 			sub("status", "list the versions of the tables", migrateStatus),
-			sub("print", "write plain SQL, for teams that migrate with a tool of their own", migratePrint),
+			printing,
 		},
 	}
 }
@@ -62,5 +66,11 @@ func migrateStatus(ctx context.Context, c *cli.Command, s settings) error {
 }
 
 func migratePrint(_ context.Context, c *cli.Command, s settings) error {
-	return migrations.Print(c.Root().Writer, s.tables())
+	if !c.Bool("roles") {
+		return migrations.Print(c.Root().Writer, s.tables())
+	}
+	if s.database.dialect != migrations.Postgres {
+		return mistake("DATABASE_URL must be postgres://… for --roles: who may read an SQLite file may read the mirror")
+	}
+	return migrations.PrintRoles(c.Root().Writer, s.tables())
 }

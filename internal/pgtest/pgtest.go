@@ -11,8 +11,10 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -45,16 +47,49 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
+// The roles of migrations.PrintRoles, which every migrated database has. The tests' own role is the superuser.
+const (
+	Daemon = "clerk_daemon"
+	Reader = "clerk_reader"
+)
+
+// As returns the address of a PostgreSQL database for another role.
+func As(t testing.TB, address, role string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.User(role)
+	return u.String()
+}
+
+// Superuser returns a pool for the PostgreSQL database behind another one and the tests' own role, for what no role of a mirror may
+// do. It ends with the test.
+func Superuser(t testing.TB, db *sqlx.DB) *sqlx.DB {
+	t.Helper()
+	var name string
+	if err := db.GetContext(t.Context(), &name, "SELECT current_database()"); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, "postgres", server.cluster.URL(name))
+}
+
 // New returns a pool of up to ten connections to a fresh, migrated PostgreSQL database. It ends with the test.
 func New(t testing.TB) *sqlx.DB {
 	t.Helper()
 	return open(t, "postgres", URL(t))
 }
 
-// URL returns the address of a fresh, migrated PostgreSQL database, which ends with the test.
+// URL returns the address of a fresh, migrated PostgreSQL database, which ends with the test. Where the environment variable
+// PGTEST_ROLE names a role, such as clerk_daemon, it is that role's.
 func URL(t testing.TB) string {
 	t.Helper()
-	return server.database(t, "migrated")
+	address := server.database(t, "migrated")
+	if role := os.Getenv("PGTEST_ROLE"); role != "" {
+		return As(t, address, role)
+	}
+	return address
 }
 
 // Empty is like [URL], but the database is not migrated.
@@ -149,7 +184,16 @@ func (s *shared) templates() error {
 		return err
 	}
 	defer db.Close() // an open connection would keep it from being copied
-	return migrations.Up(context.Background(), db, migrations.Options{Dialect: migrations.Postgres})
+	options := migrations.Options{Dialect: migrations.Postgres}
+	if err := migrations.Up(context.Background(), db, options); err != nil {
+		return err
+	}
+	var roles strings.Builder
+	if err := migrations.PrintRoles(&roles, options); err != nil {
+		return err
+	}
+	_, err = db.Exec(roles.String())
+	return err
 }
 
 func (s *shared) database(t testing.TB, template string) string {

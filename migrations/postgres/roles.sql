@@ -1,0 +1,90 @@
+-- Three roles for the tables of schema {schema}, so that nobody can do more than his work needs:
+--
+--   {schema}_owner   owns the schema: runs clerksync migrate up, and nothing else
+--   {schema}_daemon  runs clerksync serve, reconcile and all other commands: reads and writes rows. It makes, alters and drops no
+--                    table, removes no row of an object that is not deleted in Clerk, and adds to the audit log without a way to
+--                    change it
+--   {schema}_reader  for applications and people: reads the views, and no table
+--
+-- Run it as a superuser or as the administrator that your provider gives you, after clerksync migrate up, and again after each
+-- later one: it may be run any number of times. The roles have no passwords, so nobody can log in yet:
+--
+--   \password {schema}_daemon
+--
+-- A user of your own becomes one of them by GRANT {schema}_reader TO the_user.
+
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['{schema}_owner', '{schema}_daemon', '{schema}_reader'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION', name);
+        END IF;
+    END LOOP;
+    IF NOT pg_has_role('{schema}_owner', 'MEMBER') THEN -- only a member may give things away to it
+        GRANT {schema}_owner TO CURRENT_USER;
+    END IF;
+END
+$$;
+
+-- Everything belongs to the owner. The views read the tables with the owner's rights, and not with those of whoever asks.
+ALTER SCHEMA {schema} OWNER TO {schema}_owner;
+DO $$
+DECLARE
+    thing record;
+BEGIN
+    FOR thing IN SELECT c.oid::regclass AS name, c.relkind FROM pg_class AS c
+                 WHERE c.relnamespace = '{schema}'::regnamespace AND c.relkind IN ('r', 'p', 'v') LOOP
+        EXECUTE format('ALTER %s %s OWNER TO {schema}_owner', CASE thing.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, thing.name);
+    END LOOP;
+    FOR thing IN SELECT p.oid::regprocedure AS name FROM pg_proc AS p WHERE p.pronamespace = '{schema}'::regnamespace LOOP
+        EXECUTE format('ALTER FUNCTION %s OWNER TO {schema}_owner', thing.name);
+    END LOOP;
+END
+$$;
+
+-- Of objects, the daemon removes only tombstones that are due: a row that is not one stays, whatever goes wrong.
+CREATE OR REPLACE FUNCTION {schema}.keep_visible() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT pg_has_role(current_user, '{schema}_owner', 'MEMBER') THEN
+        RAISE EXCEPTION 'only tombstones are removed' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN OLD;
+END
+$$;
+ALTER FUNCTION {schema}.keep_visible() OWNER TO {schema}_owner;
+
+REVOKE ALL ON SCHEMA {schema} FROM PUBLIC, {schema}_daemon, {schema}_reader;
+REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM PUBLIC, {schema}_daemon, {schema}_reader;
+GRANT USAGE ON SCHEMA {schema} TO {schema}_daemon, {schema}_reader;
+
+DO $$
+DECLARE
+    thing record;
+    rights text;
+BEGIN
+    FOR thing IN SELECT c.oid::regclass AS name, c.relname, c.relkind,
+                     EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attname = 'deleted_at') AS buries
+                 FROM pg_class AS c WHERE c.relnamespace = '{schema}'::regnamespace AND c.relkind IN ('r', 'p', 'v') LOOP
+        IF thing.relkind = 'v' THEN
+            EXECUTE format('GRANT SELECT ON %s TO {schema}_daemon, {schema}_reader', thing.name);
+            CONTINUE;
+        END IF;
+        IF thing.buries THEN
+            EXECUTE format('DROP TRIGGER IF EXISTS visible_rows_stay ON %s', thing.name);
+            EXECUTE format('CREATE TRIGGER visible_rows_stay BEFORE DELETE ON %s FOR EACH ROW WHEN (OLD.deleted_at IS NULL) '
+                'EXECUTE FUNCTION {schema}.keep_visible()', thing.name);
+        END IF;
+        rights := CASE
+            WHEN thing.relname = 'migrations' THEN 'SELECT'
+            WHEN thing.relname = 'migrations_lock' THEN NULL
+            WHEN thing.relname = 'audit' THEN 'SELECT, INSERT'
+            ELSE 'SELECT, INSERT, UPDATE, DELETE'
+        END;
+        IF rights IS NOT NULL THEN
+            EXECUTE format('GRANT %s ON %s TO {schema}_daemon', rights, thing.name);
+        END IF;
+    END LOOP;
+END
+$$;

@@ -1,0 +1,133 @@
+package migrations_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clerksync/clerksync/internal/pgtest"
+	"github.com/clerksync/clerksync/migrations"
+)
+
+// rights lists what a role may do with tables and views, as "name: right right".
+const rights = `
+SELECT table_name || ': ' || string_agg(privilege_type, ' ' ORDER BY privilege_type COLLATE "C")
+FROM information_schema.role_table_grants WHERE table_schema = 'clerk' AND grantee = '{role}' GROUP BY table_name ORDER BY table_name COLLATE "C"`
+
+// TestRoles compares what the roles may do with what they should.
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	e := engine{migrations.Postgres, "postgres", pgtest.URL(t)}
+	db := e.open(t)
+	var daemon, reader []string
+	for _, name := range texts(t, db, `SELECT relname FROM pg_class WHERE relnamespace = 'clerk'::regnamespace AND relkind IN ('r', 'v') ORDER BY relname COLLATE "C"`) {
+		switch {
+		case texts(t, db, `SELECT relkind FROM pg_class WHERE oid = 'clerk.`+name+`'::regclass`)[0] == "v":
+			daemon, reader = append(daemon, name+": SELECT"), append(reader, name+": SELECT")
+		case name == "audit":
+			daemon = append(daemon, name+": INSERT SELECT")
+		case name == "migrations":
+			daemon = append(daemon, name+": SELECT")
+		case name == "migrations_lock":
+		default:
+			daemon = append(daemon, name+": DELETE INSERT SELECT UPDATE")
+		}
+	}
+	for role, want := range map[string][]string{pgtest.Daemon: daemon, pgtest.Reader: reader} {
+		if diff := cmp.Diff(want, texts(t, db, strings.ReplaceAll(rights, "{role}", role))); diff != "" || len(want) < 10 {
+			t.Errorf("rights of %s (-want +got):\n%s", role, diff)
+		}
+	}
+	if others := texts(t, db, `SELECT relname FROM pg_class WHERE relnamespace = 'clerk'::regnamespace AND relkind IN ('r', 'v', 'S')
+		AND relowner <> 'clerk_owner'::regrole`); len(others) > 0 {
+		t.Errorf("these do not belong to the owner: %v", others)
+	}
+}
+
+// denied are statements that the daemon must not be able to run, whoever takes it over.
+var denied = []string{
+	"CREATE TABLE clerk.more (id int)", "ALTER TABLE clerk.users ADD COLUMN more int", "DROP TABLE clerk.users", "TRUNCATE clerk.users",
+	"CREATE FUNCTION clerk.more() RETURNS int LANGUAGE sql AS 'SELECT 1'", "DROP SCHEMA clerk CASCADE", "CREATE SCHEMA more", "CREATE ROLE more",
+	"DELETE FROM clerk.users", "DELETE FROM clerk.organizations WHERE deleted_at IS NULL",
+	"UPDATE clerk.audit SET detail = 'other'", "DELETE FROM clerk.audit", "TRUNCATE clerk.audit", "ALTER TABLE clerk.audit DISABLE TRIGGER ALL",
+	"INSERT INTO clerk.migrations (version_id, is_applied) VALUES (99, true)", "DELETE FROM clerk.migrations",
+	"SET session_replication_role = replica", "ALTER TABLE clerk.users DISABLE TRIGGER ALL", "SET ROLE clerk_owner",
+}
+
+const object = ` (id, source, synced_at, deleted_at, _alive_at, _updated_at, _seen_at, _dead_at, _hash, _was_visible, _version, _changed) VALUES `
+
+// TestRolesAreBounded tries what the daemon and the reader must not do, and what they must.
+func TestRolesAreBounded(t *testing.T) {
+	t.Parallel()
+	e := engine{migrations.Postgres, "postgres", pgtest.URL(t)}
+	admin := e.open(t)
+	daemon := engine{e.dialect, e.driver, pgtest.As(t, e.address, pgtest.Daemon)}.open(t)
+	reader := engine{e.dialect, e.driver, pgtest.As(t, e.address, pgtest.Reader)}.open(t)
+	for _, table := range []string{"users", "organizations"} {
+		exec(t, daemon, `INSERT INTO clerk.`+table+object+`('here', 'webhook', now(), NULL, 1, 1, 1, 0, '', true, 1, true), ('gone', 'webhook', now(), now(), 1, 1, 1, 2, '', true, 2, true)`)
+	}
+	exec(t, daemon, `INSERT INTO clerk.audit (seq, at, action, resource, object_id, source, event_id, detail, previous, hash) VALUES (1, now(), '', '', '', '', '', '', '', '')`)
+	for _, statement := range denied {
+		if _, err := daemon.Exec(statement); err == nil || !strings.Contains(err.Error(), "42501") {
+			t.Errorf("the daemon runs %s: %v", statement, err)
+		}
+	}
+	exec(t, daemon, `DELETE FROM clerk.users WHERE deleted_at IS NOT NULL`)
+	if err := migrations.Up(t.Context(), daemon, e.options("")); err != nil {
+		t.Errorf("Up where nothing is missing, as the daemon: %v", err)
+	}
+
+	for _, name := range texts(t, admin, `SELECT viewname FROM pg_views WHERE schemaname = 'clerk'`) {
+		exec(t, reader, "SELECT * FROM clerk."+name)
+		for _, statement := range []string{"DELETE FROM ", "INSERT INTO "} {
+			statement += "clerk." + name + map[bool]string{true: " DEFAULT VALUES"}[strings.HasPrefix(statement, "INSERT")]
+			if _, err := reader.Exec(statement); err == nil {
+				t.Errorf("the reader runs %s", statement)
+			}
+		}
+	}
+	if shown := texts(t, reader, "SELECT id FROM clerk.active_users"); len(shown) != 1 || shown[0] != "here" {
+		t.Errorf("the reader sees %v, want [here]", shown)
+	}
+	tables := texts(t, admin, `SELECT tablename FROM pg_tables WHERE schemaname = 'clerk'`)
+	for _, name := range tables {
+		if _, err := reader.Exec("SELECT count(*) FROM clerk." + name); err == nil || !strings.Contains(err.Error(), "42501") {
+			t.Errorf("the reader reads %s: %v", name, err)
+		}
+	}
+	if len(tables) < 15 {
+		t.Errorf("there are only these tables: %v", tables)
+	}
+	exec(t, admin, `DELETE FROM clerk.users`) // the administrator is not in the way of himself
+}
+
+// TestRolesAgain runs what PrintRoles writes by psql, a second time and for another schema.
+func TestRolesAgain(t *testing.T) {
+	t.Parallel()
+	e := engine{migrations.Postgres, "postgres", pgtest.URL(t)}
+	db := e.open(t)
+	up(t, db, e.options("mirror_3"))
+	for _, schema := range []string{"clerk", "mirror_3", "mirror_3"} {
+		var text bytes.Buffer
+		if err := migrations.PrintRoles(&text, e.options(schema)); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "roles.sql")
+		if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		run(t, e, db, file)
+	}
+	other := engine{e.dialect, e.driver, pgtest.As(t, e.address, "mirror_3_daemon")}.open(t)
+	exec(t, other, "SELECT count(*) FROM mirror_3.users")
+	if _, err := other.Exec("SELECT count(*) FROM clerk.users"); err == nil {
+		t.Error("one schema's daemon reads another schema")
+	}
+	if err := migrations.PrintRoles(&bytes.Buffer{}, migrations.Options{Dialect: migrations.SQLite}); err == nil {
+		t.Error("SQLite has roles")
+	}
+}
