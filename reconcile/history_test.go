@@ -68,3 +68,37 @@ func TestHistory(t *testing.T) {
 		}
 	})
 }
+
+// TestPrune removes passes of more than 90 days ago, but never what a delta pass starts from.
+func TestPrune(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m, err := clerksync.Open(t.Context(), db, clerksync.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, p := range []struct {
+			kind             string
+			days             int
+			complete, dryRun bool
+		}{
+			{"full", 200, true, false}, {"full", 190, true, false}, {"full", 180, false, false}, {"full", 170, false, false},
+			{"full", 160, true, true}, {"delta", 150, true, false}, {"delta", 89, true, false},
+		} {
+			began := time.Now().AddDate(0, 0, -p.days).UTC().Format("2006-01-02T15:04:05.000Z")
+			db.MustExec(m.SQL(`INSERT INTO {passes} (kind, started_at, complete, dry_run, requests, retries) VALUES ($1, $2, $3, $4, $5, 0)`),
+				p.kind, began, p.complete, p.dryRun, i)
+		}
+		removed, err := reconcile.Prune(t.Context(), m)
+		if err != nil || removed != 4 {
+			t.Errorf("%d removed, %v; want 4", removed, err)
+		}
+		var left []int
+		if err := db.Select(&left, m.SQL(`SELECT requests FROM {passes} ORDER BY id`)); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]int{1, 3, 6}, left); diff != "" {
+			t.Errorf("left are the last complete full pass, the last one, and the young delta pass (-want +got)\n%s", diff)
+		}
+	})
+}

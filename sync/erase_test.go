@@ -145,6 +145,9 @@ func TestErasedStays(t *testing.T) {
 		if found := hits(t, m, p.word); len(found) > 0 {
 			t.Errorf("late evidence left %v", found)
 		}
+		if r := rows(t, m)[p.id()]; r.Updated != start+day || string(r.Hash) != strings.Repeat("\xff", 32) {
+			t.Errorf("late evidence moved the key to %d, %x", r.Updated, r.Hash)
+		}
 		if got := values(t, m, clerksync.Sessions, "sess_"+p.suffix(), "user_id", "data", "ip_address"); got != p.id()+" - -" {
 			t.Errorf("a session that arrives late keeps %q", got)
 		}

@@ -28,7 +28,7 @@ ON CONFLICT (id) DO UPDATE SET
   _alive_at    = [alive],
   _updated_at  = CASE WHEN [newer] THEN excluded._updated_at ELSE r._updated_at END,
   _seen_at     = CASE WHEN [newer] THEN excluded._seen_at ELSE r._seen_at END,
-  _hash        = CASE WHEN [newer] THEN excluded._hash ELSE r._hash END,
+  _hash        = CASE WHEN [newer] AND ([visible] OR r.erased_at IS NULL) THEN excluded._hash ELSE r._hash END,
   _dead_at     = [dead],
   _was_visible = [was visible],
   _changed     = [changed],
@@ -41,7 +41,8 @@ WHERE [newer] OR excluded._dead_at > r._dead_at
 RETURNING id, _was_visible, _version, _changed, _alive_at, _updated_at, _seen_at, _dead_at, _hash`
 
 // The terms of mergeSQL. A row is visible while it is alive later than dead, and brings its payload if it has one, is newer and
-// visible. A hash under another version byte is no change: the projection moved, not the object. What was erased and comes back is.
+// visible. A hash under another version byte is no change: the projection moved, not the object. What was erased and comes back is. Until
+// then its hash stays, too: that of a person's data would tell whether a guess at them is right.
 var mergeTerms = []string{
 	"[newer]", "((excluded._alive_at, excluded._updated_at, excluded._seen_at, excluded._hash) > (r._alive_at, r._updated_at, r._seen_at, r._hash))",
 	"[was visible]", "(r._alive_at > r._dead_at)",

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -69,4 +70,44 @@ func TestRetention(t *testing.T) {
 	fill()
 	serve(t, clerk, environment(clerk, url, "CLERKSYNC_EVENT_RETENTION=240h"))
 	eventually(t, 20*time.Second, "the daemon has removed old events", func() bool { return events() == 1 })
+}
+
+// TestErasureInServe erases in the daemon what is due, with a key and without one, and removes old changes and sessions.
+func TestErasureInServe(t *testing.T) {
+	t.Parallel()
+	for _, key := range []bool{true, false} {
+		t.Run(fmt.Sprintf("key=%t", key), func(t *testing.T) {
+			t.Parallel()
+			url := pgtest.URL(t)
+			clerk := emulate(t, clerktest.Config{Users: 20})
+			db := connect(t, url)
+			env := environment(clerk, url, "CLERKSYNC_ERASE_AFTER=0s", "CLERKSYNC_RECONCILE_SCHEDULE=off", "CLERKSYNC_POLL_INTERVAL=0")
+			if !key {
+				env = append(env, "CLERK_SECRET_KEY=")
+			}
+			run(t, 0, environment(clerk, url), "reconcile")
+			var id string
+			for id = range clerk.Users() {
+				break
+			}
+			if err := clerk.DeleteUser(id); err != nil {
+				t.Fatal(err)
+			}
+			run(t, 0, environment(clerk, url), "reconcile")
+			erased := func() int {
+				return count(t, db, `SELECT count(*) FROM clerk.users WHERE erased_at IS NOT NULL AND data IS NULL`)
+			}
+			if n := erased(); n != 0 {
+				t.Fatalf("%d were erased within the hold-back", n)
+			}
+			db.MustExec(`UPDATE clerk.changes SET created_at = now() - interval '8 days' WHERE op = 'created'`)
+			db.MustExec(`INSERT INTO clerk.sessions (id, status, created_at, source, synced_at, _alive_at, _updated_at, _seen_at, _dead_at, _hash, _was_visible, _version, _changed)
+VALUES ('sess_old', 'ended', now() - interval '2 years', 'webhook', now(), 1, 1, 1, -9223372036854775808, '', false, 1, true)`)
+			serve(t, clerk, env)
+			eventually(t, 20*time.Second, "what is due is erased and removed", func() bool {
+				return erased() == 1 && count(t, db, `SELECT count(*) FROM clerk.changes WHERE op = 'created'`) == 0 &&
+					count(t, db, `SELECT count(*) FROM clerk.sessions`) == 0
+			})
+		})
+	}
 }
