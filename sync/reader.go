@@ -83,7 +83,7 @@ func (r *Reader) Instance(ctx context.Context) (string, error) {
 // shareInstance lets many first reads at once share one question. Where the one that asked it went away, another one asks.
 func (r *Reader) shareInstance(ctx context.Context) (string, error) {
 	for {
-		id, err, shared := r.api.asking.Do("", func() (any, error) { return r.askInstance(ctx) })
+		id, err, shared := r.api.asking.Do("", func() (any, error) { return r.AskInstance(ctx) })
 		if err == nil {
 			return id.(string), nil
 		}
@@ -111,7 +111,8 @@ func (r *Reader) Rekey(ctx context.Context, secretKey string) error {
 	return nil
 }
 
-func (r *Reader) askInstance(ctx context.Context) (string, error) {
+// AskInstance asks Clerk which instance the key belongs to. Unlike Instance it pins nothing and compares nothing.
+func (r *Reader) AskInstance(ctx context.Context) (string, error) {
 	return r.askInstanceOf(ctx, *r.api.backend.Load())
 }
 

@@ -23,7 +23,7 @@ func newCommand() *cli.Command {
 		Suggest: true,
 		Commands: []*cli.Command{
 			serveCommand(), reconcileCommand(), checkCommand(), resyncCommand(), restoreCommand(), eraseCommand(), migrateCommand(),
-			statusCommand(), eventsCommand(), auditCommand(), reportCommand(), emulateCommand(), demoCommand(), versionCommand(),
+			statusCommand(), eventsCommand(), auditCommand(), reportCommand(), doctorCommand(), emulateCommand(), demoCommand(), versionCommand(),
 		},
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // main decides
 	}

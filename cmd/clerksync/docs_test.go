@@ -76,7 +76,7 @@ func TestDocumentedNames(t *testing.T) {
 		}
 	}
 	help, _ := run(t, 0, nil, "--help")
-	for _, command := range []string{"serve", "reconcile", "check", "resync", "restore", "erase", "migrate", "status", "events", "audit", "report", "emulate", "demo", "version", "completion"} {
+	for _, command := range []string{"serve", "reconcile", "check", "resync", "restore", "erase", "migrate", "status", "events", "audit", "doctor", "report", "emulate", "demo", "version", "completion"} {
 		if !strings.Contains(doc, "`"+command) || !strings.Contains(help, "\n   "+command+" ") {
 			t.Errorf("%s is not both in the help and in docs/operations.md", command)
 		}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/migrations"
+)
+
+// The checks of the database, its tables, and what its user may do.
+
+// checkTime is how long a check waits for an answer.
+const checkTime = 10 * time.Second
+
+func (d *doctor) checkDatabase(ctx context.Context) {
+	const check = "database"
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	db, err := d.database.open(d.unprepared)
+	if err == nil {
+		err = db.PingContext(ctx)
+	}
+	if err != nil {
+		d.note(check, failed, err.Error(), "correct DATABASE_URL, or start the database and let this machine reach it")
+		return
+	}
+	d.db = db
+	if d.database.dialect == migrations.SQLite {
+		d.note(check, fine, "SQLite answers", "")
+		return
+	}
+	var server struct {
+		Version int
+		Fsync   string
+		Full    string
+	}
+	err = db.GetContext(ctx, &server, `SELECT current_setting('server_version_num')::int / 10000 AS version, current_setting('fsync') AS fsync,
+current_setting('full_page_writes') AS full`)
+	switch {
+	case err != nil:
+		d.note(check, failed, err.Error(), "the user of DATABASE_URL must be able to run queries")
+	case server.Version < 13:
+		d.note(check, failed, fmt.Sprintf("PostgreSQL %d", server.Version), "clerksync needs PostgreSQL 13 or later")
+	case server.Fsync != "on" || server.Full != "on":
+		d.note(check, warned, fmt.Sprintf("PostgreSQL %d with fsync=%s and full_page_writes=%s: a crash of its machine loses events that were answered 204",
+			server.Version, server.Fsync, server.Full), "set both to on")
+	default:
+		d.note(check, fine, fmt.Sprintf("PostgreSQL %d answers", server.Version), "")
+	}
+	d.checkEncryption()
+}
+
+func (d *doctor) checkEncryption() {
+	mode := d.database.url.Query().Get("sslmode")
+	switch {
+	case isLocal(d.database.url):
+		d.note("sslmode", fine, "the database is on this machine", "")
+	case mode == "verify-full":
+		d.note("sslmode", fine, "the connection is encrypted, and the server proves who it is", "")
+	case mode == "require" || mode == "verify-ca":
+		d.note("sslmode", warned, "sslmode="+mode+" encrypts, but another server could answer in the database's place",
+			"use sslmode=verify-full, with sslrootcert=FILE where your provider gives you one")
+	default:
+		d.note("sslmode", failed, "sslmode="+mode+": people's data and the password may travel in the clear", "use sslmode=verify-full")
+	}
+}
+
+func (d *doctor) checkVersion(ctx context.Context) {
+	const check = "tables"
+	if d.db == nil {
+		d.note(check, skipped, "the database does not answer", "")
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	err := migrations.Check(ctx, d.db.DB, d.tables())
+	switch {
+	case errors.Is(err, migrations.ErrPending):
+		d.note(check, failed, "they are missing, or older than this clerksync", "clerksync migrate up")
+		return
+	case errors.Is(err, migrations.ErrNewer):
+		d.note(check, failed, "a later release has migrated them", "run that release or a later one")
+		return
+	case err != nil:
+		d.note(check, failed, err.Error(), "let the user of DATABASE_URL read schema "+d.schema)
+		return
+	}
+	// Without the instance, which it would pin.
+	d.mirror, err = clerksync.Open(ctx, d.db, clerksync.Config{Schema: d.schema, ReadMargin: d.readMargin, Kinds: d.kinds, Unprepared: d.unprepared})
+	if err != nil {
+		d.note(check, failed, err.Error(), "")
+		return
+	}
+	d.note(check, fine, "they are at this version", "")
+}
+
+// powers is what a database user may do beyond a daemon's needs, and what it lacks.
+type powers struct {
+	Role        string
+	Super       bool
+	Creates     bool // roles or databases
+	Owns        bool // the tables
+	Makes       bool // relations in the schema
+	EditsAudit  bool
+	Unreachable string // tables that it cannot write
+}
+
+const askPowers = `
+SELECT r.rolname AS role, r.rolsuper AS super, r.rolcreaterole OR r.rolcreatedb AS creates,
+    has_schema_privilege($1, 'CREATE') AS makes,
+    coalesce(bool_or(pg_has_role(c.relowner, 'MEMBER')), false) AS owns,
+    coalesce(bool_or(has_table_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE')) FILTER (WHERE c.relname = 'audit'), false) AS editsaudit,
+    coalesce(string_agg(c.relname, ', ' ORDER BY c.relname) FILTER (WHERE c.relname NOT IN ('audit', 'migrations', 'migrations_lock')
+        AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE'))), '') AS unreachable
+FROM pg_roles AS r, pg_class AS c
+WHERE r.rolname = current_user AND c.relnamespace = $1::regnamespace AND c.relkind = 'r'
+GROUP BY r.rolname, r.rolsuper, r.rolcreaterole, r.rolcreatedb`
+
+func (d *doctor) checkRoles(ctx context.Context) {
+	const check = "role"
+	if d.mirror == nil || d.database.dialect == migrations.SQLite {
+		d.note(check, skipped, map[bool]string{true: "the tables cannot be looked at", false: "SQLite has no roles"}[d.mirror == nil], "")
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	var p powers
+	if err := d.db.GetContext(ctx, &p, askPowers, d.schema); err != nil {
+		d.note(check, failed, "reading what the user may do: "+err.Error(), "")
+		return
+	}
+	var beyond []string
+	for what, is := range map[string]bool{
+		"is a superuser": p.Super, "makes roles or databases": p.Creates, "owns the tables": p.Owns,
+		"makes tables": p.Makes, "can change the audit log": p.EditsAudit,
+	} {
+		if is {
+			beyond = append(beyond, what)
+		}
+	}
+	slices.Sort(beyond)
+	switch {
+	case p.Unreachable != "":
+		d.note(check, failed, fmt.Sprintf("%s may not write %s", p.Role, p.Unreachable),
+			"run what clerksync migrate print --roles writes, as the administrator: it must be run after each migrate up")
+	case len(beyond) > 0:
+		d.note(check, warned, fmt.Sprintf("%s %s: more than a daemon needs", p.Role, strings.Join(beyond, ", ")),
+			"make a role that can do less: clerksync migrate print --roles")
+	default:
+		d.note(check, fine, p.Role+" may do what it needs, and no more", "")
+	}
+}
+
+// checkCondition looks at what the mirror itself can tell.
+func (d *doctor) checkCondition(ctx context.Context) {
+	const check = "mirror"
+	if d.mirror == nil {
+		d.note(check, skipped, "the tables cannot be looked at", "")
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*checkTime)
+	defer cancel()
+	s, err := readStatus(ctx, d.mirror)
+	if err != nil {
+		d.note(check, failed, err.Error(), "")
+		return
+	}
+	if s.Events.Quarantined > 0 {
+		d.note(check, warned, fmt.Sprintf("%d event(s) in quarantine", s.Events.Quarantined), "clerksync events list --outcome quarantined")
+	}
+	switch last := s.Passes["full"].LastCompleteAt; {
+	case !d.secretKey.set():
+	case last == nil:
+		d.note(check, warned, "no full pass has ended yet", "start serve, or run clerksync reconcile")
+	case time.Since(*last) > 48*time.Hour:
+		d.note(check, warned, "the last complete pass began "+last.Format(time.DateTime), "look at why passes fail: clerksync status")
+	default:
+		d.note(check, fine, "the last complete pass began "+last.Format(time.DateTime), "")
+	}
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
