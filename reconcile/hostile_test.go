@@ -2,9 +2,11 @@ package reconcile_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,7 +16,20 @@ import (
 	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/pgtest"
 	"github.com/clerksync/clerksync/reconcile"
+	clerksync "github.com/clerksync/clerksync/sync"
 )
+
+// hostile raises the number of hostile scans, for whoever wants to see more of them than make test has time for.
+var hostile = flag.Int("hostile", 0, "how many hostile scans each test makes at least on each database")
+
+// eachWorld runs a test in worlds of its own, some hostile scans in each, as often as makes the number of scans that is asked for.
+func eachWorld(t *testing.T, some int, test func(t *testing.T, db *sqlx.DB, scans int, seed uint64)) {
+	for i := range max((*hostile+some-1)/some, 1) {
+		t.Run(fmt.Sprint("world ", i), func(t *testing.T) {
+			pgtest.Both(t, func(t *testing.T, db *sqlx.DB) { test(t, db, some, uint64(i)) })
+		})
+	}
+}
 
 // crowd changes users at random, between passes and in the middle of walks.
 type crowd struct {
@@ -22,7 +37,13 @@ type crowd struct {
 	mu  sync.Mutex
 	rng *rand.Rand
 	ids []string
+
+	drawn clerktest.Faults // how the lists lie in this pass
+	holes float64          // the probability that one page of a list comes back empty
 }
+
+// crowdSize is how many users there are at first. They become fewer, but never fewer than half of that.
+const crowdSize = 100
 
 // stir creates, changes and deletes a few users.
 func (c *crowd) stir(most int) {
@@ -31,12 +52,12 @@ func (c *crowd) stir(most int) {
 	for range c.rng.IntN(most + 1) {
 		i := c.rng.IntN(len(c.ids))
 		var err error
-		switch c.rng.IntN(3) {
-		case 0:
+		switch what := c.rng.IntN(3); {
+		case what == 0 || len(c.ids) < crowdSize/2:
 			var id string
 			id, err = c.h.clerk.CreateUser(clerktest.Fields{"username": fmt.Sprintf("made_%d", c.rng.Int64())})
 			c.ids = append(c.ids, id)
-		case 1:
+		case what == 1:
 			err = c.h.clerk.UpdateUser(c.ids[i], clerktest.Fields{"first_name": fmt.Sprint(c.rng.Int64())})
 		default:
 			err = c.h.clerk.DeleteUser(c.ids[i])
@@ -49,10 +70,12 @@ func (c *crowd) stir(most int) {
 	}
 }
 
-func (c *crowd) faults() clerktest.Faults {
+// draw draws how the lists lie in the next pass.
+func (c *crowd) draw() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var f clerktest.Faults
+	c.drawn, c.holes = clerktest.Faults{}, 0
+	f := &c.drawn
 	maybe := func(set func()) {
 		if c.rng.IntN(3) == 0 {
 			set()
@@ -61,60 +84,103 @@ func (c *crowd) faults() clerktest.Faults {
 	maybe(func() { f.SkipRows = c.rng.Float64() / 20 })
 	maybe(func() { f.Repeat = c.rng.Float64() })
 	maybe(func() { f.Truncate = c.rng.Float64() / 2 })
-	maybe(func() { f.CountDelta = c.rng.IntN(100) - 40 })
+	maybe(func() { f.CountDelta = c.rng.IntN(160) - 40 })
 	maybe(func() { f.CursorRefused = true })
 	maybe(func() { f.LostCursor = "empty" })
 	maybe(func() { f.ErrorRate = 0.03 })
-	if c.rng.IntN(20) == 0 {
-		f.Empty = true
-	}
-	return f
+	maybe(func() { c.holes = 0.1 })
+	f.Empty = c.rng.IntN(20) == 0
 }
 
-// 200 scans of listings that skip, repeat, break off, come back empty, fail, refuse cursors, and change under the walk, with a
-// guard that lets everything pass: nobody is deleted that Clerk has.
+// answer stirs before each page, sometimes deletes the very user that it is to follow, and lets the page lie.
+func (c *crowd) answer(r *http.Request) {
+	if r.URL.Path != "/v1/users" {
+		return
+	}
+	c.stir(3)
+	cursor := r.URL.Query().Get("starting_after")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at := slices.Index(c.ids, cursor); at >= 0 && c.rng.IntN(10) == 0 {
+		if err := c.h.clerk.DeleteUser(cursor); err != nil {
+			c.h.t.Error(err)
+		}
+		c.ids = slices.Delete(c.ids, at, at+1)
+	}
+	faults := c.drawn
+	faults.Empty = faults.Empty || c.rng.Float64() < c.holes
+	if err := c.h.clerk.SetFaults(faults); err != nil {
+		c.h.t.Error(err)
+	}
+}
+
+// ending says in one word how a pass ended.
+func ending(err error) string {
+	switch {
+	case errors.Is(err, clerksync.ErrWrongInstance):
+		return "wrong instance"
+	case errors.Is(err, reconcile.ErrIncomplete):
+		return "incomplete"
+	case errors.Is(err, reconcile.ErrGuard):
+		return "empty"
+	case err != nil:
+		return "failed"
+	default:
+		return "complete"
+	}
+}
+
+// elsewhere is the API of another Clerk instance, which has none of the mirror's objects.
+func (h *house) elsewhere() *clerksync.API {
+	h.t.Helper()
+	here := h.clerk
+	h.clerk = clerktest.NewServer(h.t, clerktest.Config{Users: 30, Seed: 99})
+	defer func() { h.clerk = here }()
+	return h.newAPI(clerksync.APIConfig{RateLimit: -1})
+}
+
+// Scans of listings that skip, repeat, break off, come back empty as a whole or for one page, fail, refuse cursors, lose the user whom
+// a cursor names, miscount, change under the walk, or are another instance's, with a guard that lets everything pass: nobody is
+// deleted that Clerk has.
 func TestHostileListings(t *testing.T) {
 	t.Parallel()
-	const scans = 100 // on each database
-	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+	eachWorld(t, 100, func(t *testing.T, db *sqlx.DB, scans int, seed uint64) {
 		var walking atomic.Pointer[crowd]
-		h := open(t, db, clerktest.Config{Users: 100, Seed: 20, OnRequest: func(r *http.Request) {
-			if c := walking.Load(); c != nil && r.URL.Path == "/v1/users" {
-				c.stir(3)
+		h := open(t, db, clerktest.Config{Users: crowdSize, Seed: 20 + seed, OnRequest: func(r *http.Request) {
+			if c := walking.Load(); c != nil {
+				c.answer(r)
 			}
 		}})
+		other := h.elsewhere()
 		h.cfg = h.cfg.WithPageSize(25)
 		h.cfg.MaxDeletes, h.cfg.MaxDeletePercent = 1_000_000, 100
 		h.full()
-		c := &crowd{h: h, rng: rand.New(rand.NewPCG(20, 20)), ids: h.ids(100)}
+		c := &crowd{h: h, rng: rand.New(rand.NewPCG(20, seed)), ids: h.ids(crowdSize)}
 		walking.Store(c)
 		endings := map[string]int{}
-		for range scans {
+		for i := range scans {
 			c.stir(10)
-			h.faults(c.faults())
-			report, err := h.run(reconcile.Pass{})
-			switch {
-			case errors.Is(err, reconcile.ErrIncomplete):
-				endings["incomplete"]++
-			case errors.Is(err, reconcile.ErrGuard):
-				endings["empty"]++
-			case err != nil:
-				endings["failed"]++
-			default:
-				endings["complete"]++
+			c.draw()
+			h.faults(c.drawn)
+			h.cfg.Clerk = h.api
+			if i%20 == 7 {
+				h.cfg.Clerk = other
 			}
+			report, err := h.run(reconcile.Pass{})
+			endings[ending(err)]++
 			if report.Resources["users"].Deleted > 0 {
 				endings["deleted"]++
 			}
 			h.wantNobodyHidden()
 		}
 		t.Log(endings)
-		for _, ending := range []string{"incomplete", "complete", "deleted"} {
+		for _, ending := range []string{"incomplete", "complete", "deleted", "wrong instance"} {
 			if endings[ending] < 5 {
 				t.Errorf("only %d scans ended %s: the test tries too little", endings[ending], ending)
 			}
 		}
 		walking.Store(nil)
+		h.cfg.Clerk = h.api
 		h.faults(clerktest.Faults{})
 		h.full()
 		h.wantEqual()

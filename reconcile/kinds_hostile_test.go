@@ -25,6 +25,7 @@ type bustle struct {
 	mu      sync.Mutex
 	rng     *rand.Rand
 	hostile clerktest.Faults
+	holes   float64 // the probability that one page of a list comes back empty
 }
 
 // stir makes a few changes. One that Clerk refuses, such as a second membership of a user, is none.
@@ -69,7 +70,7 @@ func (b *bustle) any(kind clerksync.Kind) string {
 func (b *bustle) draw() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.hostile = clerktest.Faults{}
+	b.hostile, b.holes = clerktest.Faults{}, 0
 	maybe := func(set func()) {
 		if b.rng.IntN(3) == 0 {
 			set()
@@ -80,6 +81,7 @@ func (b *bustle) draw() {
 	maybe(func() { b.hostile.Truncate = b.rng.Float64() / 2 })
 	maybe(func() { b.hostile.CountDelta = b.rng.IntN(60) - 25 })
 	maybe(func() { b.hostile.ErrorRate = 0.02 })
+	maybe(func() { b.holes = 0.1 })
 	b.hostile.Empty = b.rng.IntN(20) == 0
 }
 
@@ -91,57 +93,56 @@ func (b *bustle) answer(r *http.Request) {
 		if q.Get("limit") != "1" {
 			b.stir(3)
 		}
+		b.mu.Lock()
 		faults = b.hostile
+		faults.Empty = faults.Empty || b.rng.Float64() < b.holes
+		b.mu.Unlock()
 	}
 	if err := b.h.clerk.SetFaults(faults); err != nil {
 		b.h.t.Error(err)
 	}
 }
 
-// 100 scans of lists without a cursor that skip, repeat, break off, come back empty, fail, miscount, and change under the walk, with a
-// guard that lets everything pass: nothing is deleted that Clerk has.
+// Scans of lists without a cursor that skip, repeat, break off, come back empty as a whole or for one page, fail, miscount, change
+// under the walk, or are another instance's, with a guard that lets everything pass: nothing is deleted that Clerk has.
 func TestHostileListsOfEveryKind(t *testing.T) {
 	t.Parallel()
-	const scans = 50 // on each database
-	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+	eachWorld(t, 50, func(t *testing.T, db *sqlx.DB, scans int, seed uint64) {
 		var walking atomic.Pointer[bustle]
-		h := openWorld(t, db, clerktest.Config{Users: 40, Organizations: 8, Members: 9, Invitations: 30, Seed: 80, OnRequest: func(r *http.Request) {
+		h := openWorld(t, db, clerktest.Config{Users: 40, Organizations: 8, Members: 9, Invitations: 30, Seed: 80 + seed, OnRequest: func(r *http.Request) {
 			if b := walking.Load(); b != nil {
 				b.answer(r)
 			}
 		}})
+		other := h.elsewhere()
 		h.cfg = h.cfg.WithPageSize(20)
 		h.cfg.MaxDeletes, h.cfg.MaxDeletePercent = 1_000_000, 100
 		h.do(reconcile.Pass{})
-		b := &bustle{h: h, rng: rand.New(rand.NewPCG(80, 80))}
+		b := &bustle{h: h, rng: rand.New(rand.NewPCG(80, seed))}
 		walking.Store(b)
 		endings := map[string]int{}
-		for range scans {
+		for i := range scans {
 			b.stir(12)
 			b.draw()
-			report, err := h.run(reconcile.Pass{})
-			switch {
-			case errors.Is(err, reconcile.ErrIncomplete):
-				endings["incomplete"]++
-			case errors.Is(err, reconcile.ErrGuard):
-				endings["empty"]++
-			case err != nil:
-				endings["failed"]++
-			default:
-				endings["complete"]++
+			h.cfg.Clerk = h.api
+			if i%10 == 7 {
+				h.cfg.Clerk = other
 			}
+			report, err := h.run(reconcile.Pass{})
+			endings[ending(err)]++
 			for _, kind := range listedKinds {
 				endings["deleted "+string(kind)] += int(report.Resources[kind].Deleted)
 			}
 			h.wantNothingHidden()
 		}
 		t.Log(endings)
-		for _, ending := range []string{"incomplete", "complete", "deleted organizations", "deleted organization_memberships"} {
+		for _, ending := range []string{"incomplete", "complete", "wrong instance", "deleted organizations", "deleted organization_memberships"} {
 			if endings[ending] < 5 {
 				t.Errorf("only %d %s: the test tries too little", endings[ending], ending)
 			}
 		}
 		walking.Store(nil)
+		h.cfg.Clerk = h.api
 		h.faults(clerktest.Faults{})
 		h.do(reconcile.Pass{})
 		h.wantWorld()

@@ -76,3 +76,45 @@ func TestVerifyForgotten(t *testing.T) {
 		t.Errorf("%d users are there, want the one who lives alone", n)
 	}
 }
+
+// TestVerifyGuarded has five events tell deletions too old to be believed, of users whom Clerk does not have. The daemon asks for each
+// of them, and hides no more than the guard allows.
+func TestVerifyGuarded(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	clerk := emulate(t, clerktest.Config{Users: 20})
+	env := environment(clerk, url, "CLERKSYNC_RECONCILE_SCHEDULE=off", "CLERKSYNC_POLL_INTERVAL=0", "CLERKSYNC_API_SHARE=100", "CLERKSYNC_MAX_DELETES=3")
+	run(t, 0, env, "reconcile")
+	d := serve(t, clerk, env)
+	db := connect(t, url)
+	var ids []string
+	for id := range clerk.Users() {
+		if ids = append(ids, id); len(ids) == 5 {
+			break
+		}
+	}
+	for _, id := range ids { // nobody hears of it
+		if err := clerk.DeleteUser(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clerk.SetWebhookURL(d.webhook)
+	for _, id := range ids {
+		clerk.Send(clerktest.Event{Type: "user.deleted", Timestamp: time.Now().Add(-time.Hour).UnixMilli(),
+			Data: json.RawMessage(`{"id":"` + id + `","object":"user","deleted":true}`)})
+	}
+	asked := func() (n int) {
+		for _, r := range clerk.Requests() {
+			if strings.HasPrefix(r.Path, "/v1/users/user_") {
+				n++
+			}
+		}
+		return n
+	}
+	eventually(t, 40*time.Second, "Clerk is asked for all five, and the guard trips", func() bool {
+		return asked() == 5 && count(t, db, `SELECT count(*) FROM clerk.audit WHERE action = 'refused' AND source = 'resync'`) == 1
+	})
+	if n := count(t, db, `SELECT count(*) FROM clerk.users WHERE deleted_at IS NOT NULL`); n != 3 {
+		t.Errorf("%d users are hidden, want the three that the guard allows", n)
+	}
+}
