@@ -55,6 +55,7 @@ type API struct {
 	share    *rate.Limiter // passes; taken before limit, so that logins never queue behind a pass
 	paused   atomic.Int64  // Unix milliseconds until which Clerk asked passes to wait
 	asking   singleflight.Group
+	spare    chan *bytes.Buffer // of pages that were given back
 	mu       sync.Mutex
 	instance string // the instance of the key; "" until asked, and again after a 401
 }
@@ -103,7 +104,7 @@ func NewAPI(cfg APIConfig) (*API, error) {
 	if cfg.Transport == nil {
 		cfg.Transport = http.DefaultTransport
 	}
-	a := &API{observe: cfg.Observe, limit: rate.NewLimiter(rate.Inf, 1), share: rate.NewLimiter(rate.Inf, 1)}
+	a := &API{spare: make(chan *bytes.Buffer, maxSpare), observe: cfg.Observe, limit: rate.NewLimiter(rate.Inf, 1), share: rate.NewLimiter(rate.Inf, 1)}
 	if cfg.RateLimit > 0 {
 		a.limit, a.share = limiter(cfg.RateLimit), limiter(max(cfg.RateLimit*cfg.Share/100, 1))
 	}

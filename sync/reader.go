@@ -330,7 +330,10 @@ func (r *Reader) evidence(k Kind, c *call) Evidence {
 // that is not given back is garbage as all else.
 func (r *Reader) Release(page []Sighting) {
 	if len(page) > 0 && page[0].read != nil && page[0].read.memory != nil {
-		bodies.Put(page[0].read.memory)
+		select {
+		case r.api.spare <- page[0].read.memory:
+		default:
+		}
 		page[0].read.memory = nil
 	}
 }

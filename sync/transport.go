@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -58,8 +57,7 @@ func (t *transport) try(req *http.Request, c *call) error {
 		return err
 	}
 	defer resp.Body.Close()
-	body := bodies.Get().(*bytes.Buffer)
-	body.Reset()
+	body := t.api.buffer()
 	if resp.ContentLength > 0 && resp.ContentLength < maxAnswer {
 		body.Grow(int(resp.ContentLength) + bytes.MinRead)
 	}
@@ -76,8 +74,19 @@ func (t *transport) try(req *http.Request, c *call) error {
 	return t.judge(resp, c)
 }
 
-// bodies are the buffers of answers that [Reader.Release] got back. Others are left to the garbage collector.
-var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+// maxSpare is how many buffers of pages are kept for pages to come: as many as a pass has in flight.
+const maxSpare = 4
+
+// buffer returns an empty buffer, if possible one that [Reader.Release] got back.
+func (a *API) buffer() *bytes.Buffer {
+	select {
+	case b := <-a.spare:
+		b.Reset()
+		return b
+	default:
+		return new(bytes.Buffer)
+	}
+}
 
 // maxAnswer bounds an answer: 500 users of the size that Clerk allows their metadata take about 20 MiB.
 const maxAnswer = 64 << 20
