@@ -25,7 +25,7 @@ import (
 
 // all lists every scenario, in the order of the report.
 func all() []scenario {
-	return slices.Concat(webhookScenarios())
+	return slices.Concat(webhookScenarios(), passScenarios(), largeScenarios(), loginScenarios())
 }
 
 func main() {

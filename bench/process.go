@@ -21,6 +21,9 @@ type role func(ctx context.Context, in *json.Decoder, out *json.Encoder) error
 
 var roles = map[string]role{
 	"load":  generate,
+	"login": signInAll,
+	"pass":  runPass,
+	"walk":  listUsers,
 	"plain": servePlain,
 	"proxy": serveProxy,
 }

@@ -26,6 +26,7 @@ type stage struct {
 	span      time.Duration // how long it counts
 	made      int           // databases
 	templates map[string]bool
+	clerks    map[string]*clerk
 }
 
 // newStage builds the daemon and starts PostgreSQL. The caller must close it.
@@ -38,7 +39,7 @@ func newStage(ctx context.Context) (*stage, error) {
 		return nil, err
 	}
 	st := &stage{dir: dir, clerksync: filepath.Join(dir, "clerksync"), warm: 700 * time.Millisecond, span: 2500 * time.Millisecond,
-		templates: map[string]bool{}}
+		templates: map[string]bool{}, clerks: map[string]*clerk{}}
 	if err := st.open(ctx); err != nil {
 		st.close()
 		return nil, err
@@ -63,6 +64,11 @@ func (st *stage) open(ctx context.Context) error {
 }
 
 func (st *stage) close() {
+	for _, c := range st.clerks {
+		if err := c.stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: stopping the emulator:", err)
+		}
+	}
 	if st.admin != nil {
 		st.admin.Close()
 	}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// clerk is an emulated Clerk in its own process, which keeps its pages once they are written.
+type clerk struct {
+	cmd *exec.Cmd
+	URL string `json:"api_url"`
+	Key string `json:"secret_key"`
+}
+
+// pageMiB is how much memory the pages of all users of a clerk take, generously.
+func pageMiB(users int) int { return users*3>>10 + 16 }
+
+// emulate starts a clerk, or returns the one that was started alike. It ends with the stage.
+func (st *stage) emulate(ctx context.Context, users int, gzip bool) (*clerk, error) {
+	name := fmt.Sprint("clerk ", users, gzip)
+	if c := st.clerks[name]; c != nil {
+		return c, nil
+	}
+	arguments := []string{"emulate", "--listen", "127.0.0.1:0", "--users", fmt.Sprint(users), "--page-cache", fmt.Sprint(pageMiB(users))}
+	if gzip {
+		arguments = append(arguments, "--gzip")
+	}
+	c := &clerk{cmd: exec.CommandContext(ctx, st.clerksync, arguments...)}
+	c.cmd.Stderr = os.Stderr
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting the emulator: %w", err)
+	}
+	if err := json.NewDecoder(bufio.NewReader(out)).Decode(c); err != nil {
+		return nil, errors.Join(fmt.Errorf("hearing from the emulator: %w", err), c.stop())
+	}
+	st.clerks[name] = c
+	_, err = st.play(ctx, "walk", walk{URL: c.URL, Key: c.Key, Gzip: gzip}, nil) // so that every page is written
+	return c, err
+}
+
+func (c *clerk) stop() error {
+	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return c.cmd.Wait()
+}
