@@ -10,6 +10,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
+	"github.com/clerksync/clerksync/internal/pgtest"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
@@ -104,7 +105,7 @@ func (p person) leave(t testing.TB, m *clerksync.Mirror, at int64) {
 func hits(t testing.TB, m *clerksync.Mirror, word string) map[string]int {
 	t.Helper()
 	db := m.DB()
-	query := `SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'clerk' AND c.relkind = 'r'`
+	query := `SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'clerk' AND c.relkind = 'r' AND has_table_privilege(c.oid, 'SELECT')`
 	prefix := "clerk."
 	if db.DriverName() == "sqlite" {
 		query, prefix = `SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'clerk%'`, ""
@@ -142,6 +143,15 @@ func hits(t testing.TB, m *clerksync.Mirror, word string) map[string]int {
 		}
 	}
 	return found
+}
+
+// admin is who may do to the mirror's tables what the mirror itself must not.
+func admin(t testing.TB, db *sqlx.DB) *sqlx.DB {
+	t.Helper()
+	if db.DriverName() == "sqlite" {
+		return db
+	}
+	return pgtest.Superuser(t, db)
 }
 
 // erase erases a person, and expects that it can be done and that nothing is left.

@@ -92,8 +92,9 @@ func TestPruneTombstones(t *testing.T) {
 		old.leave(t, m, start+day)
 		held.leave(t, m, start+day)
 		young.leave(t, m, start+150*day)
-		db.MustExec(m.SQL(`CREATE TABLE {orders} (id text, user_id text REFERENCES {users} (id))`))
-		db.MustExec(m.SQL(`INSERT INTO {orders} VALUES ('1', $1)`), held.id())
+		orders := admin(t, db)
+		orders.MustExec(m.SQL(`CREATE TABLE {orders} (id text, user_id text REFERENCES {users} (id))`))
+		orders.MustExec(m.SQL(`INSERT INTO {orders} VALUES ('1', $1)`), held.id())
 		prune := func() int64 {
 			n, err := m.PruneTombstones(t.Context())
 			if err != nil {

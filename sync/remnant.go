@@ -68,11 +68,11 @@ type catalogued struct {
 	Type   string `db:"type_name"`
 }
 
-// searchable lists the tables of the schema. On SQLite, whose schema is a prefix, those with a longer prefix belong to another mirror.
+// searchable lists the tables of the schema that the mirror may read; it cannot have written the others. On SQLite, whose schema is a prefix, those with a longer prefix belong to another mirror.
 func (m *Mirror) searchable(ctx context.Context) (tables []searchable, err error) {
 	query := `SELECT c.relname AS table_name, a.attname AS column_name, format_type(a.atttypid, NULL) AS type_name
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
-WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, a.attnum`
+WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1, a.attnum`
 	if !m.dialect.postgres {
 		query = `SELECT substr(t.name, length($1) + 2) AS table_name, c.name AS column_name, lower(c.type) AS type_name
 FROM sqlite_master AS t JOIN pragma_table_info(t.name) AS c

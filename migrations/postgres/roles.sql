@@ -44,11 +44,12 @@ BEGIN
 END
 $$;
 
--- Of objects, the daemon removes only tombstones that are due: a row that is not one stays, whatever goes wrong.
+-- Of objects, the daemon removes only what is due: tombstones, what was erased with its parent, and old sessions. Any other row stays,
+-- whatever goes wrong.
 CREATE OR REPLACE FUNCTION {schema}.keep_visible() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NOT pg_has_role(current_user, '{schema}_owner', 'MEMBER') THEN
-        RAISE EXCEPTION 'only tombstones are removed' USING ERRCODE = 'insufficient_privilege';
+        RAISE EXCEPTION 'only tombstones and old sessions are removed' USING ERRCODE = 'insufficient_privilege';
     END IF;
     RETURN OLD;
 END
@@ -73,8 +74,9 @@ BEGIN
         END IF;
         IF thing.buries THEN
             EXECUTE format('DROP TRIGGER IF EXISTS visible_rows_stay ON %s', thing.name);
-            EXECUTE format('CREATE TRIGGER visible_rows_stay BEFORE DELETE ON %s FOR EACH ROW WHEN (OLD.deleted_at IS NULL) '
-                'EXECUTE FUNCTION {schema}.keep_visible()', thing.name);
+            EXECUTE format('CREATE TRIGGER visible_rows_stay BEFORE DELETE ON %s FOR EACH ROW '
+                'WHEN (OLD.deleted_at IS NULL AND OLD.erased_at IS NULL%s) EXECUTE FUNCTION {schema}.keep_visible()', thing.name,
+                CASE thing.relname WHEN 'sessions' THEN ' AND OLD.created_at > now() - interval ''100 days''' ELSE '' END);
         END IF;
         rights := CASE
             WHEN thing.relname = 'migrations' THEN 'SELECT'
