@@ -60,6 +60,7 @@ func TestImportDirections(t *testing.T) {
 		"internal/admin": {"webhook", "reconcile", "upsert", "migrations", "clerktest", "cmd", "modernc.org"},
 		"internal/scan":  {""},
 		"internal/lease": {"webhook", "reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
+		"feed":           {"webhook", "reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus", "github.com/nats-io"},
 		"migrations":     {"", "modernc.org", "github.com/prometheus"},
 		"clerktest":      {"", "modernc.org", "github.com/prometheus", "github.com/jmoiron", "github.com/lib"},
 	} {
@@ -87,6 +88,7 @@ func TestOnlyCommandsEmulate(t *testing.T) {
 		"internal/admin":        {"cmd/clerksync"},
 		"modernc.org":           {"cmd/clerksync", "internal/pgtest", "bench"},
 		"github.com/prometheus": {"cmd/clerksync", "internal/admin"},
+		"github.com/nats-io":    {"feed/nats"},
 	}
 	for folder, r := range rooms(t) {
 		for _, imported := range r.Imports {

@@ -114,13 +114,15 @@ type Result struct {
 
 // Change is one visible change of one object: a row of the changes table, in the order of commit.
 type Change struct {
+	Seq        int64     // its place in the feed; zero in what [Mirror.Watch] tells
+	WrittenAt  time.Time // when its transaction began, by the database's clock; zero in what [Mirror.Watch] tells
 	Kind       Kind
 	ObjectID   string
-	Op         Outcome // Created, Updated, Deleted, Revived or Suspicious
+	Op         Outcome // Created, Updated, Deleted, Revived, ErasedOp or Suspicious
 	Version    int64   // the object's own count of changes: 1, 2, 3 …; a Suspicious one repeats that of its session
 	Initial    bool    // created, but of an object older than the mirror
 	OccurredAt time.Time
 	Source     Source
-	EventID    string   // the message that told it; empty where a read did
+	EventID    string   // the message that told it; empty where a read did, and in what [Mirror.Changes] returns
 	Reasons    []string // of a Suspicious change: see the constants of that name
 }

@@ -1,0 +1,225 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/lease"
+)
+
+// pageSize is how many changes are read at once.
+const pageSize = 500
+
+// delivery is a relay at work under its lease.
+type delivery struct {
+	Config
+	relay   Relay
+	lease   *lease.Lease
+	encoder *encoder
+	pos     position
+	woken   chan struct{} // holds a token while this process has made changes that were not looked at
+	failing bool          // the last try failed, and the logger was told
+}
+
+// follow delivers changes as they are made, until the context ends or the lease is lost.
+func (d *delivery) follow(ctx context.Context) error {
+	defer d.Mirror.Watch(func(c clerksync.Commit) {
+		if len(c.Changes) > 0 {
+			d.wake()
+		}
+	})()
+	defer d.leave(ctx)
+	pause := d.pause()
+	for {
+		more, err := d.page(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, lease.ErrLost):
+			return err
+		case err != nil:
+			d.wait(ctx, after(err, pause.NextBackOff()), nil)
+		case !more:
+			d.wait(ctx, pollTime, d.woken)
+			fallthrough
+		default:
+			pause.Reset()
+		}
+		if err := d.save(ctx); errors.Is(err, lease.ErrLost) {
+			return err
+		}
+	}
+}
+
+// drain delivers what there is.
+func (d *delivery) drain(ctx context.Context) error {
+	defer d.leave(ctx)
+	pause := d.pause()
+	for tries := 1; ; {
+		more, err := d.page(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err == nil && !more:
+			return nil
+		case err == nil:
+			tries = 1
+			pause.Reset()
+			continue
+		case errors.Is(err, lease.ErrLost) || tries == onceTries:
+			return err
+		}
+		tries++
+		d.wait(ctx, min(after(err, pause.NextBackOff()), time.Second), nil)
+	}
+}
+
+// page delivers the next changes, up to a page of them, and reports whether there may be more.
+func (d *delivery) page(ctx context.Context) (more bool, err error) {
+	changes, err := d.Mirror.Changes(ctx, d.pos.seq, pageSize)
+	if err != nil {
+		return false, err
+	}
+	more = len(changes) == pageSize
+	for len(changes) > 0 {
+		var batch []clerksync.Change
+		batch, changes = d.cut(changes)
+		last := d.pos.seq
+		if last, err = d.deliver(ctx, batch); err != nil {
+			return false, err
+		}
+		d.pos.seq = last
+		if err := d.save(ctx); err != nil {
+			return false, err
+		}
+	}
+	return more, nil
+}
+
+// cut takes a batch off a page, counting only what the relay wants.
+func (d *delivery) cut(page []clerksync.Change) (batch, rest []clerksync.Change) {
+	wanted := 0
+	for i, c := range page {
+		if d.wants(c) {
+			wanted++
+		}
+		if wanted == max(d.relay.Batch, 1) {
+			return page[:i+1], page[i+1:]
+		}
+	}
+	return page, nil
+}
+
+func (d *delivery) wants(c clerksync.Change) bool { return d.relay.Initial || !c.Initial }
+
+// deliver sends what the relay wants of a batch, unless the lease is lost, and returns the last seq of all of it.
+func (d *delivery) deliver(ctx context.Context, batch []clerksync.Change) (last int64, err error) {
+	last = batch[len(batch)-1].Seq
+	var wanted []clerksync.Change
+	for _, c := range batch {
+		if d.wants(c) {
+			wanted = append(wanted, c)
+		}
+	}
+	if len(wanted) == 0 {
+		return last, nil
+	}
+	messages, err := d.encoder.encode(ctx, wanted, d.relay.Data)
+	if err != nil {
+		return 0, err
+	}
+	if !d.lease.Held() {
+		return 0, lease.ErrLost
+	}
+	within, cancel := graceful(ctx)
+	defer cancel()
+	err = d.relay.Receiver.Send(within, messages...)
+	if err != nil && ctx.Err() != nil {
+		return 0, err // the relay has to stop, which is not the receiver's fault
+	}
+	d.Observe(Delivery{Relay: d.relay.Name, Messages: len(messages), Err: err})
+	d.tell(err, wanted[0].Seq)
+	return last, err
+}
+
+// graceful returns the context of one delivery. One that is on its way when the relay is told to stop gets a little time to end, so
+// that it need not come again; but none at all if the lease is lost.
+func graceful(ctx context.Context) (context.Context, context.CancelFunc) {
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTime)
+	stop := context.AfterFunc(ctx, func() {
+		if errors.Is(context.Cause(ctx), lease.ErrLost) {
+			cancel()
+			return
+		}
+		select {
+		case <-within.Done():
+		case <-time.After(stopTime):
+			cancel()
+		}
+	})
+	return within, func() { stop(); cancel() }
+}
+
+// tell logs the first failure of a row, and its end.
+func (d *delivery) tell(err error, seq int64) {
+	switch {
+	case err != nil && !d.failing:
+		d.Logger.Warn("a receiver does not take changes", "relay", d.relay.Name, "seq", seq, "error", err)
+	case err == nil && d.failing:
+		d.Logger.Info("a receiver takes changes again", "relay", d.relay.Name, "seq", seq)
+	}
+	d.failing = err != nil
+}
+
+// save writes the position, if it was not written lately.
+func (d *delivery) save(ctx context.Context) error {
+	if d.pos.seq == d.pos.savedSeq || time.Since(d.pos.savedAt) < saveTime {
+		return nil
+	}
+	return d.pos.save(ctx)
+}
+
+// leave writes the position before the relay is given up. What it cannot write comes again.
+func (d *delivery) leave(ctx context.Context) {
+	if d.pos.seq == d.pos.savedSeq {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lease.Renewal)
+	defer cancel()
+	_ = d.pos.save(ctx)
+}
+
+func (d *delivery) wake() {
+	select {
+	case d.woken <- struct{}{}:
+	default:
+	}
+}
+
+// wait waits until the time is over, the relay is woken or the context ends.
+func (d *delivery) wait(ctx context.Context, pause time.Duration, woken <-chan struct{}) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-woken:
+	case <-timer.C:
+	}
+}
+
+// maxRetryAfter bounds how long a receiver can make its relay wait.
+const maxRetryAfter = 5 * time.Minute
+
+// after returns how long to wait after an error: as long as the receiver asks for, if it does.
+func after(err error, pause time.Duration) time.Duration {
+	var asked *backoff.RetryAfterError
+	if errors.As(err, &asked) {
+		return max(pause, min(asked.Duration, maxRetryAfter))
+	}
+	return pause
+}

@@ -1,0 +1,266 @@
+package feed_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/clerksync/clerksync/feed"
+	"github.com/clerksync/clerksync/internal/pgtest"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// write changes a few users again and again, as several processes.
+func write(t *testing.T, db *sqlx.DB, writers, turns int) {
+	t.Helper()
+	began := time.Now()
+	var all errgroup.Group
+	for w := range writers {
+		m := open(t, db)
+		all.Go(func() error {
+			for turn := range turns {
+				n := turn*writers + w
+				if _, err := m.Apply(t.Context(), user(fmt.Sprintf("user_%d", n%5), began.Add(time.Duration(n)*time.Millisecond))); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReceiversDoNotWaitForEachOther has a receiver that takes everything, one that fails half of the time in many ways, one that
+// hangs and one that is not there, while several processes write.
+func TestReceiversDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db)
+		good := newInbox(t, nil)
+		flaky := newInbox(t, func(n int64, w http.ResponseWriter) bool {
+			switch n % 6 {
+			case 0:
+				w.WriteHeader(http.StatusInternalServerError)
+			case 2:
+				panic(http.ErrAbortHandler) // cuts the connection
+			case 4:
+				w.Header().Set("Location", "/elsewhere")
+				w.WriteHeader(http.StatusTemporaryRedirect)
+			}
+			return n%2 == 0
+		})
+		gone := newInbox(t, nil)
+		gone.server.Close()
+		hangs := feed.ReceiverFunc(func(ctx context.Context, _ ...feed.Message) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		run(t, m, good.relay("good"), flaky.relay("flaky"), gone.relay("gone"), feed.Relay{Name: "hangs", Receiver: hangs})
+		write(t, db, 4, 40)
+		n := len(changes(t, m))
+		eventually(t, "every change to arrive", func() bool { return len(good.events()) >= n && len(flaky.events()) >= n })
+		wantAll(t, m, good.events(), false)
+		wantAll(t, m, flaky.events(), false)
+		for _, name := range []string{"gone", "hangs"} {
+			if seq := position(t, m, name); seq != 0 {
+				t.Errorf("the relay %s is at %d without having delivered anything", name, seq)
+			}
+		}
+	})
+}
+
+func changes(t *testing.T, m *clerksync.Mirror) []clerksync.Change {
+	t.Helper()
+	all, err := m.Changes(t.Context(), 0, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// TestNothingCommitsBehindTheRelay has a slow transaction take a seq before one that commits first. Writers hold a lock against that;
+// the same without the lock shows that this test would miss the change.
+func TestNothingCommitsBehindTheRelay(t *testing.T) {
+	t.Parallel()
+	for _, lock := range []bool{true, false} {
+		t.Run(fmt.Sprintf("lock %t", lock), func(t *testing.T) {
+			t.Parallel()
+			m := open(t, pgtest.New(t))
+			box := newInbox(t, nil)
+			run(t, m, box.relay("box"))
+			slow := m.DB().MustBegin()
+			defer slow.Rollback()
+			if lock {
+				slow.MustExec(m.SQL(`SELECT key FROM {state} WHERE key = 'feed' FOR UPDATE`))
+			}
+			slow.MustExec(m.SQL(`INSERT INTO {changes} (resource, object_id, op, version, source) VALUES ('users', 'user_slow', 'created', 1, 'webhook')`))
+			applied := make(chan error, 1)
+			go func() {
+				_, err := m.Apply(context.WithoutCancel(t.Context()), user("user_quick", time.Now()))
+				applied <- err
+			}()
+			if !lock {
+				eventually(t, "the change that commits first", func() bool { return len(box.events()) == 1 })
+			}
+			if err := slow.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-applied; err != nil {
+				t.Fatal(err)
+			}
+			apply(t, m, user("user_last", time.Now()))
+			eventually(t, "the last change", func() bool { e := box.events(); return len(e) > 0 && e[len(e)-1].Subject == "user_last" })
+			if missed := len(box.events()) < 3; missed == lock {
+				t.Errorf("with lock %t the receiver got %d changes of 3", lock, len(box.events()))
+			}
+		})
+	}
+}
+
+// TestRestart stops the relay in the middle again and again: the next one goes on where it was, and nothing comes twice.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db)
+		box := newInbox(t, nil)
+		write(t, db, 1, 60)
+		for _, n := range []int{10, 20, 60} {
+			stop := run(t, open(t, db), box.relay("box"))
+			eventually(t, "some changes", func() bool { return len(box.events()) >= n })
+			stop()
+		}
+		wantAll(t, m, box.events(), false)
+		if got, want := position(t, m, "box"), last(t, m); got != want {
+			t.Errorf("the position is %d, want %d", got, want)
+		}
+	})
+}
+
+// TestOldTerm takes a relay over while its process is stopped in the middle of a delivery. When that goes on, it can neither move the
+// position nor deliver any more.
+func TestOldTerm(t *testing.T) {
+	t.Parallel()
+	m := open(t, pgtest.New(t))
+	write(t, m.DB(), 1, 30)
+	var mu sync.Mutex
+	var late []int64
+	stopped, goOn := make(chan struct{}), make(chan struct{})
+	stop := run(t, m, feed.Relay{Name: "box", Receiver: feed.ReceiverFunc(func(_ context.Context, all ...feed.Message) error {
+		if all[0].Change.Seq == 10 {
+			close(stopped)
+			<-goOn
+			time.Sleep(time.Second) // the position is due to be written
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		late = append(late, all[0].Change.Seq)
+		return nil
+	})})
+	<-stopped
+	var lease map[string]any
+	if _, err := m.ReadState(t.Context(), "lease:relay:box", &lease); err != nil {
+		t.Fatal(err)
+	}
+	lease["expires"] = 0
+	if err := m.WriteState(t.Context(), "lease:relay:box", lease); err != nil {
+		t.Fatal(err)
+	}
+	box := newInbox(t, nil)
+	run(t, open(t, m.DB()), box.relay("box"))
+	eventually(t, "the other process to deliver the rest", func() bool { return position(t, m, "box") == last(t, m) })
+	close(goOn)
+	eventually(t, "the first process to go on", func() bool { mu.Lock(); defer mu.Unlock(); return len(late) >= 10 })
+	stop()
+	if n := len(late); n != 10 {
+		t.Errorf("the first process delivered %d changes, want 10: it goes on in an old term", n)
+	}
+	if got, want := position(t, m, "box"), last(t, m); got != want {
+		t.Errorf("the position is %d, want %d: an old term has moved it", got, want)
+	}
+	wantAll(t, m, box.events(), false)
+}
+
+// TestRunOnce delivers what there is, leaves a dead receiver for the next time, and says so.
+func TestRunOnce(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db)
+		write(t, db, 1, 20)
+		box := newInbox(t, nil)
+		dead := errors.New("dead")
+		tries := 0
+		f, err := feed.New(feed.Config{Mirror: m, Relays: []feed.Relay{box.relay("box"), {Name: "dead", Receiver: feed.ReceiverFunc(
+			func(context.Context, ...feed.Message) error { tries++; return dead })}}}.WithPauses(time.Millisecond, time.Millisecond))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.RunOnce(t.Context()); !errors.Is(err, dead) {
+			t.Errorf("error %v, want the dead receiver's", err)
+		}
+		wantAll(t, m, box.events(), false)
+		if tries != 5 {
+			t.Errorf("%d tries, want 5", tries)
+		}
+	})
+}
+
+// TestWanted leaves out what is older than the mirror unless it is wanted, and moves on all the same; batches are as large as they may be.
+func TestWanted(t *testing.T) {
+	t.Parallel()
+	m := open(t, pgtest.New(t))
+	for i := range 7 {
+		e := user(fmt.Sprint("user_", i), time.Now())
+		if i%2 == 0 { // older than the mirror
+			e.Object = fmt.Appendf(nil, `{"id":"user_%d","object":"user","created_at":1600000000000,"updated_at":%d}`, i, time.Now().UnixMilli())
+		}
+		apply(t, m, e)
+	}
+	for _, c := range []struct {
+		initial bool
+		want    string
+	}{{false, "[user_1 user_3] [user_5] "}, {true, "[user_0 user_1] [user_2 user_3] [user_4 user_5] [user_6] "}} {
+		got := ""
+		name := fmt.Sprint("initial-", c.initial)
+		f, err := feed.New(feed.Config{Mirror: m, Relays: []feed.Relay{{Name: name, Batch: 2, Initial: c.initial,
+			Receiver: feed.ReceiverFunc(func(_ context.Context, all ...feed.Message) error {
+				var ids []string
+				for _, m := range all {
+					ids = append(ids, m.Change.ObjectID)
+				}
+				got += fmt.Sprint(ids, " ")
+				return nil
+			})}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.RunOnce(t.Context()); err != nil || got != c.want {
+			t.Errorf("initial %t: %s (%v), want %s", c.initial, got, err, c.want)
+		}
+		if seq := position(t, m, name); seq != last(t, m) {
+			t.Errorf("initial %t: the position is %d, want %d", c.initial, seq, last(t, m))
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	m := open(t, pgtest.SQLite(t))
+	for _, names := range [][]string{{""}, {"a b"}, {"a", "a"}} {
+		var relays []feed.Relay
+		for _, name := range names {
+			relays = append(relays, feed.Relay{Name: name})
+		}
+		if _, err := feed.New(feed.Config{Mirror: m, Relays: relays}); err == nil {
+			t.Errorf("relays called %q are accepted", names)
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package feed
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	svix "github.com/svix/svix-webhooks/go"
+)
+
+// HTTPConfig configures an HTTP receiver. URL and Secrets are required.
+type HTTPConfig struct {
+	// URL is where to post: https, or http on this machine. A user and a password in it are sent by basic authentication; they and
+	// the rest of it are never logged.
+	URL string
+
+	// Secrets sign each message: "whsec_" and base64 of at least 24 bytes each. All of them sign, so that a receiver can be given a
+	// new one before the old one goes.
+	Secrets []string
+
+	// Transport sends the requests. Nil means one of its own, with Go's defaults.
+	Transport http.RoundTripper
+}
+
+// httpReceiver posts each message, signed as Standard Webhooks says.
+type httpReceiver struct {
+	url    string
+	keys   []*svix.Webhook
+	client *http.Client
+}
+
+// Limits of one post. A receiver that needs longer should answer first and work later.
+const (
+	postTime   = 10 * time.Second
+	answerSize = 64 << 10 // read of an answer, so that its connection can be used again
+)
+
+// NewHTTP returns a receiver that posts each message as a CloudEvent to a URL, with the headers webhook-id, webhook-timestamp and
+// webhook-signature, which the libraries of Svix and of Standard Webhooks verify. Whatever the receiver answers within 10 seconds
+// is a refusal, a redirect too, unless it is a status from 200 to 299. Retry-After is heeded up to 5 minutes.
+func NewHTTP(cfg HTTPConfig) (Receiver, error) {
+	if err := CheckURL(cfg.URL); err != nil {
+		return nil, fmt.Errorf("making an HTTP receiver: its URL %w", err)
+	}
+	r := &httpReceiver{url: cfg.URL}
+	for _, secret := range cfg.Secrets {
+		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+		if err != nil || len(key) < 24 {
+			return nil, errors.New("making an HTTP receiver: a secret must be whsec_ and base64 of at least 24 bytes")
+		}
+		signer, err := svix.NewWebhookRaw(key)
+		if err != nil {
+			return nil, errors.New("making an HTTP receiver: a secret cannot be used")
+		}
+		r.keys = append(r.keys, signer)
+	}
+	if len(r.keys) == 0 {
+		return nil, errors.New("making an HTTP receiver: there is no secret to sign with")
+	}
+	if cfg.Transport == nil {
+		cfg.Transport = http.DefaultTransport.(*http.Transport).Clone()
+	}
+	r.client = &http.Client{
+		Transport: cfg.Transport, Timeout: postTime,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return r, nil
+}
+
+// CheckURL tells whether messages may be posted to a URL. Its error ends a sentence that begins with what the URL is, and does not
+// quote it.
+func CheckURL(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		return errors.New("must look like https://HOST/PATH")
+	case u.Scheme == "http" && !onLoopback(u.Hostname()):
+		return errors.New("must start with https:// where it is not on this machine")
+	}
+	return nil
+}
+
+func onLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// Send implements [Receiver].
+func (r *httpReceiver) Send(ctx context.Context, messages ...Message) error {
+	for _, m := range messages {
+		if err := r.post(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *httpReceiver) post(ctx context.Context, m Message) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url, bytes.NewReader(m.Event))
+	if err != nil {
+		return errors.New("the request cannot be made") // the error quotes the URL
+	}
+	now := time.Now()
+	signatures := make([]string, len(r.keys))
+	for i, key := range r.keys {
+		if signatures[i], err = key.Sign(m.ID, now, m.Event); err != nil {
+			return fmt.Errorf("signing: %w", err)
+		}
+	}
+	req.Header.Set("Content-Type", "application/cloudevents+json")
+	req.Header.Set("User-Agent", "clerksync")
+	req.Header.Set("Webhook-Id", m.ID)
+	req.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
+	req.Header.Set("Webhook-Signature", strings.Join(signatures, " "))
+	resp, err := r.client.Do(req)
+	if err != nil {
+		var failed *url.Error
+		if errors.As(err, &failed) {
+			err = failed.Err // without the URL
+		}
+		return fmt.Errorf("posting: %w", err)
+	}
+	defer resp.Body.Close()
+	_, _ = io.CopyN(io.Discard, resp.Body, answerSize) // the status has told everything
+	return judge(resp)
+}
+
+// judge returns why an answer is a refusal, or nil.
+func judge(resp *http.Response) error {
+	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
+		return nil
+	}
+	refusal := fmt.Errorf("it answers %d", resp.StatusCode)
+	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		return errors.Join(refusal, backoff.RetryAfter(seconds))
+	}
+	return refusal
+}
+
+// Close closes the connections that nothing uses now.
+func (r *httpReceiver) Close() error {
+	r.client.CloseIdleConnections()
+	return nil
+}

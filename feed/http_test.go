@@ -1,0 +1,144 @@
+package feed_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	svix "github.com/svix/svix-webhooks/go"
+
+	"github.com/clerksync/clerksync/feed"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+var message = feed.Message{ID: "abc-1", Event: []byte(`{"specversion":"1.0"}`), Change: clerksync.Change{Seq: 1, Kind: clerksync.Users}}
+
+// TestAnswers holds what counts as taken: any 2xx and nothing else. A redirect is not followed.
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	for code, taken := range map[int]bool{200: true, 202: true, 204: true, 301: false, 307: false, 400: false, 410: false, 429: false, 500: false, 503: false} {
+		followed := false
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			followed = followed || r.URL.Path == "/elsewhere"
+			w.Header().Set("Location", "/elsewhere")
+			w.Header().Set("Retry-After", "7")
+			w.WriteHeader(code)
+		}))
+		defer s.Close()
+		err := httpReceiver(t, s.URL).Send(t.Context(), message)
+		if (err == nil) != taken || followed {
+			t.Errorf("an answer %d: %v, followed %t, want taken %t", code, err, followed, taken)
+		}
+		var later *backoff.RetryAfterError
+		if !taken && (!errors.As(err, &later) || later.Duration != 7*time.Second) {
+			t.Errorf("an answer %d: %v does not say when to try again", code, err)
+		}
+	}
+}
+
+// TestRetryAfter waits as long as a receiver asks for.
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	m := open(t, sqlite(t))
+	apply(t, m, user("user_1", time.Now()))
+	var first time.Time
+	box := newInbox(t, func(n int64, w http.ResponseWriter) bool {
+		if n == 1 {
+			first = time.Now()
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+		return n == 1
+	})
+	run(t, m, box.relay("box"))
+	eventually(t, "the second try", func() bool { return len(box.events()) == 1 })
+	if waited := time.Since(first); waited < time.Second {
+		t.Errorf("tried again after %s, want a second", waited)
+	}
+}
+
+// TestSigned verifies what is sent with each of the secrets, and not with another one.
+func TestSigned(t *testing.T) {
+	t.Parallel()
+	const next, other = "whsec_bmV4dG5leHRuZXh0bmV4dG5leHRuZXh0", "whsec_b3RoZXJvdGhlcm90aGVyb3RoZXJvdGhlcm90"
+	var header http.Header
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { header = r.Header }))
+	defer s.Close()
+	r, err := feed.NewHTTP(feed.HTTPConfig{URL: s.URL, Secrets: []string{secret, next}, Transport: &http.Transport{DisableKeepAlives: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Send(t.Context(), message); err != nil {
+		t.Fatal(err)
+	}
+	for key, good := range map[string]bool{secret: true, next: true, other: false} {
+		verifier, err := svix.NewWebhook(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := verifier.Verify(message.Event, header); (err == nil) != good {
+			t.Errorf("verified with %s: %v, want it to succeed: %t", key, err, good)
+		}
+	}
+	if got := header.Get("Content-Type"); got != "application/cloudevents+json" {
+		t.Errorf("Content-Type %q", got)
+	}
+}
+
+// TestErrorsTellNoSecret fails in many ways: no error tells the URL, which may hold a password or a token.
+func TestErrorsTellNoSecret(t *testing.T) {
+	t.Parallel()
+	broken := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer broken.Close()
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then the server sees that the client has gone
+		<-r.Context().Done()
+	}))
+	defer slow.Close()
+	for _, url := range []string{broken.URL, closed.URL, slow.URL} {
+		r := httpReceiver(t, strings.Replace(url, "http://", "http://user:hunter2@", 1)+"/T0KEN?key=hunter2")
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		err := r.Send(ctx, message)
+		cancel()
+		if err == nil || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "T0KEN") {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
+func TestHTTPMistakes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		url, secret, want string
+	}{
+		{"https://example.com/hook", secret, ""},
+		{"http://127.0.0.1:1/hook", secret, ""},
+		{"http://localhost/hook", secret, ""},
+		{"http://example.com/hook", secret, "https://"},
+		{"example.com", secret, "must look like"},
+		{"ftp://example.com", secret, "must look like"},
+		{"https://example.com/\x7fhunter2", secret, "must look like"},
+		{"https://example.com", "whsec_c2hvcnQ=", "24 bytes"},
+		{"https://example.com", "whsec_", "24 bytes"},
+		{"https://example.com", "not base64, hunter2", "24 bytes"},
+	} {
+		_, err := feed.NewHTTP(feed.HTTPConfig{URL: c.url, Secrets: []string{c.secret}})
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", c.url, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2")):
+			t.Errorf("%s: error %v, want one about %q", c.url, err, c.want)
+		}
+	}
+	if _, err := feed.NewHTTP(feed.HTTPConfig{URL: "https://example.com"}); err == nil {
+		t.Error("a receiver without a secret is accepted")
+	}
+}

@@ -1,0 +1,147 @@
+package nats_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"github.com/clerksync/clerksync/feed"
+	feednats "github.com/clerksync/clerksync/feed/nats"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// serve starts a NATS server with JetStream and returns its address.
+func serve(t *testing.T) string {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(20 * time.Second) {
+		t.Fatal("the NATS server does not start")
+	}
+	return s.ClientURL()
+}
+
+// stream makes a stream and returns it.
+func stream(t *testing.T, url, name, subjects string) jetstream.Stream {
+	t.Helper()
+	conn, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: []string{subjects}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func receiver(t *testing.T, url string) *feednats.Receiver {
+	t.Helper()
+	r, err := feednats.Open(feednats.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+func message(seq int64) feed.Message {
+	return feed.Message{
+		ID:     fmt.Sprintf("born-%d", seq),
+		Event:  fmt.Appendf(nil, `{"id":"%d"}`, seq),
+		Change: clerksync.Change{Seq: seq, Kind: clerksync.Users, Op: clerksync.Updated},
+	}
+}
+
+// TestStream publishes messages, some of them twice as after a crash: the stream has each once, in order, under its subject.
+func TestStream(t *testing.T) {
+	url := serve(t)
+	s := stream(t, url, "CLERK", "clerk.>")
+	r := receiver(t, url+"/CLERK")
+	for _, seq := range []int64{1, 2, 3, 2, 3, 4, 5} {
+		if err := r.Send(t.Context(), message(seq)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	consumer, err := s.CreateConsumer(t.Context(), jetstream.ConsumerConfig{FilterSubject: "clerk.user.updated"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch, err := consumer.FetchNoWait(10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for m := range batch.Messages() {
+		var e struct{ ID string }
+		if err := json.Unmarshal(m.Data(), &e); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, e.ID)
+		if id := m.Headers().Get("Nats-Msg-Id"); id != "born-"+e.ID {
+			t.Errorf("message %s has the id %q", e.ID, id)
+		}
+	}
+	if strings.Join(got, " ") != "1 2 3 4 5" {
+		t.Errorf("the stream has %v, want 1 to 5", got)
+	}
+}
+
+// TestTroubles tells what is wrong, without the password, and delivers once it is right.
+func TestTroubles(t *testing.T) {
+	url := serve(t)
+	r := receiver(t, url+"/CLERK")
+	send := func(r *feednats.Receiver) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		return r.Send(ctx, message(1))
+	}
+	if err := send(r); err == nil || !strings.Contains(err.Error(), "nats stream add CLERK") {
+		t.Errorf("without a stream: %v", err)
+	}
+	stream(t, url, "OTHER", "clerk.organization.>")
+	s := stream(t, url, "CLERK", "clerk.user.>")
+	if err := send(r); err != nil {
+		t.Error("with the stream: ", err)
+	}
+	if info, err := s.Info(t.Context()); err != nil || info.State.Msgs != 1 {
+		t.Errorf("the stream has %+v (%v), want one message", info, err)
+	}
+	if err := send(receiver(t, url+"/OTHER")); err == nil || !strings.Contains(err.Error(), "another stream than OTHER") {
+		t.Errorf("with another stream: %v", err)
+	}
+	away := receiver(t, "nats://user:hunter2@127.0.0.1:1/CLERK")
+	if err := send(away); err == nil || !strings.Contains(err.Error(), "cannot be reached") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("without a server: %v", err)
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	for url, good := range map[string]bool{
+		"nats://localhost:4222/CLERK": true, "tls://user:pw@localhost/CLERK": true, "nats://localhost:4222": false,
+		"nats://localhost:4222/": false, "nats://localhost:4222/a.b": false, "http://localhost/CLERK": false, "nats:///CLERK": false, "\x7f": false,
+	} {
+		if err := feednats.CheckURL(url); (err == nil) != good {
+			t.Errorf("%q: %v, want it good: %t", url, err, good)
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package feed
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/lease"
+)
+
+// position is how far a relay is: its row of the table of relays, under a term of its lease.
+type position struct {
+	mirror   *clerksync.Mirror
+	name     string
+	term     int64
+	seq      int64 // of the last change that the receiver took
+	savedSeq int64 // what the row says
+	savedAt  time.Time
+}
+
+// claim makes a relay's position this term's own, and returns it. The error is [lease.ErrLost] if a later term has done so already.
+func claim(ctx context.Context, m *clerksync.Mirror, name string, term int64) (position, error) {
+	p := position{mirror: m, name: name, term: term}
+	err := m.DB().GetContext(ctx, &p.seq, m.SQL(`INSERT INTO {relays} AS r (name, seq, term, moved_at) VALUES ($1, 0, $2, {now})
+ON CONFLICT (name) DO UPDATE SET term = excluded.term WHERE r.term <= excluded.term RETURNING seq`), name, term)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = lease.ErrLost
+	}
+	if err != nil {
+		return position{}, fmt.Errorf("reading a relay's position: %w", err)
+	}
+	p.savedSeq, p.savedAt = p.seq, time.Now()
+	return p, nil
+}
+
+// save writes the position. The error is [lease.ErrLost] if a later term has claimed it.
+func (p *position) save(ctx context.Context) error {
+	result, err := p.mirror.DB().ExecContext(ctx, p.mirror.SQL(
+		`UPDATE {relays} SET seq = $1, moved_at = {now} WHERE name = $2 AND term = $3`), p.seq, p.name, p.term)
+	if err != nil {
+		return fmt.Errorf("writing a relay's position: %w", err)
+	}
+	if n, err := result.RowsAffected(); err == nil && n == 0 {
+		return fmt.Errorf("writing a relay's position: %w", lease.ErrLost)
+	}
+	p.savedSeq, p.savedAt = p.seq, time.Now()
+	return nil
+}
+
+// Position tells how far a relay is.
+type Position struct {
+	Relay   string    `db:"name"`
+	Seq     int64     `db:"seq"`      // of the last change that its receiver took
+	MovedAt time.Time `db:"moved_at"` // when it was written
+	Oldest  time.Time // when the oldest change was written that the receiver did not take yet; zero if it took all
+}
+
+// Positions returns how far the relays of a mirror are that ever ran, by name. The error is clerksync.ErrUnavailable where the database
+// cannot answer.
+func Positions(ctx context.Context, m *clerksync.Mirror) ([]Position, error) {
+	var all []Position
+	if err := m.DB().SelectContext(ctx, &all, m.SQL(`SELECT name, seq, moved_at FROM {relays} ORDER BY name`)); err != nil {
+		return nil, fmt.Errorf("reading the relays' positions: %w: %w", clerksync.ErrUnavailable, err)
+	}
+	for i := range all {
+		next, err := m.Changes(ctx, all[i].Seq, 1)
+		if err != nil {
+			return nil, err
+		}
+		if len(next) > 0 {
+			all[i].Oldest = next[0].WrittenAt
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,101 @@
+package feed_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/feed"
+	"github.com/clerksync/clerksync/internal/pgtest"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// page is an answer to a pull.
+type page struct {
+	Events []event `json:"events"`
+	Next   int64   `json:"next"`
+	Oldest int64   `json:"oldest"`
+	Error  string  `json:"error"`
+}
+
+func pull(t *testing.T, m *clerksync.Mirror, query string) (p page, code int) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	feed.NewPull(feed.PullConfig{Mirror: m}).ServeHTTP(w, httptest.NewRequest("GET", "/api/changes?"+query, nil))
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
+		t.Fatalf("%v: %s", err, w.Body)
+	}
+	return p, w.Code
+}
+
+// TestPull reads the feed by its cursor until there is nothing more, and then from there on.
+func TestPull(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db)
+		write(t, db, 1, 12)
+		var all []event
+		var after int64
+		for {
+			p, code := pull(t, m, fmt.Sprintf("after=%d&limit=5", after))
+			if code != 200 || p.Oldest != 1 {
+				t.Fatalf("%d %+v", code, p)
+			}
+			if len(p.Events) == 0 {
+				break
+			}
+			all, after = append(all, p.Events...), p.Next
+		}
+		wantAll(t, m, all, false)
+		began := time.Now()
+		if p, _ := pull(t, m, fmt.Sprintf("after=%d&wait=50ms", after)); p.Next != after || time.Since(began) < 50*time.Millisecond {
+			t.Errorf("with nothing to read the answer is %+v after %s", p, time.Since(began))
+		}
+	})
+}
+
+// TestPullWaits answers as soon as there is something.
+func TestPullWaits(t *testing.T) {
+	t.Parallel()
+	m := open(t, pgtest.SQLite(t))
+	began, answered := time.Now(), make(chan page, 1)
+	go func() {
+		p, _ := pull(t, m, "wait=10s")
+		answered <- p
+	}()
+	apply(t, m, user("user_1", time.Now()))
+	if p := <-answered; len(p.Events) != 1 || p.Events[0].Subject != "user_1" || time.Since(began) > 9*time.Second {
+		t.Errorf("answered %+v after %s, want user_1 at once", p, time.Since(began))
+	}
+}
+
+// TestPullSkips moves on over what is older than the mirror.
+func TestPullSkips(t *testing.T) {
+	t.Parallel()
+	m := open(t, pgtest.SQLite(t))
+	for i := range 5 {
+		apply(t, m, user(fmt.Sprint("user_", i), time.Now().Add(-time.Hour)))
+	}
+	apply(t, m, user("user_young", time.Now()))
+	if p, _ := pull(t, m, "limit=2"); len(p.Events) != 1 || p.Events[0].Subject != "user_young" || p.Next != 6 {
+		t.Errorf("answered %+v, want the one user who is younger than the mirror", p)
+	}
+}
+
+func TestPullMistakes(t *testing.T) {
+	t.Parallel()
+	m := open(t, pgtest.SQLite(t))
+	for _, query := range []string{"after=x", "after=-1", "limit=0", "limit=501", "wait=11s", "wait=1", "wait=-1s", "since=5"} {
+		if p, code := pull(t, m, query); code != 400 || p.Error == "" {
+			t.Errorf("%s: %d %q, want 400 and a reason", query, code, p.Error)
+		}
+	}
+	m.DB().Close()
+	if p, code := pull(t, m, ""); code != 503 || p.Error == "" {
+		t.Errorf("without a database: %d %q, want 503 and a reason", code, p.Error)
+	}
+}

@@ -1,0 +1,94 @@
+package sync
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Changes returns the changes that follow a seq in the feed, in its order, at most limit of them. A reader that remembers the last
+// seq it saw misses nothing, since that is the order of commits. The error is [ErrUnavailable] where the database cannot answer.
+func (m *Mirror) Changes(ctx context.Context, after int64, limit int) ([]Change, error) {
+	var rows []struct {
+		Seq        int64          `db:"seq"`
+		Resource   Kind           `db:"resource"`
+		ObjectID   string         `db:"object_id"`
+		Op         Outcome        `db:"op"`
+		Version    int64          `db:"version"`
+		Initial    bool           `db:"initial"`
+		OccurredAt *time.Time     `db:"occurred_at"`
+		Source     Source         `db:"source"`
+		Reasons    sql.NullString `db:"reasons"`
+		CreatedAt  time.Time      `db:"created_at"`
+	}
+	err := m.db.SelectContext(ctx, &rows, m.SQL(`SELECT seq, resource, object_id, op, version, initial, occurred_at,
+coalesce(source, '') AS source, reasons, created_at FROM {changes} WHERE seq > $1 ORDER BY seq LIMIT $2`), after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("reading the change feed: %w", unavailable(err))
+	}
+	changes := make([]Change, len(rows))
+	for i, r := range rows {
+		c := Change{
+			Seq: r.Seq, WrittenAt: r.CreatedAt.UTC(), Kind: r.Resource, ObjectID: r.ObjectID, Op: r.Op, Version: r.Version,
+			Initial: r.Initial, OccurredAt: r.CreatedAt.UTC(), Source: r.Source,
+		}
+		if r.OccurredAt != nil {
+			c.OccurredAt = r.OccurredAt.UTC()
+		}
+		if r.Reasons.Valid {
+			if err := json.Unmarshal([]byte(r.Reasons.String), &c.Reasons); err != nil {
+				return nil, fmt.Errorf("reading the reasons of change %d: %w", r.Seq, err)
+			}
+		}
+		changes[i] = c
+	}
+	return changes, nil
+}
+
+// FeedEnds returns the seq of the oldest change that the feed still has and that of the last one, or zeros if it has none. The
+// error is [ErrUnavailable] where the database cannot answer.
+func (m *Mirror) FeedEnds(ctx context.Context) (oldest, last int64, err error) {
+	err = m.db.QueryRowxContext(ctx, m.SQL(`SELECT (SELECT coalesce(min(seq), 0) FROM {changes}), (SELECT coalesce(max(seq), 0) FROM {changes})`)).
+		Scan(&oldest, &last)
+	if err != nil {
+		return 0, 0, fmt.Errorf("looking for the ends of the change feed: %w", unavailable(err))
+	}
+	return oldest, last, nil
+}
+
+// Objects returns what the mirror keeps of Clerk's JSON of objects of a kind, by id. Those that are deleted or erased, and those that
+// belong to a deleted one, are left out. The error is [ErrUnavailable] where the database cannot answer.
+func (m *Mirror) Objects(ctx context.Context, k Kind, ids ...string) (map[string][]byte, error) {
+	d, known := describe(k)
+	if !known {
+		return nil, fmt.Errorf("reading objects of %q: no such kind", k)
+	}
+	parameter, err := json.Marshal(ids)
+	if err != nil {
+		return nil, fmt.Errorf("reading objects: %w", err)
+	}
+	var query strings.Builder
+	fmt.Fprintf(&query, `SELECT r.id, r.data FROM {%s} AS r WHERE r.id IN %s AND r.deleted_at IS NULL AND r.data IS NOT NULL`, k, m.dialect.among())
+	for _, p := range d.parents {
+		fmt.Fprintf(&query, ` AND NOT EXISTS (SELECT 1 FROM {%s} AS p WHERE p.id = r.%s AND p.deleted_at IS NOT NULL)`, p.kind, p.column)
+	}
+	var rows []struct {
+		ID   string `db:"id"`
+		Data []byte `db:"data"`
+	}
+	if err := m.db.SelectContext(ctx, &rows, m.SQL(query.String()), string(parameter)); err != nil {
+		return nil, fmt.Errorf("reading objects: %w", unavailable(err))
+	}
+	objects := make(map[string][]byte, len(rows))
+	for _, r := range rows {
+		objects[r.ID] = r.Data
+	}
+	return objects, nil
+}
+
+// Notifies reports whether the mirror's database has LISTEN and NOTIFY.
+func (m *Mirror) Notifies() bool { return m.dialect.postgres }
