@@ -24,8 +24,12 @@ import (
 )
 
 // all lists every scenario, in the order of the report.
-func all() []scenario {
-	return slices.Concat(webhookScenarios(), passScenarios(), largeScenarios(), loginScenarios())
+func all(short bool) []scenario {
+	s := ordinary
+	if short {
+		s = brief
+	}
+	return slices.Concat(webhookScenarios(), passScenarios(s), largeScenarios(s), loginScenarios())
 }
 
 func main() {
@@ -59,7 +63,7 @@ func run(ctx context.Context) error {
 		st.warm, st.span = 300*time.Millisecond, time.Second
 	}
 	var results []result
-	for _, s := range all() {
+	for _, s := range all(*short) {
 		if *only != "" && !slices.Contains(strings.Split(*only, ","), s.section) {
 			continue
 		}

@@ -192,50 +192,54 @@ func polling(users int, template string) func(context.Context, *stage) (figures,
 	}
 }
 
-// The sizes of the mirrors that passes are measured on.
-const (
-	few, many, most = 100_000, 200_000, 1_000_000
+// sizes are those of the mirrors that passes are measured on.
+type sizes struct{ few, many, most int }
+
+var (
+	ordinary = sizes{few: 100_000, many: 200_000, most: 1_000_000}
+	brief    = sizes{few: 10_000, many: 20_000, most: 40_000}
 )
 
-func passScenarios() []scenario {
+func passScenarios(s sizes) []scenario {
+	manyUsers := number(float64(s.many)) + " users"
 	return []scenario{{
-		section: "pass", name: "A full pass, nothing changed, 200,000 users",
+		section: "pass", name: "A full pass, nothing changed, " + manyUsers,
 		text: "Pages of 500 users, with deletion detection. Clerk's rate limit, 100 requests/s at most, would allow 50,000 users/s; it is off here.",
 		contestants: []contestant{
-			{ours, passing(many, "mirror_many", "", false)}, {scanning, walking(many, true, false)}, {downloading, walking(many, false, false)},
-			{"one in five users was active", passing(many, "mirror_active", active, false)},
-			{"clerksync, gzip", passing(many, "mirror_many", "", true)}, {"download and scan, gzip", walking(many, true, true)},
+			{ours, passing(s.many, "mirror_many", "", false)}, {scanning, walking(s.many, true, false)}, {downloading, walking(s.many, false, false)},
+			{"one in five users was active", passing(s.many, "mirror_active", active, false)},
+			{"clerksync, gzip", passing(s.many, "mirror_many", "", true)}, {"download and scan, gzip", walking(s.many, true, true)},
 		},
 		goals: []goal{
 			{figure: "users/s", of: ours, to: scanning, least: 0.75}, {figure: "users/s", of: ours, least: 50_000},
 			{figure: "RSS MiB", of: ours, most: 64},
 		},
 	}, {
-		section: "pass", name: "A full pass, one user in a hundred changed, 200,000 users",
+		section: "pass", name: "A full pass, one user in a hundred changed, " + manyUsers,
 		text:        "Of a thousand users the mirror missed the change of eight, the creation of one and the deletion of one.",
-		contestants: []contestant{{ours, passing(many, "mirror_drifted", drifted, false)}, {scanning, walking(many, true, false)}},
+		contestants: []contestant{{ours, passing(s.many, "mirror_drifted", drifted, false)}, {scanning, walking(s.many, true, false)}},
 		goals:       []goal{{figure: "users/s", of: ours, to: scanning, least: 0.4}},
 	}, {
-		section: "pass", name: "The first pass of an empty mirror, 100,000 users",
+		section: "pass", name: "The first pass of an empty mirror, " + number(float64(s.few)) + " users",
 		text:        "The rows, and a row of the change feed for each. COPY reads the same rows from a file of the server's into the empty table, and writes no changes.",
-		contestants: []contestant{{ours, passing(few, "empty", "", false)}, {copying, copied(few, "mirror_few")}},
+		contestants: []contestant{{ours, passing(s.few, "empty", "", false)}, {copying, copied(s.few, "mirror_few")}},
 		goals:       []goal{{figure: "users/s", of: ours, to: copying, least: 0.7}},
 	}, {
-		section: "pass", name: "A delta pass, nothing changed, 200,000 users",
+		section: "pass", name: "A delta pass, nothing changed, " + manyUsers,
 		text:        "One process, one pass: it also asks which instance its key belongs to.",
-		contestants: []contestant{{ours, polling(many, "mirror_many")}},
+		contestants: []contestant{{ours, polling(s.many, "mirror_many")}},
 		goals:       []goal{{figure: "ms beside requests", of: ours, most: 50}, {figure: "list requests", of: ours, most: 1}},
 	}}
 }
 
 // largeScenarios take a while to set the stage: they fill a mirror with a million users.
-func largeScenarios() []scenario {
-	const small = "clerksync, 100,000 users"
+func largeScenarios(s sizes) []scenario {
+	small := "clerksync, " + number(float64(s.few)) + " users"
 	return []scenario{{
-		section: "large", name: "A full pass, nothing changed, a million users",
-		text: "As with 200,000 users; and the memory of a pass does not grow with the number of users.",
+		section: "large", name: "A full pass, nothing changed, " + number(float64(s.most)) + " users",
+		text: "As with fewer users; and the memory of a pass does not grow with the number of users.",
 		contestants: []contestant{
-			{ours, passing(most, "mirror_most", "", false)}, {scanning, walking(most, true, false)}, {small, passing(few, "mirror_few", "", false)},
+			{ours, passing(s.most, "mirror_most", "", false)}, {scanning, walking(s.most, true, false)}, {small, passing(s.few, "mirror_few", "", false)},
 		},
 		goals: []goal{
 			{figure: "users/s", of: ours, to: scanning, least: 0.75}, {figure: "users/s", of: ours, least: 50_000},

@@ -26,4 +26,6 @@
 // that clerk-sdk-go's own middleware leaves in the context:
 //
 //	handler := clerkhttp.WithHeaderAuthorization()(users.Middleware(mux))
+//
+// UpsertOnLogin remembers sessions in the same way where its context carries those claims.
 package upsert
