@@ -18,8 +18,13 @@ check: need ## what a release needs beyond make test: formatting, linters, known
 	go mod verify
 	$(lint) run ./...
 	$(vuln) ./...
+	go build -o bin/clerksync ./cmd/clerksync && bin/clerksync version --sbom >bin/sbom.json
 	go test -race -tags check ./...
 	PGTEST_ROLE=clerk_daemon go test -count=1 ./sync ./webhook ./reconcile ./upsert ./erasure
+
+.PHONY: torture
+torture: need ## half a minute of slow connections and forgeries beside a normal stream, with bounds on time and memory
+	go test -tags torture -count=1 -timeout 5m -v -run Torture ./cmd/clerksync
 
 .PHONY: demo
 demo: ## show the whole thing on an embedded database and an emulated Clerk

@@ -67,7 +67,7 @@ func TestRolesAreBounded(t *testing.T) {
 	admin := e.open(t)
 	daemon := engine{e.dialect, e.driver, pgtest.As(t, e.address, pgtest.Daemon)}.open(t)
 	reader := engine{e.dialect, e.driver, pgtest.As(t, e.address, pgtest.Reader)}.open(t)
-	for _, table := range []string{"users", "organizations"} {
+	for _, table := range []string{"users", "organizations", "sessions"} {
 		exec(t, daemon, `INSERT INTO clerk.`+table+object+`('here', 'webhook', now(), NULL, 1, 1, 1, 0, '', true, 1, true), ('gone', 'webhook', now(), now(), 1, 1, 1, 2, '', true, 2, true)`)
 	}
 	exec(t, daemon, `INSERT INTO clerk.audit (seq, at, action, resource, object_id, source, event_id, detail, previous, hash) VALUES (1, now(), '', '', '', '', '', '', '', '')`)
@@ -77,6 +77,7 @@ func TestRolesAreBounded(t *testing.T) {
 		}
 	}
 	exec(t, daemon, `DELETE FROM clerk.users WHERE deleted_at IS NOT NULL`)
+	exec(t, daemon, `DELETE FROM clerk.sessions`) // old ones are cleared, whether they have ended or not
 	if err := migrations.Up(t.Context(), daemon, e.options("")); err != nil {
 		t.Errorf("Up where nothing is missing, as the daemon: %v", err)
 	}

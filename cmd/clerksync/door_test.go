@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -56,19 +57,28 @@ func signed(t *testing.T, client *http.Client, url, secret, id string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
+	header := http.Header{"Svix-Id": {id}, "Svix-Timestamp": {strconv.FormatInt(now.Unix(), 10)}, "Svix-Signature": {signature}}
+	code, _ := postTo(t, client, url, header, body)
+	return code
+}
+
+// postTo posts a body as it is and returns status and body of the answer.
+func postTo(t *testing.T, client *http.Client, url string, header http.Header, body string) (int, string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header = http.Header{"Svix-Id": {id}, "Svix-Timestamp": {strconv.FormatInt(now.Unix(), 10)}, "Svix-Signature": {signature}}
+	req.Header = header
 	resp, err := client.Do(req)
 	if err != nil {
-		return 0
+		return 0, ""
 	}
-	resp.Body.Close()
-	return resp.StatusCode
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body) // half an answer is one, too
+	return resp.StatusCode, string(text)
 }
 
 // TestSecretsAreRenewed changes every secret's file under a daemon at work: some by a SIGHUP, one without.

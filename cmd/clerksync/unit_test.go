@@ -91,3 +91,27 @@ func TestResources(t *testing.T) {
 		}
 	}
 }
+
+// TestBillOfMaterials compares the modules of the bill with those that the command tells otherwise.
+func TestBillOfMaterials(t *testing.T) {
+	t.Parallel()
+	var bill struct {
+		BOMFormat, SpecVersion string
+		Components             []struct{ Name, Version, PURL string }
+	}
+	var build struct{ Dependencies map[string]string }
+	for flag, to := range map[string]any{"--sbom": &bill, "--json": &build} {
+		out, _ := run(t, 0, nil, "version", flag)
+		if err := json.Unmarshal([]byte(out), to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range bill.Components {
+		if c.Name != "std" && build.Dependencies[c.Name] != c.Version || c.PURL != "pkg:golang/"+c.Name+"@"+c.Version {
+			t.Errorf("the bill has %+v, the build %q", c, build.Dependencies[c.Name])
+		}
+	}
+	if len(bill.Components) != len(build.Dependencies)+1 || len(bill.Components) < 20 || bill.BOMFormat != "CycloneDX" || bill.SpecVersion != "1.6" {
+		t.Errorf("the bill is %d components of %s %s, the build has %d", len(bill.Components), bill.BOMFormat, bill.SpecVersion, len(build.Dependencies))
+	}
+}

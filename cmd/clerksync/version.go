@@ -44,11 +44,17 @@ func readBuild() build {
 
 func versionCommand() *cli.Command {
 	return &cli.Command{
-		Name:         "version",
-		Usage:        "print version, commit and Go release",
-		Flags:        []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "with the versions of all dependencies"}},
+		Name:  "version",
+		Usage: "print version, commit and Go release",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: "with the versions of all dependencies"},
+			&cli.BoolFlag{Name: "sbom", Usage: "print the software bill of materials: CycloneDX, as JSON"},
+		},
 		ArgValidator: noArguments,
 		Action: func(_ context.Context, c *cli.Command) error {
+			if c.Bool("sbom") {
+				return printJSON(c, readBill())
+			}
 			b := readBuild()
 			if c.Bool("json") {
 				return printJSON(c, b)

@@ -108,6 +108,25 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestPageHeaders looks at what browsers are told about the page, the JSON and a refusal.
+func TestPageHeaders(t *testing.T) {
+	t.Parallel()
+	for path, contentType := range map[string]string{
+		"/": "text/html; charset=utf-8", "/api/status": "application/json", "/readyz": "application/json", "/nowhere": "text/plain; charset=utf-8",
+	} {
+		header := ask(admin.NewHandler(config()), "GET", here+path).Header()
+		for name, want := range map[string]string{"Content-Type": contentType, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"} {
+			if got := header.Get(name); got != want {
+				t.Errorf("%s: %s is %q, want %q", path, name, got, want)
+			}
+		}
+		if policy := header.Get("Content-Security-Policy"); path == "/" &&
+			(!strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "script")) {
+			t.Errorf("the page's policy is %q", policy)
+		}
+	}
+}
+
 // TestPage shows every kind in its order.
 func TestPage(t *testing.T) {
 	t.Parallel()

@@ -65,9 +65,12 @@ func As(t testing.TB, address, role string) string {
 }
 
 // Superuser returns a pool for the PostgreSQL database behind another one and the tests' own role, for what no role of a mirror may
-// do. It ends with the test.
+// do. It ends with the test. SQLite has no roles: there it is the same pool.
 func Superuser(t testing.TB, db *sqlx.DB) *sqlx.DB {
 	t.Helper()
+	if db.DriverName() != "postgres" {
+		return db
+	}
 	var name string
 	if err := db.GetContext(t.Context(), &name, "SELECT current_database()"); err != nil {
 		t.Fatal(err)
