@@ -29,6 +29,9 @@ type load struct {
 	Warm, Span time.Duration // how long it runs before it counts, and while it counts
 }
 
+// stride scatters the users that follow each other over the table, as life does. It is a prime, so that all of them have their turn.
+const stride = 7919
+
 // loaded is what the load generator saw while it counted.
 type loaded struct {
 	Seconds  float64
@@ -68,7 +71,7 @@ func (l load) prepare() ([]delivery, error) {
 		if l.Poison > 0 && n%l.Poison == 0 {
 			metadata = poisons[n/l.Poison%len(poisons)]
 		}
-		if deliveries[n], err = newDelivery(signer, prefix, n, n%l.Users, metadata, begun); err != nil {
+		if deliveries[n], err = newDelivery(signer, prefix, n, n*stride%l.Users, metadata, begun); err != nil {
 			return nil, err
 		}
 	}
