@@ -29,7 +29,7 @@ func all(short bool) []scenario {
 	if short {
 		s = brief
 	}
-	return slices.Concat(webhookScenarios(), passScenarios(s), largeScenarios(s), loginScenarios())
+	return slices.Concat(webhookScenarios(), sqliteScenarios(), passScenarios(s), largeScenarios(s), loginScenarios())
 }
 
 func main() {

@@ -43,7 +43,7 @@ var tps = regexp.MustCompile(`(?m)^tps = ([0-9.]+)`)
 // pgbench runs the script with as many clients as the plain handler has connections.
 func pgbench(users int) func(context.Context, *stage) (figures, error) {
 	return func(ctx context.Context, st *stage) (f figures, err error) {
-		url, drop, err := st.database(ctx, "users")
+		url, drop, err := postgres(ctx, st)
 		if err != nil {
 			return nil, err
 		}

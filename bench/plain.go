@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 
 	svix "github.com/svix/svix-webhooks/go"
 )
@@ -14,7 +15,7 @@ import (
 // plain is what the role of the baselines is told: to answer deliveries as far as one of these steps.
 type plain struct {
 	Step     string // read, verify or store
-	Database string // of store: a URL of PostgreSQL, or a SQLite file
+	Database string // of store: as DATABASE_URL names it
 	Prepared bool   // of store
 }
 
@@ -65,7 +66,7 @@ func (p plain) handler(ctx context.Context) (http.HandlerFunc, error) {
 			return
 		}
 		if err := store(r.Context(), r.Header.Get("Svix-Id"), body); err != nil {
-			fmt.Println(err)
+			fmt.Fprintln(os.Stderr, err)
 			http.Error(w, "try again later", http.StatusServiceUnavailable)
 			return
 		}
