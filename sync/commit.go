@@ -114,9 +114,6 @@ func (m *Mirror) commit(ctx context.Context, batch []*request) error {
 		return err
 	}
 	defer tx.Rollback()
-	if err := m.harden(ctx, tx); err != nil {
-		return err
-	}
 	if err := m.checkPin(ctx, tx, batch); err != nil {
 		return err
 	}
@@ -132,8 +129,14 @@ func (m *Mirror) commit(ctx context.Context, batch []*request) error {
 		}
 		changes = append(changes, made...)
 	}
-	if err := m.keepEvents(ctx, tx, pieces); err != nil {
+	kept, err := m.keepEvents(ctx, tx, pieces)
+	if err != nil {
 		return err
+	}
+	if !kept { // else the statement that keeps events has done it
+		if err := m.harden(ctx, tx); err != nil {
+			return err
+		}
 	}
 	if err := m.feed(ctx, tx, changes); err != nil {
 		return err
@@ -154,10 +157,12 @@ func (m *Mirror) harden(ctx context.Context, tx *sqlx.Tx) error {
 	if !m.dialect.postgres {
 		return nil
 	}
-	_, err := tx.ExecContext(ctx, `SELECT set_config('synchronous_commit', 'on', true)
-WHERE current_setting('synchronous_commit') IN ('off', 'local')`)
+	_, err := tx.ExecContext(ctx, hardenSQL)
 	return err
 }
+
+const hardenSQL = `SELECT set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') THEN 'on'
+  ELSE current_setting('synchronous_commit') END, true)`
 
 // checkPin makes sure that requests prepared without a pin are committed without one. Both this and pinning hold the lock of the
 // feed, so the first event and the pin cannot miss each other.

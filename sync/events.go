@@ -28,8 +28,8 @@ type eventRow struct {
 }
 
 // keepEvents writes the events rows of a commit. An event's outcome is that of its first piece. Evidence of a read has no event,
-// unless it is quarantined: then it gets one, so that an operator finds it where all quarantine is.
-func (m *Mirror) keepEvents(ctx context.Context, tx *sqlx.Tx, pieces []*piece) error {
+// unless it is quarantined: then it gets one, so that an operator finds it where all quarantine is. It reports whether there was any.
+func (m *Mirror) keepEvents(ctx context.Context, tx *sqlx.Tx, pieces []*piece) (kept bool, err error) {
 	byID := map[string]*eventRow{}
 	bodies := map[string][]byte{}
 	events := map[*Event]bool{}
@@ -49,7 +49,7 @@ func (m *Mirror) keepEvents(ctx context.Context, tx *sqlx.Tx, pieces []*piece) e
 		byID[event.ID], bodies[event.ID] = m.newEventRow(event, p), event.Body
 	}
 	if len(byID) == 0 {
-		return nil
+		return false, nil
 	}
 	rows := make([]*eventRow, 0, len(byID))
 	for _, row := range byID {
@@ -58,7 +58,7 @@ func (m *Mirror) keepEvents(ctx context.Context, tx *sqlx.Tx, pieces []*piece) e
 	slices.SortFunc(rows, func(a, b *eventRow) int { return strings.Compare(a.ID, b.ID) })
 	ignored, err := m.forget(ctx, tx, rows, bodies)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, p := range pieces {
 		if p.final && !p.quiet() && ignored[p.event().ID] {
@@ -68,9 +68,9 @@ func (m *Mirror) keepEvents(ctx context.Context, tx *sqlx.Tx, pieces []*piece) e
 	rows = slices.DeleteFunc(rows, func(r *eventRow) bool { return r.Type == readType && ignored[r.ID] })
 	parameter, err := json.Marshal(rows)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return m.execute(ctx, tx, m.statements.events, parameter)
+	return true, m.execute(ctx, tx, m.statements.events, parameter)
 }
 
 // readType is the type of the rows that stand for reads.
@@ -149,9 +149,6 @@ func (m *Mirror) feed(ctx context.Context, tx *sqlx.Tx, changes []Change) error 
 	}
 	parameter, err := json.Marshal(rows)
 	if err != nil {
-		return err
-	}
-	if err := m.lockFeed(ctx, tx); err != nil {
 		return err
 	}
 	return m.execute(ctx, tx, m.statements.changes, parameter)

@@ -137,8 +137,18 @@ func (m *Mirror) mergeKind(ctx context.Context, tx *sqlx.Tx, k *kind, pieces []*
 	return changes, nil
 }
 
+// rowSize is about what a row of the merge statement's parameter has beside the object: its columns, and what it is merged by.
+const rowSize = 1500
+
 func (m *Mirror) merge(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold) (map[string]standing, error) {
-	parameter := []byte{'['}
+	size := 0
+	for _, f := range folds {
+		size += rowSize
+		if f.live != nil {
+			size += len(f.live.Object)
+		}
+	}
+	parameter := append(make([]byte, 0, size), '[')
 	for i, f := range folds {
 		if i > 0 {
 			parameter = append(parameter, ',')
