@@ -23,7 +23,8 @@ type delivery struct {
 	encoder *encoder
 	pos     position
 	woken   chan struct{} // holds a token while this process has made changes that were not looked at
-	failing bool          // the last try failed, and the logger was told
+	pause   *backoff.ExponentialBackOff
+	refused int // how many tries have failed since the last that did not
 }
 
 // follow delivers changes as they are made, until the context ends or the lease is lost.
@@ -34,7 +35,6 @@ func (d *delivery) follow(ctx context.Context) error {
 		}
 	})()
 	defer d.leave(ctx)
-	pause := d.pause()
 	for {
 		more, err := d.page(ctx)
 		switch {
@@ -43,12 +43,9 @@ func (d *delivery) follow(ctx context.Context) error {
 		case errors.Is(err, lease.ErrLost):
 			return err
 		case err != nil:
-			d.wait(ctx, after(err, pause.NextBackOff()), nil)
+			d.wait(ctx, after(err, d.pause.NextBackOff()), nil)
 		case !more:
 			d.wait(ctx, pollTime, d.woken)
-			fallthrough
-		default:
-			pause.Reset()
 		}
 		if err := d.save(ctx); errors.Is(err, lease.ErrLost) {
 			return err
@@ -59,8 +56,8 @@ func (d *delivery) follow(ctx context.Context) error {
 // drain delivers what there is.
 func (d *delivery) drain(ctx context.Context) error {
 	defer d.leave(ctx)
-	pause := d.pause()
-	for tries := 1; ; {
+	for failures := 0; ; {
+		before := d.pos.seq
 		more, err := d.page(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -68,14 +65,17 @@ func (d *delivery) drain(ctx context.Context) error {
 		case err == nil && !more:
 			return nil
 		case err == nil:
-			tries = 1
-			pause.Reset()
 			continue
-		case errors.Is(err, lease.ErrLost) || tries == onceTries:
+		case errors.Is(err, lease.ErrLost):
 			return err
 		}
-		tries++
-		d.wait(ctx, min(after(err, pause.NextBackOff()), time.Second), nil)
+		if d.pos.seq > before {
+			failures = 0
+		}
+		if failures++; failures == onceTries {
+			return err
+		}
+		d.wait(ctx, min(after(err, d.pause.NextBackOff()), time.Second), nil)
 	}
 }
 
@@ -165,15 +165,22 @@ func graceful(ctx context.Context) (context.Context, context.CancelFunc) {
 	return within, func() { stop(); cancel() }
 }
 
-// tell logs the first failure of a row, and its end.
+// tellAfter is how many tries in a row must fail before an operator is told.
+const tellAfter = 3
+
+// tell counts failures, and logs that a receiver is ill and that it is well again.
 func (d *delivery) tell(err error, seq int64) {
-	switch {
-	case err != nil && !d.failing:
-		d.Logger.Warn("a receiver does not take changes", "relay", d.relay.Name, "seq", seq, "error", err)
-	case err == nil && d.failing:
+	if err != nil {
+		if d.refused++; d.refused == tellAfter {
+			d.Logger.Warn("a receiver does not take changes", "relay", d.relay.Name, "seq", seq, "error", err)
+		}
+		return
+	}
+	if d.refused >= tellAfter {
 		d.Logger.Info("a receiver takes changes again", "relay", d.relay.Name, "seq", seq)
 	}
-	d.failing = err != nil
+	d.refused = 0
+	d.pause.Reset()
 }
 
 // save writes the position, if it was not written lately.

@@ -171,7 +171,7 @@ func (f *Feed) lead(ctx context.Context, r Relay, work func(context.Context, *de
 		if err != nil {
 			return err
 		}
-		d := &delivery{Config: f.cfg, relay: r, lease: l, encoder: e, woken: make(chan struct{}, 1)}
+		d := &delivery{Config: f.cfg, relay: r, lease: l, encoder: e, woken: make(chan struct{}, 1), pause: f.cfg.pause()}
 		if d.pos, err = claim(ctx, f.cfg.Mirror, r.Name, l.Term()); err != nil {
 			return err
 		}

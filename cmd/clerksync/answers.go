@@ -11,6 +11,7 @@ import (
 
 	clerksync "github.com/clerksync/clerksync/sync"
 
+	"github.com/clerksync/clerksync/feed"
 	"github.com/clerksync/clerksync/internal/admin"
 	"github.com/clerksync/clerksync/migrations"
 	"github.com/clerksync/clerksync/webhook"
@@ -57,12 +58,22 @@ func (d *daemon) allows(remote string) bool {
 	return err == nil && slices.ContainsFunc(d.allow, func(network netip.Prefix) bool { return network.Contains(addr) })
 }
 
+// serveChanges is GET /api/changes.
+func (d *daemon) serveChanges(w http.ResponseWriter, r *http.Request) {
+	o := d.open.Load()
+	if o == nil {
+		http.Error(w, errNotOpen.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	feed.NewPull(feed.PullConfig{Mirror: o.mirror, Data: d.publishData, Initial: d.publishInitial}).ServeHTTP(w, r)
+}
+
 func (d *daemon) adminHandler() http.Handler {
 	if d.adminToken.set() {
 		token := d.adminToken.reveal()
 		d.token.Store(&token)
 	}
-	cfg := admin.Config{Token: d.token.Load, Health: d.health, Metrics: d.metrics.handler(),
+	cfg := admin.Config{Token: d.token.Load, Health: d.health, Metrics: d.metrics.handler(), Changes: http.HandlerFunc(d.serveChanges),
 		Status: func(ctx context.Context) (admin.Status, error) {
 			if o := d.open.Load(); o != nil {
 				return o.status(ctx)

@@ -6,13 +6,14 @@ import (
 
 	clerksync "github.com/clerksync/clerksync/sync"
 
+	"github.com/clerksync/clerksync/feed"
 	"github.com/clerksync/clerksync/internal/admin"
 	"github.com/clerksync/clerksync/reconcile"
 )
 
 // readStatus asks each part of clerksync what it knows about the mirror's condition.
 func readStatus(ctx context.Context, m *clerksync.Mirror) (admin.Status, error) {
-	s := admin.Status{Resources: map[string]admin.Population{}, Passes: map[string]admin.Pass{}}
+	s := admin.Status{Resources: map[string]admin.Population{}, Passes: map[string]admin.Pass{}, Relays: map[string]admin.Relay{}}
 	var err error
 	if s.InstanceID, err = m.Pinned(ctx); err != nil {
 		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
@@ -38,6 +39,13 @@ func readStatus(ctx context.Context, m *clerksync.Mirror) (admin.Status, error) 
 	}
 	for _, p := range past {
 		notePass(s.Passes, p)
+	}
+	relays, err := feed.Positions(ctx, m)
+	if err != nil {
+		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+	}
+	for _, p := range relays {
+		s.Relays[p.Relay] = admin.Relay{Seq: p.Seq, OldestSeconds: late(p).Seconds()}
 	}
 	if skew, _ := m.Skew(); skew != 0 {
 		seconds := skew.Seconds()

@@ -108,6 +108,7 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 	parts := []part{
 		func(ctx context.Context) error { return d.retryDeferred(ctx, mirror) },
 		func(ctx context.Context) error { return d.maintain(ctx, mirror, api) },
+		func(ctx context.Context) error { return d.relay(ctx, mirror) },
 	}
 	var conflict func(clerksync.Kind, string)
 	var reader *clerksync.Reader

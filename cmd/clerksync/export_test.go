@@ -75,9 +75,6 @@ func MetricNames(m *clerksync.Mirror) (names []string) {
 	return names
 }
 
-// NotYet returns the names of settings that do nothing yet.
-func NotYet() []string { return notYet }
-
 // Read returns settings as a process has them, with these secrets.
 func Read(key, signing, token, database string) (any, error) {
 	var s settings

@@ -12,6 +12,7 @@ import (
 
 	clerksync "github.com/clerksync/clerksync/sync"
 
+	"github.com/clerksync/clerksync/feed"
 	"github.com/clerksync/clerksync/reconcile"
 	"github.com/clerksync/clerksync/webhook"
 )
@@ -37,6 +38,8 @@ type metrics struct {
 	crowded      *prometheus.CounterVec
 	renewals     *prometheus.CounterVec
 	logins       *prometheus.CounterVec
+	published    *prometheus.CounterVec
+	unpublished  *prometheus.CounterVec
 
 	mu      sync.Mutex
 	types   map[string]bool         // the event types that have labels of their own
@@ -67,6 +70,8 @@ func newMetrics() *metrics {
 	m.verified = m.counters("webhook_verified_total", "Verified deliveries by which of the signing secrets, counted from 1, verified them.", "secret")
 	m.crowded = m.counters("crowded_out_total", "Connections that were closed because too many were open.", "listener")
 	m.renewals = m.counters("renewals_total", "Changed files of secrets and certificates, by what became of them.", "name", "result")
+	m.published = m.counters("feed_published_total", "Changes that a receiver took.", "relay")
+	m.unpublished = m.counters("feed_failures_total", "Deliveries that a receiver did not take, and that are tried again.", "relay")
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	return m
 }
@@ -214,6 +219,15 @@ func (m *metrics) observeRequest(endpoint string, status int) {
 		code = "error"
 	}
 	m.clerk.WithLabelValues(endpoint, code).Inc()
+}
+
+// observeRelay is called after every delivery that a relay tried.
+func (m *metrics) observeRelay(d feed.Delivery) {
+	if d.Err != nil {
+		m.unpublished.WithLabelValues(d.Relay).Inc()
+		return
+	}
+	m.published.WithLabelValues(d.Relay).Add(float64(d.Messages))
 }
 
 // observeLogin is called after every login that the demo makes.

@@ -1,11 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -15,6 +16,9 @@ import (
 func (s setting) flag() string {
 	return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(s.name, "CLERKSYNC_"), "_", "-"))
 }
+
+// yesNo reports whether the setting's flag needs no value: --publish-data says yes.
+func (s setting) yesNo() bool { return s.value == "false" }
 
 // names are the environment variables that a setting is read from, the first that is set.
 func (s setting) names() []string {
@@ -29,6 +33,10 @@ func settingFlags(within scope) []cli.Flag {
 	var flags []cli.Flag
 	for _, s := range table {
 		if s.scope&within == 0 || s.secret {
+			continue
+		}
+		if s.yesNo() {
+			flags = append(flags, &cli.BoolFlag{Name: s.flag(), Usage: plain(s.meaning), Category: "Settings"})
 			continue
 		}
 		flags = append(flags, &cli.StringFlag{
@@ -81,6 +89,13 @@ func readSettings(c *cli.Command, within scope) (settings, error) {
 }
 
 func (s setting) read(c *cli.Command) (value string, told bool, err error) {
+	if s.yesNo() {
+		if c.IsSet(s.flag()) {
+			return strconv.FormatBool(c.Bool(s.flag())), true, nil
+		}
+		value = os.Getenv(s.name)
+		return cmp.Or(value, s.value), value != "", nil
+	}
 	if !s.secret {
 		if value = c.String(s.flag()); value != "" {
 			return value, true, nil
@@ -122,6 +137,10 @@ func (s *settings) conflicts(within scope) (mistakes []error) {
 	if within&scopeDatabase != 0 && !s.told["DATABASE_URL"] && s.live() {
 		mistakes = append(mistakes, mistake("DATABASE_URL must be set beside an sk_live_ key: postgres://… or sqlite:PATH"))
 	}
+	if within&scopePublish != 0 && s.signs() && len(s.publishSecrets) == 0 {
+		mistakes = append(mistakes, mistake("CLERKSYNC_PUBLISH_SECRET must be set where CLERKSYNC_PUBLISH lists https://…: make one with "+
+			"echo whsec_$(openssl rand -base64 32)"))
+	}
 	if within&scopeServe == 0 {
 		return mistakes
 	}
@@ -148,8 +167,6 @@ func warnings(environ []string, log *slog.Logger) {
 		name, _, _ := strings.Cut(entry, "=")
 		switch {
 		case !strings.HasPrefix(name, "CLERKSYNC_") || known[name]:
-		case slices.Contains(notYet, name):
-			log.Warn("this setting does nothing yet", "name", name)
 		case name == "CLERKSYNC_LOGIN_MAX_AGE":
 			log.Warn("this setting does nothing here: the login helper takes upsert.Config.MaxAge", "name", name)
 		default:

@@ -18,7 +18,7 @@ import (
 
 const (
 	scopePasses  = scopeLog | scopeDatabase | scopeMirror | scopeClerk | scopePass
-	scopeNightly = scopePasses | scopeErasure | scopeUpkeep
+	scopeNightly = scopePasses | scopeErasure | scopeUpkeep | scopePublish
 )
 
 func reconcileCommand() *cli.Command {
@@ -79,7 +79,7 @@ func (s *settings) pass(ctx context.Context, c *cli.Command, order reconcile.Pas
 	bar.close()
 	if !order.DryRun && !errors.Is(err, clerksync.ErrWrongInstance) {
 		_, retryErr := webhook.Retry(ctx, mirror)
-		err = errors.Join(err, retryErr, s.upkeep(ctx, mirror, api, s.logger(c)))
+		err = errors.Join(err, retryErr, s.upkeep(ctx, mirror, api, s.logger(c)), s.publishOnce(ctx, mirror, s.logger(c)))
 	}
 	if c.Bool("json") {
 		err = errors.Join(err, printJSON(c, report))

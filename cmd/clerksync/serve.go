@@ -7,7 +7,7 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-const scopeDaemon = scopePasses | scopeErasure | scopeUpkeep | scopeServe
+const scopeDaemon = scopePasses | scopeErasure | scopeUpkeep | scopePublish | scopeServe
 
 func serveCommand() *cli.Command {
 	return &cli.Command{

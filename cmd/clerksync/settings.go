@@ -43,6 +43,10 @@ type settings struct {
 	eraseAfter      time.Duration // in the terms of erasure.Config
 	eventRetention  time.Duration // 0 = for ever, as of the two below
 	changeRetention time.Duration
+	publish         []destination
+	publishSecrets  []secret
+	publishData     bool
+	publishInitial  bool
 	keepSessions    time.Duration
 	logLevel        slog.Level
 	logFormat       string
@@ -71,6 +75,7 @@ const (
 	scopeGuard                      // the size of the deletion guard
 	scopeErasure                    // what is left of what was deleted
 	scopeUpkeep                     // what is cleared away, and when
+	scopePublish                    // where changes go
 	scopeServe                      // what the daemon does
 )
 
@@ -178,9 +183,27 @@ var table = []setting{
 			return err
 		}},
 	{name: "CLERKSYNC_CHANGE_RETENTION", value: "168h", scope: scopeUpkeep,
-		meaning: "how long the rows of the change feed are kept; `0` = for ever",
+		meaning: "how long the rows of the change feed are kept, and four times as long until every relay has delivered them; `0` = for ever",
 		set: func(s *settings, v string) (err error) {
 			s.changeRetention, err = parseRetention(v, time.Hour)
+			return err
+		}},
+	{name: "CLERKSYNC_PUBLISH", secret: true, scope: scopePublish,
+		meaning: "where the change feed goes: one or several URLs, separated by commas: `https://…` for signed posts, `nats://HOST:4222/STREAM` for JetStream, each perhaps with a `#name`",
+		set:     func(s *settings, v string) (err error) { s.publish, err = parsePublish(v); return err }},
+	{name: "CLERKSYNC_PUBLISH_SECRET", secret: true, scope: scopePublish,
+		meaning: "what posts are signed with: one or several `whsec_…`, separated by commas",
+		set:     func(s *settings, v string) (err error) { s.publishSecrets, err = parseSigning(v); return err }},
+	{name: "CLERKSYNC_PUBLISH_DATA", value: "false", scope: scopePublish,
+		meaning: "`true` adds to each change the object as it is when the change is sent; `false` = ids alone",
+		set: func(s *settings, v string) (err error) {
+			s.publishData, err = parseChoice(v, "false", "true")
+			return err
+		}},
+	{name: "CLERKSYNC_PUBLISH_INITIAL", value: "false", scope: scopePublish,
+		meaning: "`true` tells also of each object that a first pass found and that is older than the mirror",
+		set: func(s *settings, v string) (err error) {
+			s.publishInitial, err = parseChoice(v, "false", "true")
 			return err
 		}},
 	{name: "CLERKSYNC_SESSION_RETENTION", value: "8760h", scope: scopeUpkeep,
@@ -195,9 +218,4 @@ var table = []setting{
 	{name: "CLERKSYNC_LOG_FORMAT", value: "auto", scope: scopeLog,
 		meaning: "`text` or `json`; `auto` = text on a terminal, JSON otherwise",
 		set:     func(s *settings, v string) error { s.logFormat = v; return checkChoice(v, "auto", "text", "json") }},
-}
-
-// notYet are names of settings that a later version will read. Setting one is told, so that nobody relies on it.
-var notYet = []string{
-	"CLERKSYNC_PUBLISH", "CLERKSYNC_PUBLISH_SECRET",
 }

@@ -33,6 +33,7 @@ var (
 	told         = prometheus.NewDesc("clerksync_told_deletions", "Deletions that webhooks told of within the last hour.", []string{"resource"}, nil)
 	burst        = prometheus.NewDesc("clerksync_deletion_burst", "1 while those are more than the deletion guard allows.", []string{"resource"}, nil)
 	lastEvent    = prometheus.NewDesc("clerksync_last_event_timestamp_seconds", "When the last event was received.", nil, nil)
+	unsent       = prometheus.NewDesc("clerksync_feed_oldest_unpublished_seconds", "Age of the oldest change that a relay has not delivered.", []string{"relay"}, nil)
 	lastComplete = prometheus.NewDesc("clerksync_last_complete_pass_timestamp_seconds", "When the last complete pass began.", []string{"kind"}, nil)
 )
 
@@ -43,6 +44,7 @@ func (s *standing) Describe(ch chan<- *prometheus.Desc) {
 	ch <- told
 	ch <- burst
 	ch <- lastEvent
+	ch <- unsent
 	ch <- lastComplete
 }
 
@@ -66,6 +68,9 @@ func (s *standing) Collect(ch chan<- prometheus.Metric) {
 	}
 	if at := now.Events.LastAt; at != nil {
 		ch <- prometheus.MustNewConstMetric(lastEvent, prometheus.GaugeValue, unix(*at))
+	}
+	for name, r := range now.Relays {
+		ch <- prometheus.MustNewConstMetric(unsent, prometheus.GaugeValue, r.OldestSeconds, name)
 	}
 	for kind, pass := range now.Passes {
 		if at := pass.LastCompleteAt; at != nil {

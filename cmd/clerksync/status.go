@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -65,6 +67,10 @@ func printStatus(out io.Writer, s admin.Status) error {
 		}
 	}
 	fmt.Fprintf(w, "deferred events\t%d\n", s.Events.Deferred)
+	for _, name := range slices.Sorted(maps.Keys(s.Relays)) {
+		r := s.Relays[name]
+		fmt.Fprintf(w, "relay %s\tdelivered up to change %d, %.0f s behind\n", name, r.Seq, r.OldestSeconds)
+	}
 	if f := s.Events.Foreign; f != nil {
 		fmt.Fprintf(w, "events of other instances\t%d ignored, the last one of %s\n", f.Count, f.Last)
 	}

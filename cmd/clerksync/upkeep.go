@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math"
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -56,7 +55,7 @@ func (s *settings) upkeep(ctx context.Context, mirror *clerksync.Mirror, api *cl
 		remove func() (int64, error)
 	}{
 		{"events", func() (int64, error) { return mirror.Prune(ctx, s.eventRetention) }},
-		{"changes", func() (int64, error) { return mirror.PruneChanges(ctx, s.changeRetention, math.MaxInt64) }}, // nobody has still to send some
+		{"changes", func() (int64, error) { return s.pruneChanges(ctx, mirror) }},
 		{"sessions", func() (int64, error) { return mirror.PruneSessions(ctx, s.keepSessions) }},
 		{"passes", func() (int64, error) { return reconcile.Prune(ctx, mirror) }},
 	} {

@@ -5,6 +5,7 @@
 //	GET  /metrics        for Prometheus
 //	GET  /               the status page
 //	GET  /api/status     the same as JSON, which is also what `clerksync status --json` prints
+//	GET  /api/changes    the change feed, for programs that read it at their own pace
 //	POST /api/reconcile  starts a full pass and answers 202
 //
 // Nothing changes by GET. All but the first two ask for the token, if there is one: as a bearer token, or as the password of basic

@@ -28,6 +28,9 @@ type Config struct {
 	// no secret key to run one with.
 	Reconcile func() error
 
+	// Changes answers /api/changes, to operators alone. Nil means that there is no such path.
+	Changes http.Handler
+
 	// Metrics answers /metrics.
 	Metrics http.Handler
 }
@@ -51,6 +54,9 @@ func NewHandler(cfg Config) http.Handler {
 	private.Handle("GET /metrics", cfg.Metrics)
 	private.HandleFunc("GET /{$}", h.page)
 	private.HandleFunc("GET /api/status", h.status)
+	if cfg.Changes != nil {
+		private.Handle("GET /api/changes", cfg.Changes)
+	}
 	private.HandleFunc("POST /api/reconcile", h.reconcile)
 
 	mux := http.NewServeMux()

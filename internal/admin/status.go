@@ -12,6 +12,7 @@ type Status struct {
 	Resources  map[string]Population `json:"resources"`   // by kind, of those that are mirrored
 	Events     Events                `json:"events"`
 	Passes     map[string]Pass       `json:"passes"` // the last one of each kind, such as "full" and "delta"; dry runs are left out
+	Relays     map[string]Relay      `json:"relays"` // of the change feed, by name, also of those that no longer run
 
 	// ClockSkewSeconds is how far Clerk's clock is ahead of ours; nil in a process that has not heard of Clerk yet.
 	ClockSkewSeconds *float64 `json:"clock_skew_seconds,omitempty"`
@@ -58,6 +59,12 @@ type Pass struct {
 	Plan           string     `json:"plan,omitempty"`
 	Error          string     `json:"error,omitempty"`
 	LastCompleteAt *time.Time `json:"last_complete_at"` // when the last complete pass of this kind began; nil if there was none
+}
+
+// Relay tells how a relay of the change feed fares.
+type Relay struct {
+	Seq           int64   `json:"seq"`                        // of the last change that it delivered
+	OldestSeconds float64 `json:"oldest_unpublished_seconds"` // age of the oldest change that it did not deliver yet; 0 if it delivered all
 }
 
 // Recent returns a function that reads a status, at most once per the given time however often it is called: counting millions of

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/feed"
+	"github.com/clerksync/clerksync/feed/nats"
+)
+
+// destination is one of the URLs that CLERKSYNC_PUBLISH lists.
+type destination struct {
+	url  secret
+	nats bool
+	name string // of its relay
+}
+
+var fragment = regexp.MustCompile(`^[A-Za-z0-9._-]{1,60}$`)
+
+// parsePublish reads the URLs of the change feed's receivers.
+func parsePublish(v string) (all []destination, err error) {
+	names := map[string]bool{}
+	for i, text := range strings.Split(v, ",") {
+		t, err := parseDestination(strings.TrimSpace(text))
+		if err == nil && names[t.name] {
+			err = errors.New("must differ from the others, or have a name of its own after #")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("lists URLs, of which number %d %w", i+1, err)
+		}
+		names[t.name] = true
+		all = append(all, t)
+	}
+	return all, nil
+}
+
+// parseDestination reads one URL. What follows # is the name of the relay. Without, the relay is called by the host, which tells no secret,
+// and a digest of the whole, which tells two of one host apart.
+func parseDestination(text string) (t destination, err error) {
+	address, name, named := strings.Cut(text, "#")
+	t = destination{url: newSecret(address), nats: strings.HasPrefix(address, "nats:") || strings.HasPrefix(address, "tls:")}
+	check := feed.CheckURL
+	if t.nats {
+		check = nats.CheckURL
+	}
+	if err := check(address); err != nil {
+		return t, err
+	}
+	if named && (!fragment.MatchString(name) || name == notifyRelay) {
+		return t, errors.New("has a name after # that is not up to 60 letters, digits and -._")
+	}
+	if t.name = name; !named {
+		u, err := url.Parse(address)
+		if err != nil {
+			return t, errors.New("is no URL")
+		}
+		u.User = nil // a new password is no new receiver
+		sum := sha256.Sum256([]byte(u.String()))
+		t.name = u.Hostname() + "-" + hex.EncodeToString(sum[:4])
+	}
+	return t, nil
+}
+
+// notifyRelay is the name of the relay to those who LISTEN.
+const notifyRelay = "listen"
+
+// openFeed returns the relays of the change feed. The caller calls close when they have ended.
+func (s *settings) openFeed(mirror *clerksync.Mirror, log *slog.Logger, observe func(feed.Delivery)) (f *feed.Feed, close func(), err error) {
+	var relays []feed.Relay
+	var closers []io.Closer
+	close = func() {
+		for _, c := range closers {
+			c.Close()
+		}
+	}
+	for _, t := range s.publish {
+		receiver, err := t.open(reveal(s.publishSecrets), log)
+		if err != nil {
+			close()
+			return nil, nil, err
+		}
+		if c, ok := receiver.(io.Closer); ok {
+			closers = append(closers, c)
+		}
+		relays = append(relays, feed.Relay{Name: t.name, Receiver: receiver, Data: s.publishData, Initial: s.publishInitial})
+	}
+	if receiver, err := feed.NewNotify(mirror); err == nil { // SQLite has no LISTEN
+		relays = append(relays, feed.Relay{Name: notifyRelay, Receiver: receiver, Batch: feed.NotifyBatch})
+	}
+	f, err = feed.New(feed.Config{Mirror: mirror, Relays: relays, Logger: log, Observe: observe})
+	return f, close, err
+}
+
+func (t destination) open(secrets []string, log *slog.Logger) (feed.Receiver, error) {
+	if t.nats {
+		return nats.Open(nats.Config{URL: t.url.reveal(), Logger: log})
+	}
+	return feed.NewHTTP(feed.HTTPConfig{URL: t.url.reveal(), Secrets: secrets})
+}
+
+// signs reports whether one of the receivers wants signed messages.
+func (s *settings) signs() bool {
+	for _, t := range s.publish {
+		if !t.nats {
+			return true
+		}
+	}
+	return false
+}
+
+// publishOnce delivers the changes that there are.
+func (s *settings) publishOnce(ctx context.Context, mirror *clerksync.Mirror, log *slog.Logger) error {
+	f, closeFeed, err := s.openFeed(mirror, log, nil)
+	if err != nil {
+		return err
+	}
+	defer closeFeed()
+	return f.RunOnce(ctx)
+}
+
+// relay runs the relays until the context ends.
+func (d *daemon) relay(ctx context.Context, mirror *clerksync.Mirror) error {
+	f, closeFeed, err := d.openFeed(mirror, d.log, d.metrics.observeRelay)
+	if err != nil {
+		return err
+	}
+	defer closeFeed()
+	return f.Run(ctx)
+}
+
+// relayPatience is for how many times the retention of changes those are kept that a relay has not delivered.
+const relayPatience = 4
+
+// pruneChanges removes old changes. Those that a relay has still to deliver stay longer, but not for ever: one that does not come back
+// would fill the disk.
+func (s *settings) pruneChanges(ctx context.Context, mirror *clerksync.Mirror) (removed int64, err error) {
+	if s.changeRetention <= 0 {
+		return 0, nil
+	}
+	positions, err := feed.Positions(ctx, mirror)
+	if err != nil {
+		return 0, err
+	}
+	before := int64(math.MaxInt64)
+	for _, p := range positions {
+		before = min(before, p.Seq+1)
+	}
+	published, err := mirror.PruneChanges(ctx, s.changeRetention, before)
+	if err != nil {
+		return published, err
+	}
+	lost, err := mirror.PruneChanges(ctx, relayPatience*s.changeRetention, math.MaxInt64)
+	return published + lost, err
+}
+
+// late returns how long ago the oldest change was made that a relay has not delivered yet.
+func late(p feed.Position) time.Duration {
+	if p.Oldest.IsZero() {
+		return 0
+	}
+	return max(time.Since(p.Oldest), 0)
+}
