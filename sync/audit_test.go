@@ -65,14 +65,14 @@ func TestAudit(t *testing.T) {
 			t.Errorf("VerifyAudit = %d, %q, %v", rows, last, err)
 		}
 		found := false
-		for e := range m.Audit(t.Context(), got[2].At, got[2].At.Add(time.Millisecond)) {
-			found = found || e.Seq == 3
+		for e, err := range m.Audit(t.Context(), got[2].At, got[2].At.Add(time.Millisecond)) {
+			found = found || err == nil && e.Seq == 3
 		}
 		if !found {
 			t.Error("the last entry is not among those of its own millisecond")
 		}
-		for e := range m.Audit(t.Context(), got[2].At.Add(time.Millisecond), time.Time{}) {
-			t.Errorf("entry %d was written after the last one", e.Seq)
+		for e, err := range m.Audit(t.Context(), got[2].At.Add(time.Millisecond), time.Time{}) {
+			t.Errorf("entry %d was written after the last one, %v", e.Seq, err)
 		}
 	})
 }
