@@ -74,33 +74,28 @@ func (d dialect) greatest(a, b string) string {
 // expressions that read the columns from them.
 func (d dialect) rows(columns []column) (from string, exprs []string) {
 	exprs = make([]string, len(columns))
-	if !d.postgres {
-		for i, c := range columns {
-			exprs[i] = sqliteExpr(c)
-		}
-		return "json_each($1) AS e", exprs
-	}
-	defs := make([]string, len(columns))
 	for i, c := range columns {
-		exprs[i] = "e." + c.name
-		typ := c.typ
-		if typ == octets {
-			typ, exprs[i] = text, "decode(e."+c.name+", 'hex')"
-		}
-		defs[i] = c.name + " " + string(typ)
+		exprs[i] = d.expr(c)
 	}
-	return "jsonb_to_recordset(cast($1 as jsonb)) AS e(" + strings.Join(defs, ", ") + ")", exprs
+	if d.postgres { // jsonb_to_recordset would read the same, and takes several times as long
+		return "jsonb_array_elements(cast($1 as jsonb)) AS e(value)", exprs
+	}
+	return "json_each($1) AS e", exprs
 }
 
-func sqliteExpr(c column) string {
-	switch c.typ {
-	case octets:
-		return "unhex(e.value ->> '" + c.name + "')"
-	case document:
+func (d dialect) expr(c column) string {
+	value := "e.value ->> '" + c.name + "'"
+	switch {
+	case c.typ == document:
 		return "e.value -> '" + c.name + "'"
-	default:
-		return "e.value ->> '" + c.name + "'"
+	case c.typ == octets && d.postgres:
+		return "decode(" + value + ", 'hex')"
+	case c.typ == octets:
+		return "unhex(" + value + ")"
+	case c.typ != text && d.postgres:
+		return "cast(" + value + " AS " + string(c.typ) + ")"
 	}
+	return value
 }
 
 // no is the boolean that is not true.
@@ -130,7 +125,7 @@ func (d dialect) blob(b string) string {
 // byID orders the rows of a parameter by id, byte by byte, so that every transaction locks in the same order.
 func (d dialect) byID() string {
 	if d.postgres {
-		return `e.id COLLATE "C"`
+		return `(e.value ->> 'id') COLLATE "C"`
 	}
 	return "e.value ->> 'id'"
 }

@@ -73,16 +73,14 @@ func (d *doctor) checkListeners(ctx context.Context) {
 		d.note(check, warned, "the admin listener is open to the network and speaks plain HTTP: its token can be overheard",
 			"let a network policy or a firewall keep others than your monitoring away from "+d.adminListen)
 	}
-	switch {
-	case d.tlsCert == "":
+	loader := &daemon{settings: d.settings}
+	switch certificates, err := loader.openTLS(ctx); {
+	case err != nil:
+		d.note(check, failed, err.Error(), "the file must hold the whole chain, the server's own certificate first")
+	case certificates == nil:
 		d.note(check, fine, "the public listener speaks plain HTTP: a proxy must end TLS before it", "")
 	default:
-		loader := &daemon{settings: d.settings}
-		if _, err := loader.openTLS(ctx); err != nil {
-			d.note(check, failed, err.Error(), "the file must hold the whole chain, the server's own certificate first")
-		} else {
-			d.note(check, fine, "the public listener speaks TLS", "")
-		}
+		d.note(check, fine, "the public listener speaks TLS", "")
 	}
 	if len(d.allow) > 0 {
 		d.note(check, fine, "the public listener takes requests from "+strings.Trim(fmt.Sprint(d.allow), "[]"), "")
