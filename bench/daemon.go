@@ -59,8 +59,8 @@ func (d *daemon) listening(log *bufio.Scanner) error {
 			d.webhooks, d.admin = "http://"+line.Webhooks, "http://"+line.Admin
 			go func() {
 				for log.Scan() {
-					var line struct{ Level string }
-					if err := json.Unmarshal(log.Bytes(), &line); err != nil || line.Level == "ERROR" {
+					var line struct{ Level, Reason string }
+					if err := json.Unmarshal(log.Bytes(), &line); err != nil || line.Level == "ERROR" && line.Reason != "overload" { // of a flood
 						fmt.Fprintln(os.Stderr, "daemon:", log.Text())
 					}
 				}
