@@ -95,9 +95,6 @@ func (w walk) ids(ctx context.Context, client *http.Client, last *string) (ids [
 	return ids, err
 }
 
-// found keeps a compiler from leaving out what nobody looks at.
-var found int64
-
 // look counts the users of a page and finds the id of the last one: by a scan or, where nothing but the download is measured, by the
 // shape that the emulator gives its pages.
 func (w walk) look(page []byte, last *string) (n int, err error) {
@@ -111,9 +108,12 @@ func (w walk) look(page []byte, last *string) (n int, err error) {
 	}
 	err = scan.Records(page, []string{"id", "created_at", "updated_at"}, func(user []byte, values [][]byte) error {
 		n++
-		created, _ := scan.Int(values[1])
-		updated, _ := scan.Int(values[2])
-		found += created + updated + int64(len(user))
+		if _, dated := scan.Int(values[1]); !dated {
+			return fmt.Errorf("a user of %d bytes has no created_at", len(user))
+		}
+		if _, dated := scan.Int(values[2]); !dated {
+			return fmt.Errorf("a user of %d bytes has no updated_at", len(user))
+		}
 		*last, _ = scan.String(values[0])
 		return nil
 	})
