@@ -27,6 +27,7 @@ func TestStatus(t *testing.T) {
 		want := admin.Status{
 			InstanceID: "ins_1", Order: []string{"users", "sessions"},
 			Resources: map[string]admin.Population{"users": {DeletionsAllowed: 10}, "sessions": {DeletionsAllowed: 10}}, Passes: map[string]admin.Pass{},
+			Relays: map[string]admin.Relay{},
 		}
 		if diff := cmp.Diff(want, empty); diff != "" || err != nil {
 			t.Errorf("an empty mirror (-want +got): %v\n%s", err, diff)
