@@ -104,7 +104,8 @@ func TestVisibleStopsEarly(t *testing.T) {
 	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 5, Seed: 71})
 	h.full()
 	h.db.SetMaxOpenConns(1)
-	for range h.mirror.Visible(t.Context(), clerksync.Users, clerksync.Never, math.MaxInt64) {
+	for _, err := range h.mirror.Visible(t.Context(), clerksync.Users, clerksync.Never, math.MaxInt64) {
+		must(t, err)
 		break
 	}
 	h.full() // with the only connection

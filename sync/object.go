@@ -2,7 +2,6 @@ package sync
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -192,9 +191,6 @@ func digest(raw []byte, keep keeping) int64 {
 	}
 	return d
 }
-
-// hexHash is a key's hash as the statements take it.
-func hexHash(h string) string { return hex.EncodeToString([]byte(h)) }
 
 // timeFormat writes instants so that text sorts as time does. Both databases read it.
 const timeFormat = "2006-01-02T15:04:05.000Z"

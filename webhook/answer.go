@@ -119,6 +119,8 @@ func (d *delivery) headline() (slog.Level, string) {
 		return slog.LevelWarn, "event deferred"
 	case d.Code == http.StatusNoContent:
 		return slog.LevelDebug, "event committed"
+	case d.Reason == "overload": // a flood must not fill the log; the metric counts it
+		return slog.LevelDebug, "delivery put off"
 	case d.Code == http.StatusServiceUnavailable:
 		return slog.LevelError, "delivery put off"
 	case d.Code == http.StatusBadRequest:
