@@ -96,7 +96,7 @@ func (m *Mirror) tryCommit(ctx context.Context, batch []*request) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for {
-		err := m.commit(ctx, batch)
+		err := m.commitInTurn(ctx, batch)
 		if err == nil || diagnose(err) != clash && !distrust(batch, err) {
 			return err
 		}
@@ -104,6 +104,11 @@ func (m *Mirror) tryCommit(ctx context.Context, batch []*request) error {
 			return fmt.Errorf("giving up on clashing transactions: %w", err)
 		}
 	}
+}
+
+func (m *Mirror) commitInTurn(ctx context.Context, batch []*request) error {
+	defer m.Turn()()
+	return m.commit(ctx, batch)
 }
 
 // commit writes one batch in one transaction: the objects of each kind by id, then the events, then the changes and what of them is audited.

@@ -31,7 +31,9 @@ func TestPopulations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := []clerksync.Population{{Kind: clerksync.Users, Visible: 1}, {Kind: clerksync.Organizations, Visible: 2, Hidden: 1}, {Kind: clerksync.Roles}}
+		want := []clerksync.Population{
+			{Kind: clerksync.Users, Visible: 1, Allowed: 10}, {Kind: clerksync.Organizations, Visible: 2, Hidden: 1, Allowed: 10}, {Kind: clerksync.Roles, Allowed: 10},
+		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("populations differ (-want +got):\n%s", diff)
 		}

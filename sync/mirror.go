@@ -71,6 +71,7 @@ type Mirror struct {
 	statements statements
 	born       int64
 	queue      queue
+	turns      sync.Mutex // see Turn
 	clock      clock
 	holder     *Guard // nil where no deletion is held
 
@@ -179,6 +180,17 @@ func (m *Mirror) Watch(fn func(Commit)) (stop func()) {
 		defer m.mu.Unlock()
 		delete(m.watchers, n)
 	}
+}
+
+// Turn waits until it is the caller's turn to write, and returns what ends it; until then the mirror commits nothing. SQLite lets in
+// whoever asks at the right moment, so a pass that commits without a pause would keep others of this process out for as long as it
+// runs. On PostgreSQL, where writers do not wait for each other, it does nothing.
+func (m *Mirror) Turn() (end func()) {
+	if m.dialect.postgres {
+		return func() {}
+	}
+	m.turns.Lock()
+	return m.turns.Unlock
 }
 
 func (m *Mirror) tell(c Commit) {

@@ -59,7 +59,8 @@ func TestUnmergeable(t *testing.T) {
 			t.Errorf("rows: %+v", got)
 		}
 		for id, row := range events(t, m) {
-			if row.Outcome != clerksync.Quarantined || len(row.Payload) == 0 {
+			whole := row.Error != nil && !strings.Contains(*row.Error, "not a JSON object") // what is none, cannot be kept without its secrets
+			if row.Outcome != clerksync.Quarantined || whole && len(row.Payload) == 0 {
 				t.Errorf("%s: %+v", id, row)
 			}
 		}

@@ -143,6 +143,7 @@ func (l *Lease) swap(ctx context.Context, raw string, next row) (swapped bool, e
 	if err != nil {
 		return false, err
 	}
+	defer l.mirror.Turn()()
 	var result sql.Result
 	if raw == "" {
 		result, err = l.mirror.DB().ExecContext(ctx, l.mirror.SQL(
