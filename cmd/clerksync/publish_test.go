@@ -128,7 +128,7 @@ func jetStream(t *testing.T) (url string, read func() []told) {
 func wantFeed(t *testing.T, db *sqlx.DB, name string, got []told) {
 	t.Helper()
 	var want, first []string
-	if err := db.SelectContext(t.Context(), &want, `SELECT seq::text FROM clerk.changes WHERE NOT initial ORDER BY seq`); err != nil {
+	if err := db.SelectContext(t.Context(), &want, `SELECT seq::text FROM clerk.changes WHERE NOT initial ORDER BY changes.seq`); err != nil {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
