@@ -21,6 +21,7 @@ type load struct {
 	URLs    []string // the clients take them in turn
 	Clients int
 	Users   int  // events are about them by turns
+	Stride  int  // how far apart users are who follow each other
 	Events  int  // how many are made and signed beforehand
 	Again   bool // start over when all are posted; else the load ends with them
 	Poison  int  // one event in so many is poison; 0 means none
@@ -29,8 +30,9 @@ type load struct {
 	Warm, Span time.Duration // how long it runs before it counts, and while it counts
 }
 
-// stride scatters the users that follow each other over the table, as life does. It is a prime, so that all of them have their turn.
-const stride = 7919
+// scattered is a stride that scatters the users that follow each other over the table, as life does. It is a prime, so that all of
+// them have their turn.
+const scattered = 7919
 
 // loaded is what the load generator saw while it counted.
 type loaded struct {
@@ -71,7 +73,7 @@ func (l load) prepare() ([]delivery, error) {
 		if l.Poison > 0 && n%l.Poison == 0 {
 			metadata = poisons[n/l.Poison%len(poisons)]
 		}
-		if deliveries[n], err = newDelivery(signer, prefix, n, n*stride%l.Users, metadata, begun); err != nil {
+		if deliveries[n], err = newDelivery(signer, prefix, n, n*l.Stride%l.Users, metadata, begun); err != nil {
 			return nil, err
 		}
 	}

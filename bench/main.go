@@ -1,6 +1,6 @@
 // Command bench measures clerksync beside what a team would otherwise have, in one run and on one machine, and holds it to goals.
 //
-//	go run ./bench [-only webhook,sqlite] [-rounds 5] [-short] [-write docs/benchmarks.md]
+//	go run ./bench [-only webhook,sqlite] [-scenario "16 clients"] [-contestant clerksync] [-rounds 5] [-short] [-write docs/benchmarks.md]
 //
 // What counts is ratios: the machine is whatever it is, and every contestant of a scenario is measured on it once a round, in an
 // order that rotates. PostgreSQL runs as it does in production, waiting for the disk. The daemon that is measured is the real
@@ -49,6 +49,8 @@ var errMissed = errors.New("not all goals are met")
 
 func run(ctx context.Context) error {
 	only := flag.String("only", "", "measure these `sections` alone, separated by commas")
+	named := flag.String("scenario", "", "measure the scenarios alone whose name begins with this `text`")
+	alone := flag.String("contestant", "", "measure this contestant alone, by its `name`: to profile it, not to judge")
 	rounds := flag.Int("rounds", 5, "how often each contestant is measured")
 	short := flag.Bool("short", false, "measure briefly: to try the program, not to judge")
 	write := flag.String("write", "", "write the report to this `file` instead of standard output")
@@ -66,6 +68,12 @@ func run(ctx context.Context) error {
 	for _, s := range all(*short) {
 		if *only != "" && !slices.Contains(strings.Split(*only, ","), s.section) {
 			continue
+		}
+		if !strings.HasPrefix(s.name, *named) {
+			continue
+		}
+		if *alone != "" {
+			s = s.reduced(*alone)
 		}
 		r, err := s.run(ctx, st, *rounds)
 		if err != nil {

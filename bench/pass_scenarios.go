@@ -31,9 +31,9 @@ func (st *stage) play(ctx context.Context, name string, order any, cost *time.Du
 	if err := c.hear(&d); err != nil {
 		return d, err
 	}
-	used, err := stop()
+	own, server, err := stop()
 	if cost != nil {
-		*cost = used
+		*cost = own + server
 	}
 	return d, err
 }
@@ -161,8 +161,8 @@ func copied(users int, template string) func(context.Context, *stage) (figures, 
 				return nil, err
 			}
 			took := time.Since(begun)
-			cpu, err := stop()
-			return done{Seconds: took.Seconds(), Users: int64(users)}.figures(cpu), err
+			_, server, err := stop()
+			return done{Seconds: took.Seconds(), Users: int64(users)}.figures(server), err
 		}
 		if _, err := os.Stat(file); err != nil {
 			if _, err := run(template, `COPY clerk.users TO '`+file+`'`); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -45,6 +46,13 @@ type goal struct {
 	of, to string
 	least  float64 // one of the two is set
 	most   float64
+}
+
+// reduced is a scenario with one contestant, and so without goals.
+func (s scenario) reduced(to string) scenario {
+	s.goals = nil
+	s.contestants = slices.DeleteFunc(slices.Clone(s.contestants), func(c contestant) bool { return c.name != to })
+	return s
 }
 
 // result is a scenario with its measurements.

@@ -30,7 +30,7 @@ func sqlite(ctx context.Context, st *stage) (databaseURL string, drop func() err
 }
 
 func sqliteScenarios() []scenario {
-	l := load{Clients: 256, Users: preloaded, Events: 60_000}
+	l := load{Clients: 256, Users: preloaded, Stride: scattered, Events: 60_000}
 	return []scenario{{
 		section: "sqlite", name: "256 clients on the embedded database",
 		text:        "The load of the webhook section, on SQLite. Both wait for the disk at every commit (`synchronous=FULL`).",

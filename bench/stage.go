@@ -38,7 +38,7 @@ func newStage(ctx context.Context) (*stage, error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // the server's programs run as another user
 		return nil, err
 	}
-	st := &stage{dir: dir, clerksync: filepath.Join(dir, "clerksync"), warm: 700 * time.Millisecond, span: 2500 * time.Millisecond,
+	st := &stage{dir: dir, clerksync: filepath.Join(dir, "clerksync"), warm: 1500 * time.Millisecond, span: 3 * time.Second,
 		templates: map[string]bool{}, clerks: map[string]*clerk{}}
 	if err := st.open(ctx); err != nil {
 		st.close()
@@ -127,19 +127,19 @@ func (st *stage) database(ctx context.Context, template string) (url string, dro
 	}, nil
 }
 
-// cost measures the CPU time that a process and PostgreSQL use until the function it returns is called.
-func (st *stage) cost(pids ...int) (stop func() (time.Duration, error), err error) {
-	measure := func() (time.Duration, error) {
-		sum, err := cpuOfFamily(st.cluster.PID())
+// cost measures the CPU time that processes use, and PostgreSQL beside them, until the function it returns is called.
+func (st *stage) cost(pids ...int) (stop func() (processes, server time.Duration, err error), err error) {
+	measure := func() (processes, server time.Duration, err error) {
+		server, err = cpuOfFamily(st.cluster.PID())
 		for _, pid := range pids {
 			one, e := cpuOf(pid)
-			sum, err = sum+one, errors.Join(err, e)
+			processes, err = processes+one, errors.Join(err, e)
 		}
-		return sum, err
+		return processes, server, err
 	}
-	before, err := measure()
-	return func() (time.Duration, error) {
-		after, err := measure()
-		return after - before, err
+	processes, server, err := measure()
+	return func() (time.Duration, time.Duration, error) {
+		p, s, err := measure()
+		return p - processes, s - server, err
 	}, err
 }

@@ -109,7 +109,7 @@ func under(s source, t target, l load) func(context.Context, *stage) (figures, e
 
 // measure drives a load and tells what became of it.
 func (st *stage) measure(ctx context.Context, l load, pids []int) (figures, error) {
-	var stop func() (time.Duration, error)
+	var stop func() (processes, server time.Duration, err error)
 	var before float64
 	seen, err := st.drive(ctx, l, func() (err error) {
 		if before, err = status(pids[0], "VmRSS"); err != nil {
@@ -121,7 +121,7 @@ func (st *stage) measure(ctx context.Context, l load, pids []int) (figures, erro
 	if err != nil {
 		return nil, err
 	}
-	cpu, err := stop()
+	processes, server, err := stop()
 	if err != nil {
 		return nil, err
 	}
@@ -132,9 +132,10 @@ func (st *stage) measure(ctx context.Context, l load, pids []int) (figures, erro
 	if seen.Taken == 0 {
 		return nil, errors.New("no event was taken")
 	}
+	each := func(cpu time.Duration) float64 { return float64(cpu.Microseconds()) / float64(seen.Taken) }
 	f := figures{
 		{"events/s", float64(seen.Taken) / seen.Seconds}, {"p50 ms", seen.P50}, {"p99 ms", seen.P99},
-		{"CPU µs/event", float64(cpu.Microseconds()) / float64(seen.Taken)},
+		{"CPU µs/event", each(processes + server)}, {"of it PostgreSQL", each(server)},
 	}
 	if l.Flood {
 		f = append(f, figure{"503/s", float64(seen.Refused) / seen.Seconds}, figure{"p99 ms of 503", seen.Refused9},

@@ -17,7 +17,7 @@ func (st *stage) preload(ctx context.Context, databaseURL string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.stop()) }()
-	seen, err := st.drive(ctx, load{URLs: []string{d.webhooks}, Clients: 256, Users: preloaded, Events: preloaded, Span: 10 * time.Minute}, nil)
+	seen, err := st.drive(ctx, load{URLs: []string{d.webhooks}, Clients: 256, Users: preloaded, Stride: 1, Events: preloaded, Span: 10 * time.Minute}, nil)
 	if err == nil && seen.Taken != preloaded {
 		err = fmt.Errorf("%d of %d users arrived", seen.Taken, preloaded)
 	}
@@ -68,10 +68,10 @@ var (
 )
 
 func webhookScenarios() []scenario {
-	distinct := load{Clients: 256, Users: preloaded, Events: 60_000}
-	hot := load{Clients: 256, Users: 100, Events: 60_000}
-	few := load{Clients: 16, Users: preloaded, Events: 60_000}
-	one := load{Clients: 1, Users: preloaded, Events: 20_000}
+	distinct := load{Clients: 256, Users: preloaded, Stride: scattered, Events: 60_000}
+	hot := load{Clients: 256, Users: 100, Stride: scattered, Events: 60_000}
+	few := load{Clients: 16, Users: preloaded, Stride: scattered, Events: 60_000}
+	one := load{Clients: 1, Users: preloaded, Stride: scattered, Events: 20_000}
 	poisoned, flood := distinct, distinct
 	poisoned.Poison = 100
 	flood.Clients, flood.Flood, flood.Again = 2048, true, true

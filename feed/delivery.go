@@ -36,6 +36,7 @@ func (d *delivery) follow(ctx context.Context) error {
 	})()
 	defer d.leave(ctx)
 	for {
+		begun := time.Now()
 		more, err := d.page(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -46,6 +47,7 @@ func (d *delivery) follow(ctx context.Context) error {
 			d.wait(ctx, after(err, d.pause.NextBackOff()), nil)
 		case !more:
 			d.wait(ctx, pollTime, d.woken)
+			d.wait(ctx, gatherTime-time.Since(begun), nil)
 		}
 		if err := d.save(ctx); errors.Is(err, lease.ErrLost) {
 			return err

@@ -79,6 +79,7 @@ type Feed struct {
 // How a relay waits.
 const (
 	pollTime    = 500 * time.Millisecond // for changes that another process made
+	gatherTime  = 100 * time.Millisecond // between pages that are not full: under load, changes come together
 	standbyTime = 2 * time.Second        // for a relay that another process runs
 	saveTime    = time.Second            // between two writes of a position: how much comes twice after a crash
 	sendTime    = 15 * time.Second       // for a receiver

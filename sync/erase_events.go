@@ -140,13 +140,13 @@ func (m *Mirror) forget(ctx context.Context, tx *sqlx.Tx, rows []*eventRow, bodi
 	var ids []string
 	named := map[string][]string{}
 	for _, row := range rows {
-		if row.Payload == nil {
+		if len(row.payload) == 0 {
 			continue
 		}
-		for _, id := range idText.FindAll(bodies[row.ID], -1) {
-			named[row.ID] = append(named[row.ID], string(id))
+		for _, id := range idText.FindAll(bodies[row.id], -1) {
+			named[row.id] = append(named[row.id], string(id))
 		}
-		ids = append(ids, named[row.ID]...)
+		ids = append(ids, named[row.id]...)
 	}
 	erased, err := m.erased(ctx, tx, ids)
 	if err != nil || len(erased) == 0 {
@@ -154,9 +154,9 @@ func (m *Mirror) forget(ctx context.Context, tx *sqlx.Tx, rows []*eventRow, bodi
 	}
 	ignored = map[string]bool{}
 	for _, row := range rows {
-		for _, id := range named[row.ID] {
+		for _, id := range named[row.id] {
 			if erased[id] && row.forget() {
-				ignored[row.ID] = true
+				ignored[row.id] = true
 			}
 		}
 	}
@@ -165,9 +165,9 @@ func (m *Mirror) forget(ctx context.Context, tx *sqlx.Tx, rows []*eventRow, bodi
 
 // forget drops the row's content, and reports whether the event would have waited with it.
 func (r *eventRow) forget() (waited bool) {
-	r.Payload, r.DueAt = nil, nil
-	if waited = r.Outcome == Quarantined || r.Outcome == Deferred; waited {
-		r.Outcome, r.Error = Ignored, optional(erasedReason)
+	r.payload, r.dueAt = nil, ""
+	if waited = r.outcome == Quarantined || r.outcome == Deferred; waited {
+		r.outcome, r.reason = Ignored, erasedReason
 	}
 	return waited
 }

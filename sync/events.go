@@ -5,26 +5,37 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/jmoiron/sqlx"
 )
 
-// eventRow is a row of the events statement's parameter.
+// eventRow is a row of the events statement's parameter. What is empty is null.
 type eventRow struct {
-	ID         string  `json:"id"`
-	Type       string  `json:"type"`
-	ObjectID   *string `json:"object_id,omitzero"`
-	InstanceID *string `json:"instance_id,omitzero"`
-	OccurredAt *string `json:"occurred_at,omitzero"`
-	ReceivedAt string  `json:"received_at"`
-	Outcome    Outcome `json:"outcome"`
-	Error      *string `json:"error,omitzero"`
-	Attempts   int     `json:"attempts"`
-	Payload    *string `json:"payload,omitzero"`
-	DueAt      *string `json:"due_at,omitzero"`
+	id, kind, objectID, instanceID string
+	occurredAt, receivedAt, dueAt  string
+	outcome                        Outcome
+	reason                         string
+	attempts                       int64
+	payload                        []byte
+}
+
+func (r *eventRow) appendTo(dst []byte) []byte {
+	dst = appendText(append(dst, `{"id":`...), r.id)
+	dst = appendString(dst, "type", r.kind)
+	dst = appendOptional(dst, "object_id", r.objectID)
+	dst = appendOptional(dst, "instance_id", r.instanceID)
+	dst = appendOptional(dst, "occurred_at", r.occurredAt)
+	dst = appendString(dst, "received_at", r.receivedAt)
+	dst = appendString(dst, "outcome", string(r.outcome))
+	dst = appendOptional(dst, "error", r.reason)
+	dst = appendInt(dst, "attempts", r.attempts)
+	if len(r.payload) > 0 {
+		dst = append(hex.AppendEncode(append(dst, `,"payload":"`...), r.payload), '"')
+	}
+	return append(appendOptional(dst, "due_at", r.dueAt), '}')
 }
 
 // keepEvents writes the events rows of a commit. An event's outcome is that of its first piece. Evidence of a read has no event,
@@ -43,7 +54,7 @@ func (m *Mirror) keepEvents(ctx context.Context, tx *sqlx.Tx, pieces []*piece) (
 		}
 		events[event] = true
 		if row := byID[event.ID]; row != nil {
-			row.Attempts++
+			row.attempts++
 			continue
 		}
 		byID[event.ID], bodies[event.ID] = m.newEventRow(event, p), event.Body
@@ -55,7 +66,7 @@ func (m *Mirror) keepEvents(ctx context.Context, tx *sqlx.Tx, pieces []*piece) (
 	for _, row := range byID {
 		rows = append(rows, row)
 	}
-	slices.SortFunc(rows, func(a, b *eventRow) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(rows, func(a, b *eventRow) int { return strings.Compare(a.id, b.id) })
 	ignored, err := m.forget(ctx, tx, rows, bodies)
 	if err != nil {
 		return false, err
@@ -65,12 +76,12 @@ func (m *Mirror) keepEvents(ctx context.Context, tx *sqlx.Tx, pieces []*piece) (
 			p.settle(Result{Outcome: Ignored, Reason: erasedReason})
 		}
 	}
-	rows = slices.DeleteFunc(rows, func(r *eventRow) bool { return r.Type == readType && ignored[r.ID] })
-	parameter, err := json.Marshal(rows)
+	rows = slices.DeleteFunc(rows, func(r *eventRow) bool { return r.kind == readType && ignored[r.id] })
+	answer, err := queryRows(ctx, m, tx, m.statements.events, rows, func(dst []byte, r *eventRow) []byte { return r.appendTo(dst) })
 	if err != nil {
 		return false, err
 	}
-	return true, m.execute(ctx, tx, m.statements.events, parameter)
+	return true, finish(answer)
 }
 
 // readType is the type of the rows that stand for reads.
@@ -98,15 +109,14 @@ func (m *Mirror) newEventRow(e *Event, p *piece) *eventRow {
 		received = time.Now()
 	}
 	row := &eventRow{
-		ID: e.ID, Type: plain(e.Type), ObjectID: optional(plain(e.ObjectID)), InstanceID: optional(plain(e.InstanceID)),
-		ReceivedAt: stamp(received), Outcome: p.result.Outcome, Error: optional(p.result.Reason), Attempts: 1,
+		id: e.ID, kind: plain(e.Type), objectID: plain(e.ObjectID), instanceID: plain(e.InstanceID),
+		receivedAt: stamp(received), outcome: p.result.Outcome, reason: p.result.Reason, attempts: 1, payload: m.content(e, p),
 	}
 	if s, ok := stampMilli(e.OccurredAt.UnixMilli()); ok && !e.OccurredAt.IsZero() {
-		row.OccurredAt = &s
+		row.occurredAt = s
 	}
-	row.Payload = optional(hex.EncodeToString(m.content(e, p)))
 	if p.result.Outcome == Deferred {
-		row.DueAt = optional(stamp(p.due))
+		row.dueAt = stamp(p.due)
 	}
 	return row
 }
@@ -116,25 +126,21 @@ func plain(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
 func joinNames(names []string) string { return plain(strings.Join(names, ",")) }
 
-// changeRow is a row of the changes statement's parameter.
-type changeRow struct {
-	Resource   Kind     `json:"resource"`
-	ObjectID   string   `json:"object_id"`
-	Op         Outcome  `json:"op"`
-	Version    int64    `json:"version"`
-	Initial    bool     `json:"initial"`
-	OccurredAt string   `json:"occurred_at"`
-	Source     Source   `json:"source"`
-	Reasons    []string `json:"reasons,omitempty"`
+// appendChange appends a change as a row of the changes statement's parameter.
+func appendChange(dst []byte, c Change) []byte {
+	dst = appendText(append(dst, `{"resource":`...), string(c.Kind))
+	dst = appendString(dst, "object_id", c.ObjectID)
+	dst = appendString(dst, "op", string(c.Op))
+	dst = appendInt(dst, "version", c.Version)
+	dst = strconv.AppendBool(appendMember(dst, "initial", nil), c.Initial)
+	dst = appendString(dst, "occurred_at", stamp(c.OccurredAt))
+	dst = appendString(dst, "source", string(c.Source))
+	if len(c.Reasons) > 0 {
+		dst = appendTexts(appendMember(dst, "reasons", nil), c.Reasons)
+	}
+	return append(dst, '}')
 }
 
 // feed appends a commit's changes, last of all: the lock before it is held until the commit and no longer than that, and makes
@@ -143,13 +149,9 @@ func (m *Mirror) feed(ctx context.Context, tx *sqlx.Tx, changes []Change) error 
 	if len(changes) == 0 {
 		return nil
 	}
-	rows := make([]changeRow, len(changes))
-	for i, c := range changes {
-		rows[i] = changeRow{c.Kind, c.ObjectID, c.Op, c.Version, c.Initial, stamp(c.OccurredAt), c.Source, c.Reasons}
-	}
-	parameter, err := json.Marshal(rows)
+	answer, err := queryRows(ctx, m, tx, m.statements.changes, changes, appendChange)
 	if err != nil {
 		return err
 	}
-	return m.execute(ctx, tx, m.statements.changes, parameter)
+	return finish(answer)
 }

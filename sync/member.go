@@ -216,6 +216,9 @@ type contacts struct{ list, value, primary string }
 type contact struct{ id, value, status string }
 
 func (c contacts) of(o *object) []contact {
+	if all, read := o.contacts[c.list]; read {
+		return all
+	}
 	var all []contact
 	_ = scan.Array(o.member(c.list), func(elem []byte) error {
 		var one contact
@@ -233,6 +236,10 @@ func (c contacts) of(o *object) []contact {
 		all = append(all, one)
 		return nil
 	})
+	if o.contacts == nil {
+		o.contacts = map[string][]contact{}
+	}
+	o.contacts[c.list] = all
 	return all
 }
 
@@ -278,7 +285,7 @@ func (c contacts) primaryVerified(o *object) []byte {
 // project appends id, value and verification status of every entry, sorted by id, which is the order that both a webhook and a
 // list can be brought into.
 func (c contacts) project(dst []byte, o *object) []byte {
-	all := c.of(o)
+	all := slices.Clone(c.of(o))
 	slices.SortStableFunc(all, func(a, b contact) int { return strings.Compare(a.id, b.id) })
 	dst = append(dst, '[')
 	for i, one := range all {

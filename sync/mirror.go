@@ -71,6 +71,7 @@ type Mirror struct {
 	statements statements
 	born       int64
 	queue      queue
+	buffers    buffers
 	turns      sync.Mutex // see Turn
 	clock      clock
 	holder     *Guard // nil where no deletion is held
@@ -112,7 +113,7 @@ func Open(ctx context.Context, db *sqlx.DB, cfg Config) (*Mirror, error) {
 			return nil, fmt.Errorf("opening the mirror: there is no kind %q", k)
 		}
 	}
-	m := &Mirror{db: db, cfg: cfg, watchers: map[int]func(Commit){}}
+	m := &Mirror{db: db, cfg: cfg, watchers: map[int]func(Commit){}, buffers: make(buffers, 4)}
 	switch name := db.DriverName(); name {
 	case "postgres", "pgx":
 		m.dialect = dialect{postgres: true, schema: cfg.Schema}

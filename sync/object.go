@@ -21,7 +21,8 @@ type object struct {
 	updated    int64 // Clerk's updated_at
 	created    int64 // Clerk's created_at; Never if absent
 	members    []scan.Member
-	unstorable []string // names of the members that no database can store and that are null here
+	contacts   map[string][]contact // those that were read; see contacts.of
+	unstorable []string             // names of the members that no database can store and that are null here
 	keep       keeping
 	digest     int64
 	hash       string

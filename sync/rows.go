@@ -19,6 +19,7 @@ type statements struct {
 	past            string // see remark
 	erased          string
 	prepared        map[string]*sqlx.Stmt // empty where a pooler forbids them
+	takesBytes      bool                  // whether the prepared ones take JSON as bytes
 }
 
 // prepareStatements writes all statements, and prepares them before any transaction holds a connection that preparing would need.
@@ -50,32 +51,31 @@ func (m *Mirror) prepareStatements(ctx context.Context) error {
 			s.prepared[query] = stmt
 		}
 	}
+	if stmt := s.prepared[s.erased]; stmt != nil && m.dialect.postgres {
+		rows, err := stmt.QueryxContext(ctx, []byte("[]"))
+		s.takesBytes = err == nil && finish(rows) == nil
+	}
 	m.statements = s
 	return nil
 }
 
-// query runs one of the statements, in a transaction or, with tx nil, outside of any.
+// query runs one of the statements, in a transaction or, with tx nil, outside of any. The parameter may be used again afterwards.
 func (m *Mirror) query(ctx context.Context, tx *sqlx.Tx, query string, parameter []byte) (*sqlx.Rows, error) {
+	var argument any = parameter // a driver that takes it as text need not copy it
 	stmt := m.statements.prepared[query]
+	if stmt == nil || !m.statements.takesBytes {
+		argument = string(parameter)
+	}
 	switch {
 	case stmt != nil && tx != nil:
-		return tx.StmtxContext(ctx, stmt).QueryxContext(ctx, string(parameter))
+		return tx.StmtxContext(ctx, stmt).QueryxContext(ctx, argument)
 	case stmt != nil:
-		return stmt.QueryxContext(ctx, string(parameter))
+		return stmt.QueryxContext(ctx, argument)
 	case tx != nil:
-		return tx.QueryxContext(ctx, query, string(parameter))
+		return tx.QueryxContext(ctx, query, argument)
 	default:
-		return m.db.QueryxContext(ctx, query, string(parameter))
+		return m.db.QueryxContext(ctx, query, argument)
 	}
-}
-
-// execute runs a statement that returns nothing.
-func (m *Mirror) execute(ctx context.Context, tx *sqlx.Tx, query string, parameter []byte) error {
-	rows, err := m.query(ctx, tx, query, parameter)
-	if err != nil {
-		return err
-	}
-	return finish(rows)
 }
 
 // finish reads what is left of rows and returns the error that ended them: that of a statement without rows comes no earlier.
@@ -137,25 +137,48 @@ func (m *Mirror) mergeKind(ctx context.Context, tx *sqlx.Tx, k *kind, pieces []*
 	return changes, nil
 }
 
-// rowSize is about what a row of the merge statement's parameter has beside the object: its columns, and what it is merged by.
-const rowSize = 1500
+// buffers keeps memory for the statements' parameters from one batch to the next: to get it afresh costs more than to fill it, and a
+// [sync.Pool] would give it up at every second collection.
+type buffers chan []byte
 
-func (m *Mirror) merge(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold) (map[string]standing, error) {
-	size := 0
-	for _, f := range folds {
-		size += rowSize
-		if f.live != nil {
-			size += len(f.live.Object)
-		}
+// largestBuffer is the size from which on one is not kept.
+const largestBuffer = 1 << 20
+
+func (b buffers) take() []byte {
+	select {
+	case buffer := <-b:
+		return buffer[:0]
+	default:
+		return nil
 	}
-	parameter := append(make([]byte, 0, size), '[')
-	for i, f := range folds {
+}
+
+func (b buffers) put(buffer []byte) {
+	if cap(buffer) > largestBuffer {
+		return
+	}
+	select {
+	case b <- buffer:
+	default:
+	}
+}
+
+// queryRows runs a statement whose parameter are these rows.
+func queryRows[R any](ctx context.Context, m *Mirror, tx *sqlx.Tx, query string, rows []R, appendRow func([]byte, R) []byte) (*sqlx.Rows, error) {
+	parameter := append(m.buffers.take(), '[')
+	for i, row := range rows {
 		if i > 0 {
 			parameter = append(parameter, ',')
 		}
-		parameter = f.appendRow(parameter)
+		parameter = appendRow(parameter, row)
 	}
-	rows, err := m.query(ctx, tx, m.statements.merge[k.name], append(parameter, ']'))
+	parameter = append(parameter, ']')
+	defer func() { m.buffers.put(parameter) }()
+	return m.query(ctx, tx, query, parameter)
+}
+
+func (m *Mirror) merge(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold) (map[string]standing, error) {
+	rows, err := queryRows(ctx, m, tx, m.statements.merge[k.name], folds, func(dst []byte, f *fold) []byte { return f.appendRow(dst) })
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +240,7 @@ func (f *fold) appendRow(dst []byte) []byte {
 	}
 	dst = append(dst, `{"id":`...)
 	dst = appendText(dst, f.id)
-	dst = append(append(append(dst, `,"source":"`...), last.Source...), '"')
+	dst = appendString(dst, "source", string(last.Source))
 	dst = appendInstant(dst, "synced_at", at)
 	if f.killer != nil {
 		dst = appendInstant(dst, "deleted_at", at)
@@ -270,7 +293,19 @@ func appendMember(dst []byte, name string, value []byte) []byte {
 }
 
 func appendInt(dst []byte, name string, n int64) []byte {
-	return appendMember(dst, name, strconv.AppendInt(nil, n, 10))
+	return strconv.AppendInt(appendMember(dst, name, nil), n, 10)
+}
+
+func appendString(dst []byte, name, s string) []byte {
+	return appendText(appendMember(dst, name, nil), s)
+}
+
+// appendOptional appends a text member; an empty one is left out.
+func appendOptional(dst []byte, name, s string) []byte {
+	if s == "" {
+		return dst
+	}
+	return appendString(dst, name, s)
 }
 
 // appendInstant appends a timestamp member; one that no calendar has is left out.
@@ -279,7 +314,7 @@ func appendInstant(dst []byte, name string, ms int64) []byte {
 	if !ok {
 		s = stamp(time.Now())
 	}
-	return appendMember(dst, name, appendText(nil, s))
+	return appendString(dst, name, s)
 }
 
 // change is the feed's row about a fold that changed its object visibly.
