@@ -103,7 +103,7 @@ type storage struct {
 // store opens the database of the baseline that stores: decode with encoding/json, then one transaction an event.
 func (p plain) store(ctx context.Context) (func(context.Context, string, []byte) error, error) {
 	driver, prefix, size, source := "postgres", "clerk.", connections, p.Database
-	if path, ok := strings.CutPrefix(p.Database, "sqlite:"); ok { // opened as the daemon does
+	if path, ok := strings.CutPrefix(p.Database, "sqlite:"); ok { // as a team would open it that waits for the disk
 		driver, prefix, size = "sqlite", "clerk_", 4
 		source = "file:" + path + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"
 	} else if !p.Prepared {

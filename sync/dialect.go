@@ -83,6 +83,19 @@ func (d dialect) rows(columns []column) (from string, exprs []string) {
 	return "json_each($1) AS e", exprs
 }
 
+// given returns a FROM item for the rows that [writeRows] passes, called e, and the expressions that read the columns from them.
+func (d dialect) given(columns []column) (from string, exprs []string) {
+	if d.postgres {
+		return d.rows(columns)
+	}
+	exprs = make([]string, len(columns))
+	parameters := make([]string, len(columns))
+	for i, c := range columns {
+		exprs[i], parameters[i] = "e."+c.name, "? AS "+c.name
+	}
+	return "(SELECT " + strings.Join(parameters, ", ") + ") AS e", exprs
+}
+
 func (d dialect) expr(c column) string {
 	value := "e.value ->> '" + c.name + "'"
 	switch {
@@ -122,12 +135,12 @@ func (d dialect) blob(b string) string {
 	return fmt.Sprintf("x'%x'", b)
 }
 
-// byID orders the rows of a parameter by id, byte by byte, so that every transaction locks in the same order.
-func (d dialect) byID() string {
+// inOrder orders the given rows by id, byte by byte, so that every transaction locks in the same order.
+func (d dialect) inOrder() string {
 	if d.postgres {
-		return `(e.value ->> 'id') COLLATE "C"`
+		return `ORDER BY (e.value ->> 'id') COLLATE "C"`
 	}
-	return "e.value ->> 'id'"
+	return "" // one row
 }
 
 // among is the right side of "id IN": the texts in a JSON array, the statement's one parameter.

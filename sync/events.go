@@ -22,7 +22,7 @@ type eventRow struct {
 	payload                        []byte
 }
 
-func (r *eventRow) appendTo(dst []byte) []byte {
+func appendEvent(dst []byte, r *eventRow) []byte {
 	dst = appendText(append(dst, `{"id":`...), r.id)
 	dst = appendString(dst, "type", r.kind)
 	dst = appendOptional(dst, "object_id", r.objectID)
@@ -77,11 +77,7 @@ func (m *Mirror) keepEvents(ctx context.Context, tx *sqlx.Tx, pieces []*piece) (
 		}
 	}
 	rows = slices.DeleteFunc(rows, func(r *eventRow) bool { return r.kind == readType && ignored[r.id] })
-	answer, err := queryRows(ctx, m, tx, m.statements.events, rows, func(dst []byte, r *eventRow) []byte { return r.appendTo(dst) })
-	if err != nil {
-		return false, err
-	}
-	return true, finish(answer)
+	return true, writeRows(ctx, m, tx, m.statements.events, eventColumns, rows, appendEvent, finish)
 }
 
 // readType is the type of the rows that stand for reads.
@@ -149,9 +145,5 @@ func (m *Mirror) feed(ctx context.Context, tx *sqlx.Tx, changes []Change) error 
 	if len(changes) == 0 {
 		return nil
 	}
-	answer, err := queryRows(ctx, m, tx, m.statements.changes, changes, appendChange)
-	if err != nil {
-		return err
-	}
-	return finish(answer)
+	return writeRows(ctx, m, tx, m.statements.changes, changeColumns, changes, appendChange, finish)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// statements are the statements of a commit. Each takes one parameter, a JSON array.
+// statements are the statements of a commit. Their rows are given as [writeRows] does; the others take one parameter, a JSON array.
 type statements struct {
 	merge, standing map[Kind]string
 	listings        map[Kind]listings
@@ -137,53 +137,19 @@ func (m *Mirror) mergeKind(ctx context.Context, tx *sqlx.Tx, k *kind, pieces []*
 	return changes, nil
 }
 
-// buffers keeps memory for the statements' parameters from one batch to the next: to get it afresh costs more than to fill it, and a
-// [sync.Pool] would give it up at every second collection.
-type buffers chan []byte
-
-// largestBuffer is the size from which on one is not kept.
-const largestBuffer = 1 << 20
-
-func (b buffers) take() []byte {
-	select {
-	case buffer := <-b:
-		return buffer[:0]
-	default:
-		return nil
-	}
-}
-
-func (b buffers) put(buffer []byte) {
-	if cap(buffer) > largestBuffer {
-		return
-	}
-	select {
-	case b <- buffer:
-	default:
-	}
-}
-
-// queryRows runs a statement whose parameter are these rows.
-func queryRows[R any](ctx context.Context, m *Mirror, tx *sqlx.Tx, query string, rows []R, appendRow func([]byte, R) []byte) (*sqlx.Rows, error) {
-	parameter := append(m.buffers.take(), '[')
-	for i, row := range rows {
-		if i > 0 {
-			parameter = append(parameter, ',')
-		}
-		parameter = appendRow(parameter, row)
-	}
-	parameter = append(parameter, ']')
-	defer func() { m.buffers.put(parameter) }()
-	return m.query(ctx, tx, query, parameter)
-}
-
+// merge runs the merge statement, and returns where the rows that moved stand now.
 func (m *Mirror) merge(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold) (map[string]standing, error) {
-	rows, err := queryRows(ctx, m, tx, m.statements.merge[k.name], folds, func(dst []byte, f *fold) []byte { return f.appendRow(dst) })
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	moved := make(map[string]standing, len(folds))
+	appendRow := func(dst []byte, f *fold) []byte { return f.appendRow(dst) }
+	err := writeRows(ctx, m, tx, m.statements.merge[k.name], k.mergedColumns(), folds, appendRow, func(rows *sqlx.Rows) error {
+		return scanMoved(rows, moved)
+	})
+	return moved, err
+}
+
+// scanMoved reads what the merge statement returns.
+func scanMoved(rows *sqlx.Rows, moved map[string]standing) error {
+	defer rows.Close()
 	for rows.Next() {
 		var id string
 		var hash []byte
@@ -191,12 +157,12 @@ func (m *Mirror) merge(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold)
 		err := rows.Scan(&id, &s.wasVisible, &s.version, &s.changed,
 			&s.key.Alive, &s.key.Updated, &s.key.Seen, &s.dead, &hash)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s.key.Hash = string(hash)
 		moved[id] = s
 	}
-	return moved, finish(rows)
+	return finish(rows)
 }
 
 // standings reads the merge columns of rows by id, in a transaction or, with tx nil, outside of any.

@@ -22,7 +22,7 @@ var (
 // all the same, and not returned.
 const mergeSQL = `INSERT INTO [table] AS r ([columns], deleted_at, _was_visible, _version, _changed)
 SELECT [values], CASE WHEN NOT [arrives visible] THEN [deleted_at] END, [false], CASE WHEN [arrives visible] THEN 1 ELSE 0 END, NOT [false]
-FROM [rows] WHERE true ORDER BY [id]
+FROM [rows] WHERE true [in order]
 ON CONFLICT (id) DO UPDATE SET
   [payload],
   _alive_at    = [alive],
@@ -52,11 +52,17 @@ var mergeTerms = []string{
 	"[differs]", "(excluded._hash <> r._hash AND substr(excluded._hash, 1, 1) = substr(r._hash, 1, 1))",
 }
 
-// mergeStatement writes mergeSQL for one kind. Its parameter is a JSON array of rows.
+// mergedColumns are the columns that a row of the merge statement's parameter has.
+func (k *kind) mergedColumns() []column {
+	return slices.Concat(rowColumns, k.columns, payloadColumns, []column{{"deleted_at", instant, nil}})
+}
+
+// mergeStatement writes mergeSQL for one kind. Its rows are given as [writeRows] does.
 func (d dialect) mergeStatement(k *kind) string {
 	payload := slices.Concat(k.columns, payloadColumns)
-	stored := slices.Concat(rowColumns, payload)
-	from, values := d.rows(append(stored, column{"deleted_at", instant, nil}))
+	merged := k.mergedColumns()
+	stored := merged[:len(merged)-1]
+	from, values := d.given(merged)
 	value := make(map[string]string, len(stored))
 	for i, c := range stored {
 		value[c.name] = values[i]
@@ -72,7 +78,7 @@ func (d dialect) mergeStatement(k *kind) string {
 		"[deleted_at]", values[len(stored)],
 		"[arrives visible]", "(" + value["_alive_at"] + " > " + value["_dead_at"] + ")",
 		"[rows]", from,
-		"[id]", d.byID(),
+		"[in order]", d.inOrder(),
 		"[false]", d.no(),
 		"[payload]", strings.Join(assignments, ",\n  "),
 		"[alive]", d.greatest("r._alive_at", "excluded._alive_at"),
@@ -117,7 +123,7 @@ var eventColumns = []column{
 // the outcome of its last try; every other one keeps its first. It hardens the transaction, as [Mirror.harden] does, and so spares
 // its caller a round trip.
 func (d dialect) eventsStatement() string {
-	from, exprs := d.rows(eventColumns)
+	from, exprs := d.given(eventColumns)
 	var set []string
 	for _, name := range []string{"outcome", "error", "payload", "due_at"} {
 		set = append(set, fmt.Sprintf("%[1]s = CASE WHEN r.outcome IN ('quarantined', 'deferred') THEN excluded.%[1]s ELSE r.%[1]s END", name))
@@ -126,9 +132,9 @@ func (d dialect) eventsStatement() string {
 	if d.postgres {
 		with, from = "WITH hardened AS ("+hardenSQL+")\n", "hardened CROSS JOIN "+from
 	}
-	return fmt.Sprintf(`%sINSERT INTO %s AS r (%s) SELECT %s FROM %s WHERE true ORDER BY %s
+	return fmt.Sprintf(`%sINSERT INTO %s AS r (%s) SELECT %s FROM %s WHERE true %s
 ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + excluded.attempts, %s`,
-		with, d.table("events"), strings.Join(columnNames(eventColumns), ", "), strings.Join(exprs, ", "), from, d.byID(), strings.Join(set, ", "))
+		with, d.table("events"), strings.Join(columnNames(eventColumns), ", "), strings.Join(exprs, ", "), from, d.inOrder(), strings.Join(set, ", "))
 }
 
 var changeColumns = []column{
@@ -139,7 +145,7 @@ var changeColumns = []column{
 // changesStatement appends to the feed, in the order of the parameter. Before it draws the first seq it takes the feed's lock, as
 // [Mirror.lockFeed] does, and so spares its caller a round trip.
 func (d dialect) changesStatement() string {
-	from, exprs := d.rows(changeColumns)
+	from, exprs := d.given(changeColumns)
 	with := ""
 	if d.postgres {
 		with, from = `WITH locked AS (SELECT key FROM `+d.table("state")+` WHERE key = 'feed' FOR UPDATE)
