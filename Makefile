@@ -20,7 +20,7 @@ check: need ## what a release needs beyond make test: formatting, linters, known
 	$(vuln) ./...
 	go build -o bin/clerksync ./cmd/clerksync && bin/clerksync version --sbom >bin/sbom.json
 	go test -race -tags check ./...
-	PGTEST_ROLE=clerk_daemon go test -count=1 ./sync ./webhook ./reconcile ./upsert ./erasure
+	PGTEST_ROLE=clerk_daemon go test -count=1 . ./sync ./webhook ./reconcile ./upsert ./erasure ./feed
 
 .PHONY: torture
 torture: need ## half a minute of slow connections and forgeries beside a normal stream, with bounds on time and memory

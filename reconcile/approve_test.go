@@ -216,7 +216,7 @@ func TestPlanOfAStalledPass(t *testing.T) {
 			ended <- report
 		}()
 		<-stalled
-		h.write(`DELETE FROM {state} WHERE key = 'progress'`) // the other process begins anew
+		h.write(`UPDATE {state} SET value = '{}' WHERE key = 'progress'`) // the other process begins anew
 		held := h.texts(`SELECT value FROM {state} WHERE key = 'lease'`)[0]
 		h.write(`UPDATE {state} SET value = $1 WHERE key = 'lease'`, expired(t, held))
 		h.delete(ids[11])

@@ -86,6 +86,15 @@ WHERE p.term < excluded.term`), p.report.Plan, string(list), p.term, stamp(now),
 	return err
 }
 
+// prunePlans removes the plans that expired as long ago as passes are remembered. The audit log keeps their names.
+func prunePlans(ctx context.Context, m *clerksync.Mirror) (removed int64, err error) {
+	result, err := m.DB().ExecContext(ctx, m.SQL(`DELETE FROM {plans} WHERE expires_at < $1`), stamp(time.Now().Add(-pastTime)))
+	if err != nil {
+		return 0, fmt.Errorf("pruning the deletion plans: %w", err)
+	}
+	return result.RowsAffected()
+}
+
 // planDigest is the SHA-256 of the ids in order, one a line. It sorts them.
 func planDigest(ids []string) string {
 	slices.Sort(ids)

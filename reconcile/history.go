@@ -72,7 +72,8 @@ func (r pastRow) past() (Past, error) {
 const pastTime = 90 * 24 * time.Hour
 
 // Prune removes the rows of passes that began more than 90 days ago, but for the last one of each kind and the last complete one, which
-// is what a delta pass starts from. It returns how many it removed.
+// is what a delta pass starts from, and deletion plans as old, which nobody can approve any more. It returns how many rows it removed,
+// also beside an error.
 func Prune(ctx context.Context, m *clerksync.Mirror) (removed int64, err error) {
 	const last = `(SELECT max(id) FROM {passes} WHERE NOT dry_run`
 	result, err := m.DB().ExecContext(ctx, m.SQL(`DELETE FROM {passes} WHERE started_at < $1
@@ -80,5 +81,9 @@ AND id NOT IN `+last+` GROUP BY kind) AND id NOT IN `+last+` AND complete GROUP 
 	if err != nil {
 		return 0, fmt.Errorf("pruning the passes: %w", err)
 	}
-	return result.RowsAffected()
+	if removed, err = result.RowsAffected(); err != nil {
+		return 0, fmt.Errorf("pruning the passes: %w", err)
+	}
+	plans, err := prunePlans(ctx, m)
+	return removed + plans, err
 }

@@ -69,7 +69,7 @@ func TestHistory(t *testing.T) {
 	})
 }
 
-// TestPrune removes passes of more than 90 days ago, but never what a delta pass starts from.
+// TestPrune removes passes and plans of more than 90 days ago, but never what a delta pass starts from.
 func TestPrune(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
@@ -89,9 +89,20 @@ func TestPrune(t *testing.T) {
 			db.MustExec(m.SQL(`INSERT INTO {passes} (kind, started_at, complete, dry_run, requests, retries) VALUES ($1, $2, $3, $4, $5, 0)`),
 				p.kind, began, p.complete, p.dryRun, i)
 		}
+		for name, days := range map[string]int{"old": 91, "recent": 89, "valid": 0} {
+			expires := time.Now().AddDate(0, 0, -days).Add(time.Minute).UTC().Format("2006-01-02T15:04:05.000Z")
+			db.MustExec(m.SQL(`INSERT INTO {plans} (sha256, ids, term, created_at, expires_at) VALUES ($1, '[]', 1, $2, $2)`), name, expires)
+		}
 		removed, err := reconcile.Prune(t.Context(), m)
-		if err != nil || removed != 4 {
-			t.Errorf("%d removed, %v; want 4", removed, err)
+		if err != nil || removed != 5 {
+			t.Errorf("%d removed, %v; want 5", removed, err)
+		}
+		var plans []string
+		if err := db.Select(&plans, m.SQL(`SELECT sha256 FROM {plans} ORDER BY sha256`)); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"recent", "valid"}, plans); diff != "" {
+			t.Errorf("plans that are left (-want +got)\n%s", diff)
 		}
 		var left []int
 		if err := db.Select(&left, m.SQL(`SELECT requests FROM {passes} ORDER BY id`)); err != nil {

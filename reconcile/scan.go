@@ -105,8 +105,7 @@ func (p *pass) forgetProgress(ctx context.Context) error {
 	if p.order.DryRun {
 		return nil
 	}
-	_, err := p.mirror.DB().ExecContext(ctx, p.mirror.SQL(`DELETE FROM {state} WHERE key = 'progress'`))
-	if err != nil {
+	if err := p.mirror.WriteState(ctx, "progress", progress{}); err != nil { // the daemon's role removes no rows of this table
 		return fmt.Errorf("forgetting the progress of a pass: %w", err)
 	}
 	return nil

@@ -2,8 +2,8 @@
 --
 --   {schema}_owner   owns the schema: runs clerksync migrate up, and nothing else
 --   {schema}_daemon  runs clerksync serve, reconcile and all other commands: reads and writes rows. It makes, alters and drops no
---                    table, removes no row of an object that is not deleted in Clerk, and adds to the audit log without a way to
---                    change it
+--                    table, removes no row of an object that is not deleted in Clerk, nor what keeps its place in the feed and among
+--                    passes, and adds to the audit log without a way to change it
 --   {schema}_reader  for applications and people: reads the views, and no table
 --
 -- Run it as a superuser or as the administrator that your provider gives you, after clerksync migrate up, and again after each
@@ -82,7 +82,8 @@ BEGIN
             WHEN thing.relname = 'migrations' THEN 'SELECT'
             WHEN thing.relname = 'migrations_lock' THEN NULL
             WHEN thing.relname = 'audit' THEN 'SELECT, INSERT'
-            ELSE 'SELECT, INSERT, UPDATE, DELETE'
+            WHEN thing.buries OR thing.relname IN ('events', 'changes', 'passes', 'plans') THEN 'SELECT, INSERT, UPDATE, DELETE'
+            ELSE 'SELECT, INSERT, UPDATE'
         END;
         IF rights IS NOT NULL THEN
             EXECUTE format('GRANT %s ON %s TO {schema}_daemon', rights, thing.name);
