@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v3"
@@ -24,7 +25,16 @@ func restoreCommand() *cli.Command {
 // shownRestored is what restore --json prints.
 type shownRestored struct {
 	ID       string `json:"id"`
-	Restored bool   `json:"restored"` // false for what was not deleted
+	Restored bool   `json:"restored"`         // false for what was not deleted, and for what stays deleted
+	Reason   string `json:"reason,omitempty"` // why it stays deleted
+}
+
+func showRestored(id string, restored bool, err error) shownRestored {
+	shown := shownRestored{ID: id, Restored: restored}
+	if err != nil {
+		shown.Reason = err.Error()
+	}
+	return shown
 }
 
 func runRestore(ctx context.Context, c *cli.Command, s settings) error {
@@ -37,11 +47,14 @@ func runRestore(ctx context.Context, c *cli.Command, s settings) error {
 	}
 	return s.withEraser(ctx, c, func(e *erasure.Eraser) error {
 		restored, err := e.Restore(ctx, erasure.Order{Kind: t.kind, ID: t.id})
+		if err != nil {
+			err = advise(t.id, err)
+		}
 		switch {
-		case err != nil:
-			return advise(t.id, err)
 		case c.Bool("json"):
-			return printJSON(c, shownRestored{t.id, restored})
+			return errors.Join(err, printJSON(c, showRestored(t.id, restored, err)))
+		case err != nil:
+			return err
 		case restored:
 			_, err = fmt.Fprintf(c.Root().Writer, "%s restored\n", t.id)
 		default:
