@@ -59,6 +59,7 @@ func TestImportDirections(t *testing.T) {
 		"upsert":         {"webhook", "reconcile", "erasure", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
 		"internal/admin": {"webhook", "reconcile", "upsert", "migrations", "clerktest", "cmd", "modernc.org"},
 		"internal/scan":  {""},
+		"internal/crash": {""},
 		"internal/lease": {"webhook", "reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
 		"feed":           {"webhook", "reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus", "github.com/nats-io"},
 		"migrations":     {"", "modernc.org", "github.com/prometheus"},
@@ -138,6 +139,52 @@ func TestNoTwins(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestGoroutinesContainPanics makes sure that what panics in a goroutine of the daemon becomes an error: the runtime would write what it
+// panicked with, which may be somebody's, to the log, and end the process.
+func TestGoroutinesContainPanics(t *testing.T) {
+	t.Parallel()
+	without := []string{"bench", "clerktest", "examples", "internal/pgtest"}
+	found := 0
+	eachFile(t, func(path string, file *ast.File) {
+		if strings.HasSuffix(path, "_test.go") || path == "cmd/clerksync/main.go" || slices.ContainsFunc(without, func(room string) bool { return strings.HasPrefix(path, room+"/") }) {
+			return // main.go has one that ends the process
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				found++
+				if !calls(n, "crash", "Contain") {
+					t.Errorf("%s has a goroutine that does not call crash.Contain", path)
+				}
+			case *ast.CallExpr:
+				if f, ok := n.Fun.(*ast.SelectorExpr); !ok || f.Sel.Name != "Go" && f.Sel.Name != "TryGo" {
+					break
+				}
+				found++
+				if len(n.Args) != 1 || !calls(n.Args[0], "crash", "Contained") {
+					t.Errorf("%s starts a goroutine without crash.Contained", path)
+				}
+			}
+			return true
+		})
+	})
+	if found < 10 {
+		t.Errorf("found only %d goroutines: did the test look at the right things?", found)
+	}
+}
+
+// calls reports whether a node calls a function of another package.
+func calls(in ast.Node, pkg, name string) (found bool) {
+	ast.Inspect(in, func(n ast.Node) bool {
+		if f, ok := n.(*ast.SelectorExpr); ok && f.Sel.Name == name {
+			x, ok := f.X.(*ast.Ident)
+			found = found || ok && x.Name == pkg
+		}
+		return !found
+	})
+	return found
 }
 
 func eachFile(t *testing.T, see func(path string, file *ast.File)) {

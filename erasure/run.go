@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 // How many objects are asked for side by side, and how many of a kind may stay in doubt before the rest is left to the next run.
@@ -83,7 +85,7 @@ func (r *run) kind(ctx context.Context, k clerksync.Kind) error {
 		if r.enough() {
 			break
 		}
-		group.Go(func() error { return r.one(within, k, id) })
+		group.Go(crash.Contained(func() error { return r.one(within, k, id) }))
 	}
 	if err := group.Wait(); err != nil {
 		return err

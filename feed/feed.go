@@ -13,6 +13,7 @@ import (
 
 	clerksync "github.com/clerksync/clerksync/sync"
 
+	"github.com/clerksync/clerksync/internal/crash"
 	"github.com/clerksync/clerksync/internal/lease"
 )
 
@@ -119,7 +120,7 @@ func New(cfg Config) (*Feed, error) {
 func (f *Feed) Run(ctx context.Context) error {
 	var relays errgroup.Group
 	for _, r := range f.cfg.Relays {
-		relays.Go(func() error { f.keep(ctx, r); return nil })
+		relays.Go(crash.Contained(func() error { f.keep(ctx, r); return nil }))
 	}
 	return relays.Wait()
 }
@@ -130,16 +131,15 @@ func (f *Feed) RunOnce(ctx context.Context) error {
 	errs := make([]error, len(f.cfg.Relays))
 	var relays errgroup.Group
 	for i, r := range f.cfg.Relays {
-		relays.Go(func() error {
+		relays.Go(crash.Contained(func() error {
 			err := f.lead(ctx, r, func(ctx context.Context, d *delivery) error { return d.drain(ctx) })
 			if err != nil && !errors.Is(err, lease.ErrHeld) {
 				errs[i] = fmt.Errorf("delivering changes to %s: %w", r.Name, err)
 			}
 			return nil
-		})
+		}))
 	}
-	_ = relays.Wait()
-	return errors.Join(errs...)
+	return errors.Join(append(errs, relays.Wait())...)
 }
 
 // keep runs a relay whenever no other process does, until the context ends.

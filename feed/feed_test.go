@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -262,5 +263,31 @@ func TestNames(t *testing.T) {
 		if _, err := feed.New(feed.Config{Mirror: m, Relays: relays}); err == nil {
 			t.Errorf("relays called %q are accepted", names)
 		}
+	}
+}
+
+// TestPanickingReceiver has a receiver panic with somebody's name: the error does not tell it, the lease is given back, and the next
+// run delivers what the first one did not.
+func TestPanickingReceiver(t *testing.T) {
+	t.Parallel()
+	m := open(t, pgtest.SQLite(t))
+	if _, err := m.Apply(t.Context(), user("user_1", time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	sent := 0
+	f, err := feed.New(feed.Config{Mirror: m, Relays: []feed.Relay{{Name: "odd", Receiver: feed.ReceiverFunc(func(context.Context, ...feed.Message) error {
+		if sent++; sent == 1 {
+			panic("Canaria")
+		}
+		return nil
+	})}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.RunOnce(t.Context()); err == nil || strings.Contains(err.Error(), "Canaria") || !strings.Contains(err.Error(), "TestPanickingReceiver") {
+		t.Errorf("%v, want an error that tells where it was and not with what", err)
+	}
+	if err := f.RunOnce(t.Context()); err != nil || sent != 2 {
+		t.Errorf("the next run: %v, after %d tries; want the second to do", err, sent)
 	}
 }

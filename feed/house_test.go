@@ -166,7 +166,7 @@ func httpReceiver(t testing.TB, url string) feed.Receiver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { r.(io.Closer).Close() })
+	t.Cleanup(func() { r.Close() })
 	return r
 }
 

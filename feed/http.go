@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -32,10 +33,10 @@ type HTTPConfig struct {
 	Transport http.RoundTripper
 }
 
-// httpReceiver posts each message, signed as Standard Webhooks says.
-type httpReceiver struct {
+// HTTPReceiver posts each message, signed as Standard Webhooks says. Its methods may be called by any number of goroutines at once.
+type HTTPReceiver struct {
 	url    string
-	keys   []*svix.Webhook
+	keys   atomic.Pointer[[]*svix.Webhook]
 	client *http.Client
 }
 
@@ -48,24 +49,13 @@ const (
 // NewHTTP returns a receiver that posts each message as a CloudEvent to a URL, with the headers webhook-id, webhook-timestamp and
 // webhook-signature, which the libraries of Svix and of Standard Webhooks verify. Whatever the receiver answers within 10 seconds
 // is a refusal, a redirect too, unless it is a status from 200 to 299. Retry-After is heeded up to 5 minutes.
-func NewHTTP(cfg HTTPConfig) (Receiver, error) {
+func NewHTTP(cfg HTTPConfig) (*HTTPReceiver, error) {
 	if err := CheckURL(cfg.URL); err != nil {
 		return nil, fmt.Errorf("making an HTTP receiver: its URL %w", err)
 	}
-	r := &httpReceiver{url: cfg.URL}
-	for _, secret := range cfg.Secrets {
-		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
-		if err != nil || len(key) < 24 {
-			return nil, errors.New("making an HTTP receiver: a secret must be whsec_ and base64 of at least 24 bytes")
-		}
-		signer, err := svix.NewWebhookRaw(key)
-		if err != nil {
-			return nil, errors.New("making an HTTP receiver: a secret cannot be used")
-		}
-		r.keys = append(r.keys, signer)
-	}
-	if len(r.keys) == 0 {
-		return nil, errors.New("making an HTTP receiver: there is no secret to sign with")
+	r := &HTTPReceiver{url: cfg.URL}
+	if err := r.SetSecrets(cfg.Secrets); err != nil {
+		return nil, fmt.Errorf("making an HTTP receiver: %w", err)
 	}
 	if cfg.Transport == nil {
 		cfg.Transport = http.DefaultTransport.(*http.Transport).Clone()
@@ -75,6 +65,25 @@ func NewHTTP(cfg HTTPConfig) (Receiver, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return r, nil
+}
+
+// SetSecrets replaces the secrets, for messages that are posted from now on. After an error, which never quotes one, the old ones stay.
+func (r *HTTPReceiver) SetSecrets(secrets []string) error {
+	keys := make([]*svix.Webhook, len(secrets))
+	for i, secret := range secrets {
+		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+		if err != nil || len(key) < 24 {
+			return errors.New("a secret must be whsec_ and base64 of at least 24 bytes")
+		}
+		if keys[i], err = svix.NewWebhookRaw(key); err != nil {
+			return errors.New("a secret cannot be used")
+		}
+	}
+	if len(keys) == 0 {
+		return errors.New("there is no secret to sign with")
+	}
+	r.keys.Store(&keys)
+	return nil
 }
 
 // CheckURL tells whether messages may be posted to a URL. Its error ends a sentence that begins with what the URL is, and does not
@@ -96,7 +105,7 @@ func onLoopback(host string) bool {
 }
 
 // Send implements [Receiver].
-func (r *httpReceiver) Send(ctx context.Context, messages ...Message) error {
+func (r *HTTPReceiver) Send(ctx context.Context, messages ...Message) error {
 	for _, m := range messages {
 		if err := r.post(ctx, m); err != nil {
 			return err
@@ -105,14 +114,14 @@ func (r *httpReceiver) Send(ctx context.Context, messages ...Message) error {
 	return nil
 }
 
-func (r *httpReceiver) post(ctx context.Context, m Message) error {
+func (r *HTTPReceiver) post(ctx context.Context, m Message) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url, bytes.NewReader(m.Event))
 	if err != nil {
 		return errors.New("the request cannot be made") // the error quotes the URL
 	}
-	now := time.Now()
-	signatures := make([]string, len(r.keys))
-	for i, key := range r.keys {
+	now, keys := time.Now(), *r.keys.Load()
+	signatures := make([]string, len(keys))
+	for i, key := range keys {
 		if signatures[i], err = key.Sign(m.ID, now, m.Event); err != nil {
 			return fmt.Errorf("signing: %w", err)
 		}
@@ -148,7 +157,7 @@ func judge(resp *http.Response) error {
 }
 
 // Close closes the connections that nothing uses now.
-func (r *httpReceiver) Close() error {
+func (r *HTTPReceiver) Close() error {
 	r.client.CloseIdleConnections()
 	return nil
 }

@@ -77,15 +77,29 @@ func TestSigned(t *testing.T) {
 	if err := r.Send(t.Context(), message); err != nil {
 		t.Fatal(err)
 	}
-	for key, good := range map[string]bool{secret: true, next: true, other: false} {
-		verifier, err := svix.NewWebhook(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := verifier.Verify(message.Event, header); (err == nil) != good {
-			t.Errorf("verified with %s: %v, want it to succeed: %t", key, err, good)
+	verify := func(want map[string]bool) {
+		t.Helper()
+		for key, good := range want {
+			verifier, err := svix.NewWebhook(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := verifier.Verify(message.Event, header); (err == nil) != good {
+				t.Errorf("verified with %s: %v, want it to succeed: %t", key, err, good)
+			}
 		}
 	}
+	verify(map[string]bool{secret: true, next: true, other: false})
+	if err := r.SetSecrets([]string{"whsec_c2hvcnQ="}); err == nil {
+		t.Error("a short secret is accepted")
+	}
+	if err := r.SetSecrets([]string{other}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Send(t.Context(), message); err != nil {
+		t.Fatal(err)
+	}
+	verify(map[string]bool{secret: false, next: false, other: true})
 	if got := header.Get("Content-Type"); got != "application/cloudevents+json" {
 		t.Errorf("Content-Type %q", got)
 	}

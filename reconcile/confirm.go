@@ -7,6 +7,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 // How many candidates are asked for side by side, and how many may stay in doubt before the rest is left to the next pass. Where
@@ -45,11 +47,11 @@ func (l *leg) confirm(ctx context.Context, candidates []string) error {
 			missing, err = c.withParents(ctx, missing)
 		}
 		if err != nil {
-			group.Go(func() error { return err })
+			group.Go(crash.Contained(func() error { return err }))
 			break
 		}
 		for _, id := range missing {
-			group.Go(func() error { return c.ask(ctx, id) })
+			group.Go(crash.Contained(func() error { return c.ask(ctx, id) }))
 		}
 	}
 	if err := group.Wait(); err != nil {

@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 // leg is what a pass does about one kind of objects.
@@ -32,7 +34,7 @@ func (l *leg) merge(ctx context.Context, sightings []clerksync.Sighting) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for some := range slices.Chunk(sightings, mergeSize) {
-		group.Go(func() error {
+		group.Go(crash.Contained(func() error {
 			evidence := make([]clerksync.Evidence, len(some))
 			for i, s := range some {
 				evidence[i] = s.Evidence
@@ -47,7 +49,7 @@ func (l *leg) merge(ctx context.Context, sightings []clerksync.Sighting) error {
 				l.count(r.Outcome, some[i])
 			}
 			return nil
-		})
+		}))
 	}
 	return group.Wait()
 }

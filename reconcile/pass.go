@@ -9,6 +9,8 @@ import (
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 // announceTime is how long a webhook may take before a difference counts as unannounced.
@@ -81,7 +83,7 @@ func (p *pass) run(ctx context.Context) error {
 		err = p.saveRow(ctx)
 	}
 	if err == nil {
-		err = p.work(ctx)
+		err = crash.Contain(func() error { return p.work(ctx) })
 	}
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
 		err = errors.Join(cause, err)

@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 // Run runs passes until the context ends: full ones by the schedule, delta ones by the poll interval. A first full pass runs at
@@ -32,10 +34,10 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	d := &daemon{Reconciler: r, group: group}
 	if schedule != nil {
-		group.Go(func() error { return d.runScheduled(ctx, schedule) })
+		group.Go(crash.Contained(func() error { return d.runScheduled(ctx, schedule) }))
 	}
 	if r.cfg.PollInterval > 0 {
-		group.Go(func() error { return d.poll(ctx) })
+		group.Go(crash.Contained(func() error { return d.poll(ctx) }))
 	}
 	return group.Wait()
 }
@@ -112,7 +114,7 @@ func (d *daemon) fullPass(ctx context.Context) error {
 	p := newPass(d.cfg, Pass{Kind: Full})
 	err := d.do(ctx, p)
 	if len(p.pending) > 0 && ctx.Err() == nil {
-		d.group.Go(func() error {
+		d.group.Go(crash.Contained(func() error {
 			wait(ctx, p.unsettled())
 			if ctx.Err() != nil {
 				return nil
@@ -121,7 +123,7 @@ func (d *daemon) fullPass(ctx context.Context) error {
 			late.pending = p.pending
 			_ = d.do(ctx, late) // it is in the row; the next full pass decides again
 			return nil
-		})
+		}))
 	}
 	return err
 }

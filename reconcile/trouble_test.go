@@ -228,3 +228,21 @@ func TestRateLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestPanickingPass has a pass panic with somebody's name: its row says where, the lease is given back, and the next pass goes on.
+func TestPanickingPass(t *testing.T) {
+	t.Parallel()
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 3})
+	h.cfg.Progress = func(reconcile.Progress) { panic("Canaria") }
+	report, err := h.run(reconcile.Pass{})
+	if err == nil || strings.Contains(err.Error(), "Canaria") || !strings.Contains(err.Error(), "TestPanickingPass") {
+		t.Errorf("%v, want an error that tells where it was and not with what", err)
+	}
+	if n := h.count(`SELECT count(*) FROM {passes} WHERE finished_at IS NOT NULL AND error LIKE 'panic: string in%'`); n != 1 || report.FinishedAt.IsZero() {
+		t.Errorf("%d rows of passes tell of the panic, want 1", n)
+	}
+	h.cfg.Progress = nil
+	if _, err := h.run(reconcile.Pass{}); err != nil {
+		t.Errorf("the next pass: %v", err)
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"iter"
 
 	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 // page is one page of a walk.
@@ -29,26 +31,17 @@ func (l *leg) walk(ctx context.Context, from position) iter.Seq2[page, error] {
 	return func(yield func(page, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		answers := make(chan answer, prefetched)
+		tell := func(p page, err error) error {
+			select {
+			case answers <- answer{p, err}:
+			case <-ctx.Done():
+			}
+			return ctx.Err()
+		}
 		go func() {
 			defer close(answers)
-			var before []clerksync.Sighting
-			for at := from; ; {
-				next, err := l.readPage(ctx, at)
-				if read := next.sightings; at.Way != byCursor { // the pages overlap
-					next.sightings = without(read, before)
-					before = read
-				} else {
-					next.whole, before = true, nil
-				}
-				select {
-				case answers <- answer{next, err}:
-				case <-ctx.Done():
-					return
-				}
-				if err != nil || next.last || next.next == at {
-					return
-				}
-				at = next.next
+			if err := crash.Contain(func() error { return l.readPages(ctx, from, tell) }); err != nil {
+				_ = tell(page{}, err)
 			}
 		}()
 		defer func() {
@@ -64,6 +57,27 @@ func (l *leg) walk(ctx context.Context, from position) iter.Seq2[page, error] {
 		if err := ctx.Err(); err != nil {
 			yield(page{}, err)
 		}
+	}
+}
+
+// readPages reads page after page from a position on, and tells of each, until the list ends or telling fails.
+func (l *leg) readPages(ctx context.Context, at position, tell func(page, error) error) error {
+	var before []clerksync.Sighting
+	for {
+		next, err := l.readPage(ctx, at)
+		if err != nil {
+			return err
+		}
+		if read := next.sightings; at.Way != byCursor { // the pages overlap
+			next.sightings = without(read, before)
+			before = read
+		} else {
+			next.whole, before = true, nil
+		}
+		if err := tell(next, nil); err != nil || next.last || next.next == at {
+			return err
+		}
+		at = next.next
 	}
 }
 

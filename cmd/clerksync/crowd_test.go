@@ -2,7 +2,9 @@ package main_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	main "github.com/clerksync/clerksync/cmd/clerksync"
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 // hall serves a handler with little room. The path /wait keeps a request at work until release is called.
@@ -136,8 +139,8 @@ func TestCrowdAtWork(t *testing.T) {
 func TestListenerSpeaksHTTP1Alone(t *testing.T) {
 	t.Parallel()
 	h := openHall(t, 5)
-	if got := answer(t, h.enter(t, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 3*time.Second); got <= 0 {
-		t.Errorf("HTTP/2's preface was not answered in HTTP/1.1")
+	if got := answer(t, h.enter(t, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 3*time.Second); got != http.StatusHTTPVersionNotSupported {
+		t.Errorf("HTTP/2's preface was answered %d, want 505", got)
 	}
 	upgrade := "POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: 2\r\n\r\nok"
 	if got := answer(t, h.enter(t, upgrade), 3*time.Second); got != http.StatusNoContent {
@@ -145,6 +148,26 @@ func TestListenerSpeaksHTTP1Alone(t *testing.T) {
 	}
 	if got := answer(t, h.enter(t, "POST / HTTP/1.1\r\nHost: x\r\nX-Large: "+strings.Repeat("x", 24<<10)+"\r\n\r\n"), 3*time.Second); got != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("24 KiB of headers were answered %d, want 431", got)
+	}
+}
+
+// TestServerLimits looks at how long a client may take, and with how much.
+func TestServerLimits(t *testing.T) {
+	t.Parallel()
+	s := main.NewServer(slog.New(slog.DiscardHandler), http.NotFoundHandler())
+	for what, got := range map[string][2]time.Duration{
+		"headers": {s.ReadHeaderTimeout, 5 * time.Second}, "a request": {s.ReadTimeout, 10 * time.Second},
+		"an answer": {s.WriteTimeout, 20 * time.Second}, "idling": {s.IdleTimeout, 60 * time.Second},
+	} {
+		if got[0] != got[1] {
+			t.Errorf("time for %s: %s, want %s", what, got[0], got[1])
+		}
+	}
+	if s.MaxHeaderBytes != 16<<10 {
+		t.Errorf("room for headers: %d bytes, want 16 KiB", s.MaxHeaderBytes)
+	}
+	if p := s.Protocols; p == nil || !p.HTTP1() || p.HTTP2() || p.UnencryptedHTTP2() {
+		t.Errorf("it speaks %v, want HTTP/1 alone", p)
 	}
 }
 
@@ -157,5 +180,32 @@ func TestPanicTellsNothing(t *testing.T) {
 	}
 	if log := h.log.String(); strings.Contains(log, "patient") || !strings.Contains(log, "panic=string") || !strings.Contains(log, "crowd_test.go") {
 		t.Errorf("the log must tell where it was, and not with what:\n%s", log)
+	}
+}
+
+// TestPartsLast has a part of the daemon panic with somebody's name, here and where it would take an error of its own for one.
+func TestPartsLast(t *testing.T) {
+	t.Parallel()
+	log, runs := new(output), 0
+	last := errors.New("for good")
+	err := main.Lasting(slog.New(slog.NewTextHandler(log, nil)), time.Millisecond, func(ctx context.Context) error {
+		switch runs++; runs {
+		case 1:
+			panic(canary)
+		case 2:
+			return fmt.Errorf("passing: %w", crash.Contain(func() error { panic(errors.New(canary)) }))
+		}
+		return last
+	})(t.Context())
+	if err != last || runs != 3 {
+		t.Errorf("it ran %d times and ended with %v, want 3 and its own error", runs, err)
+	}
+	if text := log.String(); strings.Contains(text, canary) || strings.Count(text, "TestPartsLast") < 2 || !strings.Contains(text, "panic=*errors.errorString") {
+		t.Errorf("the log must tell where it was, and not with what:\n%s", text)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := main.Lasting(slog.New(slog.DiscardHandler), time.Hour, func(context.Context) error { panic(canary) })(ended); err != nil {
+		t.Errorf("%v at the end, want none", err)
 	}
 }

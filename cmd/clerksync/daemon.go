@@ -16,6 +16,7 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 
 	"github.com/clerksync/clerksync/internal/admin"
+	"github.com/clerksync/clerksync/internal/crash"
 	"github.com/clerksync/clerksync/reconcile"
 	"github.com/clerksync/clerksync/webhook"
 )
@@ -42,6 +43,7 @@ type daemon struct {
 type opened struct {
 	mirror  *clerksync.Mirror
 	handler *webhook.Handler // nil without a signing secret
+	outlet  *outlet
 	status  func(context.Context) (admin.Status, error)
 }
 
@@ -82,7 +84,7 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	defer closeMirror()
 	done := make(chan error, 1)
-	go func() { done <- d.work(ctx, mirror, public) }()
+	go func() { done <- crash.Contain(func() error { return d.work(ctx, mirror, public) }) }()
 	select {
 	case err = <-done:
 		return err
@@ -104,16 +106,20 @@ type part func(context.Context) error
 func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *listener) error {
 	o := &opened{mirror: mirror, status: admin.Recent(statusOf(mirror), 5*time.Second)}
 	defer d.metrics.watch(mirror, o.status)()
+	var err error
+	if o.outlet, err = d.openOutlet(mirror, d.log, d.metrics.observeRelay); err != nil {
+		return err
+	}
+	defer o.outlet.close()
 	var api *clerksync.API // nil without a key
 	parts := []part{
 		func(ctx context.Context) error { return d.retryDeferred(ctx, mirror) },
 		func(ctx context.Context) error { return d.maintain(ctx, mirror, api) },
-		func(ctx context.Context) error { return d.relay(ctx, mirror) },
+		o.outlet.feed.Run,
 	}
 	var conflict func(clerksync.Kind, string)
 	var reader *clerksync.Reader
 	if d.secretKey.set() {
-		var err error
 		api, err = d.openAPI(d.metrics.observeRequest)
 		if err != nil {
 			return err
@@ -139,16 +145,19 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 
 	group, working := errgroup.WithContext(ctx)
 	for _, p := range parts {
-		group.Go(func() error { return p(working) })
+		group.Go(crash.Contained(func() error { return lasting(d.log, restPause, p)(working) }))
 	}
-	group.Go(func() error {
-		<-working.Done()
+	group.Go(crash.Contained(func() error {
+		select {
+		case <-working.Done():
+		case <-public.ended:
+		}
 		d.draining.Store(true)
 		if o.handler != nil {
 			o.handler.Drain()
 		}
 		return public.stop(drainTime)
-	})
+	}))
 	return group.Wait()
 }
 

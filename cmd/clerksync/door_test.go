@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -24,6 +25,9 @@ import (
 	svix "github.com/svix/svix-webhooks/go"
 
 	"github.com/clerksync/clerksync/clerktest"
+	main "github.com/clerksync/clerksync/cmd/clerksync"
+	"github.com/clerksync/clerksync/internal/pgtest"
+	clerksync "github.com/clerksync/clerksync/sync"
 )
 
 // write writes a secret's file as orchestrators do: another file takes its place.
@@ -153,6 +157,25 @@ func TestSecretsAreRenewed(t *testing.T) {
 	}
 	if !strings.Contains(log, "the old one stays in use") || !strings.Contains(log, "at least 24 bytes") {
 		t.Error("the log does not tell what was refused, and why")
+	}
+}
+
+// TestRenewalIsRecorded ends the daemon in the moment in which a changed secret is put to use: the audit log tells of it all the same.
+func TestRenewalIsRecorded(t *testing.T) {
+	t.Parallel()
+	mirror, err := clerksync.Open(t.Context(), pgtest.SQLite(t), clerksync.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	log := new(output)
+	main.Renew(ctx, mirror, slog.New(slog.NewTextHandler(log, nil)), "CLERK_SECRET_KEY", cancel)
+	var told []string
+	if err := mirror.DB().Select(&told, mirror.SQL(`SELECT detail FROM {audit} WHERE action = 'reloaded'`)); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 1 || told[0] != "CLERK_SECRET_KEY" {
+		t.Errorf("the audit log tells of %v, want CLERK_SECRET_KEY; the log:\n%s", told, log)
 	}
 }
 

@@ -24,7 +24,22 @@ var (
 	ParseResources = parseResources
 	ReadStatus     = readStatus
 	PrintEvents    = printEvents
+	NewServer      = newServer
 )
+
+// Lasting runs a part of the daemon as serve does, but that it rests only so long after a panic.
+func Lasting(log *slog.Logger, rest time.Duration, p func(context.Context) error) func(context.Context) error {
+	return lasting(log, rest, p)
+}
+
+// Renew puts a changed secret to use as serve does.
+func Renew(ctx context.Context, m *clerksync.Mirror, log *slog.Logger, name string, use func()) {
+	d := &daemon{log: log, metrics: newMetrics()}
+	d.try(ctx, m, &renewal{
+		name: name, read: func() (string, error) { return "changed", nil },
+		use: func(context.Context, string) error { use(); return nil },
+	})
+}
 
 // Listen serves a handler with room for so many connections, until stop is called. It returns the address.
 func Listen(ctx context.Context, room int, log *slog.Logger, handler http.Handler) (address string, stop func() error, err error) {

@@ -5,19 +5,22 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 // listener is one of the daemon's two HTTP servers.
 type listener struct {
 	server *http.Server
 	addr   net.Addr
-	ended  chan error
+	ended  chan struct{} // closed when it serves no more
+	served error         // why; meaningful once ended is closed
 	once   sync.Once
 	err    error // of the stop
 }
@@ -38,15 +41,11 @@ const (
 	adminRoom  = 256
 )
 
-// listen starts a server. Its limits keep a slow or chatty client from holding what others need; a whole delivery takes Clerk's
+// newServer returns a server. Its limits keep a slow or chatty client from holding what others need; a whole delivery takes Clerk's
 // sender 15 seconds at most. It speaks HTTP/1.1 alone: a delivery is one small request, for which HTTP/2 is but a larger door.
-func listen(ctx context.Context, d door, handler http.Handler) (*listener, error) {
-	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.address)
-	if err != nil {
-		return nil, fmt.Errorf("listening as %s says: %w", d.setting, err)
-	}
-	l := &listener{addr: socket.Addr(), ended: make(chan error, 1), server: &http.Server{
-		Handler:           surviving(d.log, minding(handler)),
+func newServer(log *slog.Logger, handler http.Handler) *http.Server {
+	s := &http.Server{
+		Handler:           surviving(log, plainly(minding(handler))),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      20 * time.Second,
@@ -54,14 +53,39 @@ func listen(ctx context.Context, d door, handler http.Handler) (*listener, error
 		MaxHeaderBytes:    16 << 10,
 		Protocols:         new(http.Protocols),
 		ConnContext:       introduce,
-		ErrorLog:          log.New(complaints{d.log}, "", 0),
-	}}
-	l.server.Protocols.SetHTTP1(true)
+		ErrorLog:          stdlog.New(complaints{log}, "", 0),
+	}
+	s.Protocols.SetHTTP1(true)
+	return s
+}
+
+// plainly refuses what is not HTTP/1: Go hands the preface of HTTP/2 to the handler as if it were a request.
+func plainly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 1 {
+			w.Header().Set("Connection", "close")
+			http.Error(w, "this server speaks HTTP/1.1", http.StatusHTTPVersionNotSupported)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// listen starts a server.
+func listen(ctx context.Context, d door, handler http.Handler) (*listener, error) {
+	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.address)
+	if err != nil {
+		return nil, fmt.Errorf("listening as %s says: %w", d.setting, err)
+	}
+	l := &listener{addr: socket.Addr(), ended: make(chan struct{}), server: newServer(d.log, handler)}
 	socket = newCrowd(socket, d.room, d.left)
 	if d.tls != nil {
 		socket = tls.NewListener(socket, d.tls)
 	}
-	go func() { l.ended <- l.server.Serve(socket) }()
+	go func() {
+		defer close(l.ended)
+		l.served = crash.Contain(func() error { return l.server.Serve(socket) })
+	}()
 	return l, nil
 }
 
@@ -75,8 +99,8 @@ func (l *listener) stop(within time.Duration) error {
 			l.server.Close()
 			l.err = fmt.Errorf("stopping the listener on %s: %w", l.addr, err)
 		}
-		if ended := <-l.ended; !errors.Is(ended, http.ErrServerClosed) {
-			l.err = errors.Join(l.err, ended)
+		if <-l.ended; !errors.Is(l.served, http.ErrServerClosed) {
+			l.err = errors.Join(l.err, l.served)
 		}
 	})
 	return l.err

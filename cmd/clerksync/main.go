@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 func main() {
@@ -19,7 +21,7 @@ func main() {
 		<-signals // somebody has no patience
 		os.Exit(exitFailed)
 	}()
-	err := newCommand().Run(ctx, os.Args)
+	err := crash.Contain(func() error { return newCommand().Run(ctx, os.Args) })
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "clerksync:", err)
 	}

@@ -76,38 +76,66 @@ func parseDestination(text string) (t destination, err error) {
 // notifyRelay is the name of the relay to those who LISTEN.
 const notifyRelay = "listen"
 
-// openFeed returns the relays of the change feed. The caller calls close when they have ended.
-func (s *settings) openFeed(mirror *clerksync.Mirror, log *slog.Logger, observe func(feed.Delivery)) (f *feed.Feed, close func(), err error) {
-	var relays []feed.Relay
-	var closers []io.Closer
-	close = func() {
-		for _, c := range closers {
-			c.Close()
+// outlet is the change feed with its receivers.
+type outlet struct {
+	feed    *feed.Feed
+	signers []*feed.HTTPReceiver
+	closers []io.Closer
+}
+
+// close ends the receivers, once the feed has ended.
+func (o *outlet) close() {
+	for _, c := range o.closers {
+		c.Close()
+	}
+}
+
+// setSecrets replaces what the receivers sign with.
+func (o *outlet) setSecrets(secrets []string) error {
+	for _, r := range o.signers {
+		if err := r.SetSecrets(secrets); err != nil {
+			return err
 		}
 	}
-	for _, t := range s.publish {
-		receiver, err := t.open(reveal(s.publishSecrets), log)
+	return nil
+}
+
+// openOutlet opens the receivers of the change feed and makes their relays.
+func (s *settings) openOutlet(mirror *clerksync.Mirror, log *slog.Logger, observe func(feed.Delivery)) (o *outlet, err error) {
+	o = &outlet{}
+	defer func() {
 		if err != nil {
-			close()
-			return nil, nil, err
+			o.close()
 		}
-		if c, ok := receiver.(io.Closer); ok {
-			closers = append(closers, c)
+	}()
+	var relays []feed.Relay
+	for _, t := range s.publish {
+		receiver, err := o.open(t, reveal(s.publishSecrets), log)
+		if err != nil {
+			return nil, err
 		}
 		relays = append(relays, feed.Relay{Name: t.name, Receiver: receiver, Data: s.publishData, Initial: s.publishInitial})
 	}
 	if receiver, err := feed.NewNotify(mirror); err == nil { // SQLite has no LISTEN
 		relays = append(relays, feed.Relay{Name: notifyRelay, Receiver: receiver, Batch: feed.NotifyBatch})
 	}
-	f, err = feed.New(feed.Config{Mirror: mirror, Relays: relays, Logger: log, Observe: observe})
-	return f, close, err
+	o.feed, err = feed.New(feed.Config{Mirror: mirror, Relays: relays, Logger: log, Observe: observe})
+	return o, err
 }
 
-func (t destination) open(secrets []string, log *slog.Logger) (feed.Receiver, error) {
+func (o *outlet) open(t destination, secrets []string, log *slog.Logger) (feed.Receiver, error) {
 	if t.nats {
-		return nats.Open(nats.Config{URL: t.url.reveal(), Logger: log})
+		r, err := nats.Open(nats.Config{URL: t.url.reveal(), Logger: log})
+		if err == nil {
+			o.closers = append(o.closers, r)
+		}
+		return r, err
 	}
-	return feed.NewHTTP(feed.HTTPConfig{URL: t.url.reveal(), Secrets: secrets})
+	r, err := feed.NewHTTP(feed.HTTPConfig{URL: t.url.reveal(), Secrets: secrets})
+	if err == nil {
+		o.closers, o.signers = append(o.closers, r), append(o.signers, r)
+	}
+	return r, err
 }
 
 // signs reports whether one of the receivers wants signed messages.
@@ -122,22 +150,12 @@ func (s *settings) signs() bool {
 
 // publishOnce delivers the changes that there are.
 func (s *settings) publishOnce(ctx context.Context, mirror *clerksync.Mirror, log *slog.Logger) error {
-	f, closeFeed, err := s.openFeed(mirror, log, nil)
+	o, err := s.openOutlet(mirror, log, nil)
 	if err != nil {
 		return err
 	}
-	defer closeFeed()
-	return f.RunOnce(ctx)
-}
-
-// relay runs the relays until the context ends.
-func (d *daemon) relay(ctx context.Context, mirror *clerksync.Mirror) error {
-	f, closeFeed, err := d.openFeed(mirror, d.log, d.metrics.observeRelay)
-	if err != nil {
-		return err
-	}
-	defer closeFeed()
-	return f.Run(ctx)
+	defer o.close()
+	return o.feed.RunOnce(ctx)
 }
 
 // relayPatience is for how many times the retention of changes those are kept that a relay has not delivered.

@@ -6,9 +6,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -193,6 +195,39 @@ func TestPublish(t *testing.T) {
 	}
 	if out, _ := run(t, 0, []string{"DATABASE_URL=" + url}, "status"); !strings.Contains(out, "relay dead") || strings.Contains(out+d.stderr.String(), "s3cret") {
 		t.Errorf("the status does not tell of the dead relay, or it or the log tells its URL:\n%s", out)
+	}
+}
+
+// TestPublishSecretIsRenewed changes what posts are signed with while a receiver waits for the next secret.
+func TestPublishSecretIsRenewed(t *testing.T) {
+	t.Parallel()
+	file, next := filepath.Join(t.TempDir(), "publish"), fresh(t)
+	write(t, file, publishSecret+"\n")
+	var signed atomic.Pointer[string] // the secret that the last post was signed with
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		for _, secret := range []string{publishSecret, next} {
+			if verifier, err := svix.NewWebhook(secret); err == nil && verifier.Verify(body, r.Header) == nil {
+				signed.Store(&secret)
+			}
+		}
+		w.WriteHeader(http.StatusServiceUnavailable) // so that it comes again
+	}))
+	t.Cleanup(site.Close)
+	clerk := emulate(t, clerktest.Config{Users: 1})
+	d := serve(t, clerk, environment(clerk, "sqlite:mirror.db", "CLERKSYNC_PUBLISH="+site.URL, "CLERKSYNC_PUBLISH_SECRET_FILE="+file,
+		"CLERKSYNC_PUBLISH_INITIAL=true", "CLERKSYNC_RESOURCES=users"))
+	by := func(secret string) func() bool {
+		return func() bool { last := signed.Load(); return last != nil && *last == secret }
+	}
+	eventually(t, 20*time.Second, "a post", by(publishSecret))
+	write(t, file, next)
+	d.signal(syscall.SIGHUP)
+	eventually(t, 20*time.Second, "a post that is signed with the next secret", by(next))
+	d.signal(syscall.SIGTERM)
+	d.wantExit(0, 25*time.Second)
+	if log := d.stderr.String(); strings.Contains(log, next[6:]) || strings.Contains(log, publishSecret[6:]) {
+		t.Error("the log holds a secret")
 	}
 }
 

@@ -49,6 +49,16 @@ func (d *daemon) renewals(o *opened, reader *clerksync.Reader) (all []*renewal) 
 				return nil
 			}})
 	}
+	if len(o.outlet.signers) > 0 {
+		all = append(all, &renewal{name: "CLERKSYNC_PUBLISH_SECRET", used: strings.Join(reveal(d.publishSecrets), ","),
+			use: func(_ context.Context, text string) error {
+				secrets, err := parseSigning(text)
+				if err != nil {
+					return err
+				}
+				return o.outlet.setSecrets(reveal(secrets))
+			}})
+	}
 	for _, r := range all {
 		r.read = secretFile(r.name)
 	}
@@ -111,10 +121,7 @@ func (d *daemon) try(ctx context.Context, mirror *clerksync.Mirror, r *renewal) 
 		r.used, r.tried = text, ""
 		d.metrics.renewals.WithLabelValues(r.name, "used").Inc()
 		d.log.Info("a changed secret is in use", "name", r.name)
-		entry := clerksync.AuditEntry{Action: clerksync.AuditReloaded, Source: clerksync.Upkeep, Detail: r.name}
-		if err := mirror.Record(ctx, nil, entry); err != nil {
-			d.log.Error("the audit log does not tell of the changed secret", "name", r.name, "error", err)
-		}
+		d.record(ctx, mirror, r.name)
 		return
 	}
 	if !errors.Is(err, clerksync.ErrUnavailable) {
@@ -122,6 +129,18 @@ func (d *daemon) try(ctx context.Context, mirror *clerksync.Mirror, r *renewal) 
 	}
 	d.metrics.renewals.WithLabelValues(r.name, "refused").Inc()
 	d.log.Error("a changed secret is refused, and the old one stays in use", "name", r.name, "error", r.name+" "+err.Error())
+}
+
+// recordTime is how long the row of the audit log may take, also while the daemon stops: the secret is in use by then.
+const recordTime = 5 * time.Second
+
+func (d *daemon) record(ctx context.Context, mirror *clerksync.Mirror, name string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
+	defer cancel()
+	entry := clerksync.AuditEntry{Action: clerksync.AuditReloaded, Source: clerksync.Upkeep, Detail: name}
+	if err := mirror.Record(ctx, nil, entry); err != nil {
+		d.log.Error("the audit log does not tell of the changed secret", "name", name, "error", err)
+	}
 }
 
 // reveal returns the texts of secrets.

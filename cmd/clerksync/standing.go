@@ -9,6 +9,7 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 
 	"github.com/clerksync/clerksync/internal/admin"
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 // watch adds what is read from the mirror: it holds across restarts and for all processes that share the database.
@@ -50,11 +51,15 @@ func (s *standing) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector]. While the database does not answer, it collects nothing: the other metrics go on.
 func (s *standing) Collect(ch chan<- prometheus.Metric) {
+	_ = crash.Contain(func() error { return s.collect(ch) })
+}
+
+func (s *standing) collect(ch chan<- prometheus.Metric) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	now, err := s.status(ctx)
 	if err != nil {
-		return
+		return err
 	}
 	ch <- prometheus.MustNewConstMetric(quarantined, prometheus.GaugeValue, float64(now.Events.Quarantined))
 	ch <- prometheus.MustNewConstMetric(held, prometheus.GaugeValue, float64(now.Events.Held))
@@ -77,6 +82,7 @@ func (s *standing) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(lastComplete, prometheus.GaugeValue, unix(*at), kind)
 		}
 	}
+	return nil
 }
 
 func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -2,15 +2,16 @@ package main
 
 import (
 	"bytes"
-	"fmt"
+	"context"
+	"errors"
 	"log/slog"
 	"net/http"
-	"runtime"
-	"runtime/debug"
+	"time"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
-// surviving answers 500 where a handler panics, and logs where it did. What it panicked with may hold somebody's data, so that is
-// told only if the runtime made it.
+// surviving answers 500 where a handler panics, and logs where it did.
 func surviving(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -19,7 +20,7 @@ func surviving(log *slog.Logger, next http.Handler) http.Handler {
 			case http.ErrAbortHandler:
 				panic(p)
 			default:
-				log.Error("a request panicked: please report this", "panic", describePanic(p), "stack", string(debug.Stack()))
+				tellPanic(log, "a request panicked: please report this", crash.New(p))
 				http.Error(w, "internal error", http.StatusInternalServerError) // without effect where the answer has begun
 			}
 		}()
@@ -27,11 +28,30 @@ func surviving(log *slog.Logger, next http.Handler) http.Handler {
 	})
 }
 
-func describePanic(p any) string {
-	if err, ok := p.(runtime.Error); ok {
-		return err.Error()
+// restPause is how long a part of the daemon rests after it panicked.
+const restPause = time.Minute
+
+// lasting runs a part and, where it panics, runs it again after a rest: what ails one part must not keep the others from their work.
+func lasting(log *slog.Logger, rest time.Duration, p part) part {
+	return func(ctx context.Context) error {
+		for {
+			err := crash.Contain(func() error { return p(ctx) })
+			var panicked *crash.Error
+			if !errors.As(err, &panicked) {
+				return err
+			}
+			tellPanic(log, "a part of the daemon panicked and rests: please report this", panicked)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(rest):
+			}
+		}
 	}
-	return fmt.Sprintf("%T", p)
+}
+
+func tellPanic(log *slog.Logger, message string, p *crash.Error) {
+	log.Error(message, "panic", p.What, "where", p.Where, "stack", p.Stack)
 }
 
 // complaints is the log of an HTTP server. Most of what it writes is about single clients, with their addresses, and anybody can

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/time/rate"
 
 	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 // verifier reads objects by id about which an event contradicted the mirror, so that a conflict does not wait for the next pass.
@@ -91,7 +93,7 @@ func (v *verifier) run(ctx context.Context) error {
 			if o.kind.ByID() {
 				v.verify(ctx, o)
 			} else {
-				beside.TryGo(func() error { v.verify(ctx, o); return nil })
+				beside.TryGo(crash.Contained(func() error { v.verify(ctx, o); return nil }))
 			}
 			continue
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -44,7 +43,7 @@ func TestWelcome(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer post.(io.Closer).Close()
+		defer post.Close()
 		f, err := feed.New(feed.Config{Mirror: mirror, Relays: []feed.Relay{{Name: name, Receiver: post}}})
 		if err != nil {
 			t.Fatal(err)

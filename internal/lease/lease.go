@@ -17,6 +17,8 @@ import (
 	"github.com/go-json-experiment/json"
 
 	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 // A lease lasts Time unless it is renewed, which its holder does every Renewal. So a duty whose holder died goes on after Time at most.
@@ -160,17 +162,17 @@ func (l *Lease) swap(ctx context.Context, raw string, next row) (swapped bool, e
 }
 
 // Hold does the duty while it renews the lease, and then gives it back. Once the lease is lost, the context that run was given ends
-// with the cause [ErrLost].
+// with the cause [ErrLost]. A panic of run is an error.
 func (l *Lease) Hold(ctx context.Context, run func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := l.keep(ctx); err != nil {
+		if err := crash.Contain(func() error { return l.keep(ctx) }); err != nil {
 			cancel(err)
 		}
 	}()
-	err := run(ctx)
+	err := crash.Contain(func() error { return run(ctx) }) // or the lease would be renewed for ever
 	cancel(nil)
 	<-ended
 	release, cancelRelease := context.WithTimeout(context.WithoutCancel(ctx), Renewal)
