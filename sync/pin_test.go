@@ -116,8 +116,9 @@ func TestPinAfterForeignEvents(t *testing.T) {
 		if err := open(t, db, clerksync.Config{}).Pin(t.Context(), instance); err != nil {
 			t.Errorf("after events that merged nothing: %v", err)
 		}
+		forgetful := admin(t, db)
 		for _, table := range []string{"{events}", "{state} WHERE key = 'instance'"} {
-			db.MustExec(m.SQL(`DELETE FROM ` + table))
+			forgetful.MustExec(m.SQL(`DELETE FROM ` + table))
 		}
 		m = open(t, db, clerksync.Config{})
 		apply(t, m, from(another, at(1, "b").told()))
@@ -148,10 +149,11 @@ func TestPinByAnotherProcess(t *testing.T) {
 func TestPinRacesWithEvents(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		forgetful := admin(t, db)
 		for round := range togetherRounds {
 			m := open(t, db, clerksync.Config{})
 			empty(t, m)
-			db.MustExec(m.SQL(`DELETE FROM {state} WHERE key = 'instance'`))
+			forgetful.MustExec(m.SQL(`DELETE FROM {state} WHERE key = 'instance'`))
 			one, other := open(t, db, clerksync.Config{}), open(t, db, clerksync.Config{})
 			pin := make(chan error, 1)
 			go func() { pin <- one.Pin(t.Context(), instance) }()
