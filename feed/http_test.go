@@ -2,8 +2,10 @@ package feed_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -125,6 +127,20 @@ func TestErrorsTellNoSecret(t *testing.T) {
 		if err == nil || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "T0KEN") {
 			t.Errorf("error %v", err)
 		}
+	}
+}
+
+// TestCertificatesAreVerified posts to a server that proves with a certificate of its own making who it is: it is told nothing.
+func TestCertificatesAreVerified(t *testing.T) {
+	t.Parallel()
+	asked := false
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	var unknown x509.UnknownAuthorityError
+	if err := httpReceiver(t, s.URL).Send(t.Context(), message); !errors.As(err, &unknown) || asked {
+		t.Errorf("%v, want an error about the certificate; told it all the same: %t", err, asked)
 	}
 }
 

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/clerksync/clerksync/internal/pgtest"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
@@ -295,5 +299,28 @@ func TestNewAPIRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "hush") {
 			t.Errorf("NewAPI(%+v) = %v, want it to say %q", test.cfg, err, test.says)
 		}
+	}
+}
+
+// TestCertificatesAreVerified asks a server that proves with a certificate of its own making that it is Clerk: it never sees the key.
+func TestCertificatesAreVerified(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 100)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.Header.Get("Authorization") }))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	api, err := clerksync.NewAPI(clerksync.APIConfig{SecretKey: "sk_test_key", URL: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := clerksync.Open(t.Context(), pgtest.SQLite(t), clerksync.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond) // it tries again and again
+	defer cancel()
+	if id, err := clerksync.NewReader(m, api, clerksync.Login).Instance(ctx); err == nil || len(asked) > 0 {
+		t.Errorf("%s, %v; asked %d times with the key", id, err, len(asked))
 	}
 }

@@ -146,6 +146,17 @@ func TestListenerSpeaksHTTP1Alone(t *testing.T) {
 	if got := answer(t, h.enter(t, upgrade), 3*time.Second); got != http.StatusNoContent {
 		t.Errorf("an upgrade was answered %d, want 204: it is ignored", got)
 	}
+	for framing, want := range map[string]int{ // where a message ends must not be for two parties to read in two ways
+		"Content-Length: 2\r\nContent-Length: 3\r\n\r\nok":                    http.StatusBadRequest,
+		"Content-Length: +2\r\n\r\nok":                                        http.StatusBadRequest,
+		"Transfer-Encoding: chunked, identity\r\n\r\n2\r\nok\r\n0\r\n\r\n":    http.StatusNotImplemented,
+		"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n":    http.StatusNoContent, // the length is ignored
+		"Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n0\r\n\r\n": http.StatusNotImplemented,
+	} {
+		if got := answer(t, h.enter(t, "POST / HTTP/1.1\r\nHost: x\r\n"+framing), 3*time.Second); got != want {
+			t.Errorf("%q was answered %d, want %d", framing, got, want)
+		}
+	}
 	if got := answer(t, h.enter(t, "POST / HTTP/1.1\r\nHost: x\r\nX-Large: "+strings.Repeat("x", 24<<10)+"\r\n\r\n"), 3*time.Second); got != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("24 KiB of headers were answered %d, want 431", got)
 	}

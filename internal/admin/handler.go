@@ -68,9 +68,13 @@ func NewHandler(cfg Config) http.Handler {
 	return guiding(mux)
 }
 
+// policy lets browsers load nothing but the page's own style, and show no answer within another page.
+const policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
 // guiding tells browsers to take every answer for what it says it is, and to pass on nothing about it.
 func guiding(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", policy)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")

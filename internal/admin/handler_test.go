@@ -62,6 +62,7 @@ func TestGuard(t *testing.T) {
 		{"another token", locked, "GET", here + "/api/status", []string{"Authorization", "Bearer a-toke"}, 401},
 		{"an empty token", locked, "GET", here + "/metrics", []string{"Authorization", "Bearer "}, 401},
 		{"the token", locked, "GET", "http://pod:8081/metrics", []string{"Authorization", "Bearer a-token"}, 200},
+		{"the token in the URL", locked, "GET", "http://pod:8081/metrics?token=a-token&access_token=a-token", nil, 401},
 		{"the token as a password", locked, "GET", "http://pod:8081/", []string{"Authorization", "Basic eDphLXRva2Vu"}, 200},
 		{"health for everybody", locked, "GET", "http://pod:8081/livez", nil, 200},
 		{"readiness for everybody", locked, "GET", "http://pod:8081/readyz", nil, 200},
@@ -120,9 +121,11 @@ func TestPageHeaders(t *testing.T) {
 				t.Errorf("%s: %s is %q, want %q", path, name, got, want)
 			}
 		}
-		if policy := header.Get("Content-Security-Policy"); path == "/" &&
-			(!strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "script")) {
-			t.Errorf("the page's policy is %q", policy)
+		policy := header.Get("Content-Security-Policy")
+		for _, directive := range []string{"default-src 'none'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"} {
+			if !strings.Contains(policy, directive) || strings.Contains(policy, "script") {
+				t.Errorf("%s: the policy is %q, want %s and no script", path, policy, directive)
+			}
 		}
 	}
 }
