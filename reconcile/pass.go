@@ -11,6 +11,7 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 
 	"github.com/clerksync/clerksync/internal/crash"
+	"github.com/clerksync/clerksync/internal/lease"
 )
 
 // announceTime is how long a webhook may take before a difference counts as unannounced.
@@ -22,10 +23,11 @@ type pass struct {
 	order  Pass
 	mirror *clerksync.Mirror
 	reader *clerksync.Reader
-	unpin  error // why Clerk could not tell its instance
-	term   int64 // of the lease; 0 in a dry run
-	row    int64 // id in the passes table; 0 until it is there
-	born   int64 // when the mirror was made, in Unix milliseconds
+	unpin  error        // why Clerk could not tell its instance
+	lease  *lease.Lease // nil in a dry run
+	term   int64        // of the lease; 0 in a dry run
+	row    int64        // id in the passes table; 0 until it is there
+	born   int64        // when the mirror was made, in Unix milliseconds
 
 	legs     []*leg    // what it does about each kind
 	progress *progress // of a full pass

@@ -158,7 +158,7 @@ func (r *Reconciler) do(ctx context.Context, p *pass) error {
 	if err != nil {
 		return p.refuse(busy(err))
 	}
-	p.term = l.Term()
+	p.lease, p.term = l, l.Term()
 	return busy(l.Hold(ctx, p.run))
 }
 

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/jmoiron/sqlx"
+
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
@@ -98,15 +101,28 @@ func (p *pass) saveProgress(ctx context.Context) error {
 		return nil
 	}
 	p.progress.Unannounced, p.progress.Term, p.progress.Saved = p.unannounced, p.term, time.Now().UnixMilli()
-	return p.mirror.WriteState(ctx, "progress", p.progress)
+	return p.writeProgress(ctx, p.progress)
+}
+
+// writeProgress writes a progress, unless the pass has lost its lease: another one may have made progress since.
+func (p *pass) writeProgress(ctx context.Context, made *progress) error {
+	value, err := json.Marshal(made)
+	if err == nil {
+		err = p.lease.Write(ctx, func(tx *sqlx.Tx) error {
+			_, err := tx.ExecContext(ctx, p.mirror.SQL(`INSERT INTO {state} (key, value, updated_at) VALUES ('progress', $1, {now})
+ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`), string(value))
+			return err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("writing the progress of a pass: %w", err)
+	}
+	return nil
 }
 
 func (p *pass) forgetProgress(ctx context.Context) error {
 	if p.order.DryRun {
 		return nil
 	}
-	if err := p.mirror.WriteState(ctx, "progress", progress{}); err != nil { // the daemon's role removes no rows of this table
-		return fmt.Errorf("forgetting the progress of a pass: %w", err)
-	}
-	return nil
+	return p.writeProgress(ctx, &progress{}) // the daemon's role removes no rows of this table
 }

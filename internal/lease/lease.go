@@ -11,10 +11,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/jmoiron/sqlx"
 
 	clerksync "github.com/clerksync/clerksync/sync"
 
@@ -41,6 +43,17 @@ type row struct {
 	Holder  string `json:"holder"`
 	Term    int64  `json:"term"`    // counts the times that the lease was taken
 	Expires int64  `json:"expires"` // by the database's clock, in Unix milliseconds
+}
+
+func parse(raw string) (r row, err error) {
+	err = json.Unmarshal([]byte(raw), &r)
+	return r, err
+}
+
+// lasts reports whether the lease is held at an instant. An end too far away was written before the database's clock was set back.
+func (r row) lasts(now int64) bool {
+	left := time.Duration(r.Expires-now) * time.Millisecond
+	return left > 0 && left <= 2*Time
 }
 
 // Lease is the right to do a duty.
@@ -91,8 +104,17 @@ func Take(ctx context.Context, m *clerksync.Mirror, key string) (*Lease, error) 
 }
 
 func newLease(m *clerksync.Mirror, key string) *Lease {
-	return &Lease{mirror: m, key: key, row: row{Holder: rand.Text()}, begun: time.Now()}
+	return &Lease{mirror: m, key: key, row: row{Holder: holder()}, begun: time.Now()}
 }
+
+// holder returns a name that nobody else has, and that tells operators the machine.
+func holder() string {
+	host, _ := os.Hostname() // without one the rest still tells holders apart
+	return host + "/" + rand.Text()[:13]
+}
+
+// Holder names the holder: its machine, and what tells it from others there.
+func (l *Lease) Holder() string { return l.row.Holder }
 
 // Term counts the times that the lease was taken: a later holder has a greater one.
 func (l *Lease) Term() int64 { return l.row.Term }
@@ -112,11 +134,10 @@ func (l *Lease) try(ctx context.Context) (taken bool, holds string, err error) {
 	}
 	var held row
 	if raw != "" {
-		if err := json.Unmarshal([]byte(raw), &held); err != nil {
+		if held, err = parse(raw); err != nil {
 			return false, "", err
 		}
-		left := time.Duration(held.Expires-now) * time.Millisecond
-		if left > 0 && left <= 2*Time { // more than that was written before the database's clock was set back
+		if held.lasts(now) {
 			return false, raw, nil
 		}
 	}
@@ -219,8 +240,8 @@ func (l *Lease) set(ctx context.Context, expires int64) error {
 	if err != nil {
 		return err
 	}
-	var held row
-	if err := json.Unmarshal([]byte(raw), &held); err != nil {
+	held, err := parse(raw)
+	if err != nil {
 		return err
 	}
 	if held.Holder != l.row.Holder || held.Term != l.row.Term {
@@ -233,4 +254,53 @@ func (l *Lease) set(ctx context.Context, expires int64) error {
 		return ErrLost
 	}
 	return err
+}
+
+// Write runs a transaction that commits only under this term: until it has ended nobody else can take the lease, and if somebody has
+// taken it, nothing is written and the error is [ErrLost]. So a process that was stopped, and goes on long after, changes nothing.
+func (l *Lease) Write(ctx context.Context, write func(*sqlx.Tx) error) error {
+	defer l.mirror.Turn()()
+	tx, err := l.mirror.DB().BeginTxx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	var raw string
+	err = tx.GetContext(ctx, &raw, l.mirror.SQL(`UPDATE {state} SET updated_at = updated_at WHERE key = $1 RETURNING value`), l.key) // locks it
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrLost
+	}
+	if err != nil {
+		return err
+	}
+	if held, err := parse(raw); err != nil || held.Holder != l.row.Holder || held.Term != l.row.Term {
+		return errors.Join(err, ErrLost)
+	}
+	if err := write(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// Holding tells who has a lease.
+type Holding struct {
+	Holder string // as [Lease.Holder]; empty if nobody has it now
+	Term   int64  // the last one; 0 if nobody ever had it
+}
+
+// Look tells who has the lease under a key.
+func Look(ctx context.Context, m *clerksync.Mirror, key string) (Holding, error) {
+	raw, now, err := newLease(m, key).look(ctx)
+	if err != nil || raw == "" {
+		return Holding{}, err
+	}
+	held, err := parse(raw)
+	if err != nil {
+		return Holding{}, err
+	}
+	h := Holding{Term: held.Term}
+	if held.lasts(now) {
+		h.Holder = held.Holder
+	}
+	return h, nil
 }

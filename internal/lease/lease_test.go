@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func open(t *testing.T, db *sqlx.DB) *clerksync.Mirror {
 	t.Helper()
-	m, err := clerksync.Open(t.Context(), db, clerksync.Config{})
+	m, err := clerksync.Open(t.Context(), db, clerksync.Config{Unprepared: pgtest.Unprepared()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +117,47 @@ func TestLost(t *testing.T) {
 	if got := read(t, m, "lease:a"); got != other {
 		t.Errorf("the lease is %+v, want that of the other holder", got)
 	}
+}
+
+// TestWrite writes under a term, and no longer once it is another holder's.
+func TestWrite(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db)
+		if h, err := lease.Look(t.Context(), m, "lease:a"); err != nil || h != (lease.Holding{}) {
+			t.Errorf("of a lease that nobody ever had: %+v, %v", h, err)
+		}
+		l, err := lease.Try(t.Context(), m, "lease:a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h, err := lease.Look(t.Context(), m, "lease:a"); err != nil || h != (lease.Holding{Holder: l.Holder(), Term: 1}) {
+			t.Errorf("of a lease that is held: %+v, %v, want its holder %s and term 1", h, err, l.Holder())
+		}
+		note := func(what string) error {
+			return l.Write(t.Context(), func(tx *sqlx.Tx) error {
+				_, err := tx.ExecContext(t.Context(), m.SQL(`INSERT INTO {state} (key, value, updated_at) VALUES ($1, '1', {now})`), what)
+				return err
+			})
+		}
+		if err := note("under the term"); err != nil {
+			t.Errorf("under the term: %v", err)
+		}
+		if err := note("under the term"); err == nil || errors.Is(err, lease.ErrLost) {
+			t.Errorf("what cannot be written: %v, want the database's error", err)
+		}
+		write(t, m, "lease:a", state{Holder: "another", Term: 2, Expires: 1})
+		if err := note("afterwards"); !errors.Is(err, lease.ErrLost) {
+			t.Errorf("on an old term: %v, want ErrLost", err)
+		}
+		var n int
+		if found, err := m.ReadState(t.Context(), "afterwards", &n); err != nil || found {
+			t.Errorf("found what was written on an old term: %t, %v", found, err)
+		}
+		if h, err := lease.Look(t.Context(), m, "lease:a"); err != nil || h != (lease.Holding{Term: 2}) {
+			t.Errorf("of a lease that ran out: %+v, %v, want nobody and term 2", h, err)
+		}
+	})
 }
 
 // TestRunsOut waits for the lease of a process that died, and takes one whose end cannot be true at once.
