@@ -21,7 +21,7 @@ import (
 //	feed      sync       locked by every transaction that appends changes, so that seq order is commit order
 //	watermark reconcile  how far the delta pass has read
 //	lease     reconcile  who may run a pass, and its term; see internal/lease
-//	lease:…   feed       who may run a relay (lease:relay:NAME), and its term
+//	lease:…   feed       who may run a relay (lease:relay:NAME), and its term; cmd/clerksync: which daemon leads (lease:leader)
 //	progress  reconcile  where a killed full pass goes on
 //	verdict   reconcile  the term of the last complete full pass
 

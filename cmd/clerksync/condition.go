@@ -8,6 +8,7 @@ import (
 
 	"github.com/clerksync/clerksync/feed"
 	"github.com/clerksync/clerksync/internal/admin"
+	"github.com/clerksync/clerksync/internal/lease"
 	"github.com/clerksync/clerksync/reconcile"
 )
 
@@ -46,6 +47,13 @@ func readStatus(ctx context.Context, m *clerksync.Mirror) (admin.Status, error) 
 	}
 	for _, p := range relays {
 		s.Relays[p.Relay] = admin.Relay{Seq: p.Seq, OldestSeconds: late(p).Seconds()}
+	}
+	leader, err := lease.Look(ctx, m, leaderKey)
+	if err != nil {
+		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+	}
+	if leader.Holder != "" {
+		s.Leader = &admin.Leader{Replica: leader.Holder, Term: leader.Term}
 	}
 	if skew, _ := m.Skew(); skew != 0 {
 		seconds := skew.Seconds()

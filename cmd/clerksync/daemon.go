@@ -31,6 +31,8 @@ type daemon struct {
 	migrate bool
 	orders  chan struct{} // full passes that an operator asked for
 
+	returned chan time.Time // holds when the database came back, until somebody has looked for what was missed
+
 	open     atomic.Pointer[opened] // nil until the mirror is open
 	draining atomic.Bool
 
@@ -111,11 +113,11 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 		return err
 	}
 	defer o.outlet.close()
-	var api *clerksync.API // nil without a key
-	parts := []part{
+	var api *clerksync.API             // nil without a key
+	parts := []part{o.outlet.feed.Run} // each relay has a lease of its own
+	led := []part{
 		func(ctx context.Context) error { return d.retryDeferred(ctx, mirror) },
 		func(ctx context.Context) error { return d.maintain(ctx, mirror, api) },
-		o.outlet.feed.Run,
 	}
 	var conflict func(clerksync.Kind, string)
 	var reader *clerksync.Reader
@@ -133,8 +135,13 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 		}
 		v := newVerifier(d.settings, mirror, api, d.log)
 		conflict = v.ask
-		parts = append(append(parts, v.run), d.passes(mirror, api)...)
+		r := d.openReconciler(mirror, api)
+		parts = append(parts, v.run,
+			func(ctx context.Context) error { return d.takeOrders(ctx, r) },
+			func(ctx context.Context) error { return d.watchOutages(ctx, mirror) })
+		led = append(led, r.Run, func(ctx context.Context) error { return d.recovery(ctx, r, mirror) })
 	}
+	parts = append(parts, func(ctx context.Context) error { return d.lead(ctx, mirror, led) })
 	if err := d.openHandler(o, conflict); err != nil {
 		return err
 	}
@@ -198,9 +205,8 @@ func (d *daemon) tellMode(ctx context.Context, mirror *clerksync.Mirror) {
 	}
 }
 
-// passes are those of the schedule and those that an operator asks for.
-func (d *daemon) passes(mirror *clerksync.Mirror, api *clerksync.API) []part {
-	r := reconcile.New(reconcile.Config{
+func (d *daemon) openReconciler(mirror *clerksync.Mirror, api *clerksync.API) *reconcile.Reconciler {
+	return reconcile.New(reconcile.Config{
 		Mirror: mirror, Clerk: api, MaxDeletes: d.maxDeletes, MaxDeletePercent: d.maxPercent,
 		Schedule: d.schedule, PollInterval: d.pollInterval, WebhooksExpected: len(d.signingSecrets) > 0,
 		Logger: d.log, Progress: d.bar.show, Observe: func(report reconcile.Report) {
@@ -208,19 +214,20 @@ func (d *daemon) passes(mirror *clerksync.Mirror, api *clerksync.API) []part {
 			d.metrics.observePass(report)
 		},
 	})
-	ordered := func(ctx context.Context) error {
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-d.orders:
-			}
-			if _, err := r.RunOnce(ctx); errors.Is(err, clerksync.ErrWrongInstance) {
-				return err
-			} else if errors.Is(err, reconcile.ErrBusy) {
-				d.log.Warn("the pass that was asked for did not begin", "error", err)
-			}
+}
+
+// takeOrders runs the passes that an operator asks this replica for.
+func (d *daemon) takeOrders(ctx context.Context, r *reconcile.Reconciler) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.orders:
+		}
+		if _, err := r.RunOnce(ctx); errors.Is(err, clerksync.ErrWrongInstance) {
+			return err
+		} else if errors.Is(err, reconcile.ErrBusy) {
+			d.log.Warn("the pass that was asked for did not begin", "error", err)
 		}
 	}
-	return []part{r.Run, ordered}
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -40,6 +41,10 @@ type metrics struct {
 	logins       *prometheus.CounterVec
 	published    *prometheus.CounterVec
 	unpublished  *prometheus.CounterVec
+	lost         prometheus.Counter
+	leader       prometheus.Gauge
+
+	silence *silence
 
 	mu      sync.Mutex
 	types   map[string]bool         // the event types that have labels of their own
@@ -50,7 +55,7 @@ type metrics struct {
 const maxTypes = 100
 
 func newMetrics() *metrics {
-	m := &metrics{registry: prometheus.NewRegistry(), types: map[string]bool{}, settled: map[clerksync.Kind]bool{}}
+	m := &metrics{registry: prometheus.NewRegistry(), types: map[string]bool{}, settled: map[clerksync.Kind]bool{}, silence: newSilence()}
 	m.requests = m.counters("webhook_requests_total", "Requests to the webhook endpoint by HTTP status and, unless 204, why.", "code", "reason")
 	m.duration = m.histogram("webhook_duration_seconds", "Time to answer a request to the webhook endpoint.", prometheus.ExponentialBuckets(0.001, 2, 14))
 	m.events = m.counters("events_total", "Verified events by type and outcome; outcome foreign means another Clerk instance's.", "type", "outcome")
@@ -72,6 +77,9 @@ func newMetrics() *metrics {
 	m.renewals = m.counters("renewals_total", "Changed files of secrets and certificates, by what became of them.", "name", "result")
 	m.published = m.counters("feed_published_total", "Changes that a receiver took.", "relay")
 	m.unpublished = m.counters("feed_failures_total", "Deliveries that a receiver did not take, and that are tried again.", "relay")
+	m.lost = m.counter("feed_lost_total", "Changes that were removed for their age before every relay had delivered them.")
+	m.leader = prometheus.NewGauge(prometheus.GaugeOpts{Name: "clerksync_leader", Help: "1 while this replica leads: it runs the passes, and what is done at intervals."})
+	m.registry.MustRegister(m.leader, m.silence)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	return m
 }
@@ -118,6 +126,7 @@ func (m *metrics) observeDelivery(d webhook.Delivery) {
 	if d.Outcome == "" {
 		return
 	}
+	m.silence.heard(time.Now())
 	outcome := string(d.Outcome)
 	if d.Foreign {
 		outcome = "foreign"
@@ -156,6 +165,7 @@ func (m *metrics) observePass(r reconcile.Report) {
 	}
 	if r.Unannounced != nil {
 		m.unannounced.Add(float64(*r.Unannounced))
+		m.silence.found(*r.Unannounced, r.FinishedAt)
 	}
 	if r.DryRun {
 		return

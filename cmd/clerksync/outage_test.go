@@ -85,7 +85,7 @@ func TestKill(t *testing.T) {
 	stop, done := make(chan struct{}), make(chan error, 1)
 	end := sync.OnceFunc(func() { close(stop) })
 	defer end()
-	go func() { done <- storm(clerk, stop) }()
+	go func() { done <- storm(clerk, 20*time.Millisecond, stop) }()
 	for range 3 {
 		d := serve(t, clerk, env)
 		answers.to(d.webhook)

@@ -162,14 +162,14 @@ func (s *settings) publishOnce(ctx context.Context, mirror *clerksync.Mirror, lo
 const relayPatience = 4
 
 // pruneChanges removes old changes. Those that a relay has still to deliver stay longer, but not for ever: one that does not come back
-// would fill the disk.
-func (s *settings) pruneChanges(ctx context.Context, mirror *clerksync.Mirror) (removed int64, err error) {
+// would fill the disk. Of what it removed, lost are those that some relay did not deliver.
+func (s *settings) pruneChanges(ctx context.Context, mirror *clerksync.Mirror) (removed, lost int64, err error) {
 	if s.changeRetention <= 0 {
-		return 0, nil
+		return 0, 0, nil
 	}
 	positions, err := feed.Positions(ctx, mirror)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	before := int64(math.MaxInt64)
 	for _, p := range positions {
@@ -177,10 +177,10 @@ func (s *settings) pruneChanges(ctx context.Context, mirror *clerksync.Mirror) (
 	}
 	published, err := mirror.PruneChanges(ctx, s.changeRetention, before)
 	if err != nil {
-		return published, err
+		return published, 0, err
 	}
-	lost, err := mirror.PruneChanges(ctx, relayPatience*s.changeRetention, math.MaxInt64)
-	return published + lost, err
+	lost, err = mirror.PruneChanges(ctx, relayPatience*s.changeRetention, math.MaxInt64)
+	return published + lost, lost, err
 }
 
 // late returns how long ago the oldest change was made that a relay has not delivered yet.

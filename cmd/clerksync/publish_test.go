@@ -30,6 +30,7 @@ const publishSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 // told is a change as a receiver got it.
 type told struct {
 	ID      string `json:"id"`
+	Source  string `json:"source"`
 	Subject string `json:"subject"`
 	Type    string `json:"type"`
 	Data    struct {

@@ -79,7 +79,8 @@ func (s *settings) pass(ctx context.Context, c *cli.Command, order reconcile.Pas
 	bar.close()
 	if !order.DryRun && !errors.Is(err, clerksync.ErrWrongInstance) {
 		_, retryErr := webhook.Retry(ctx, mirror)
-		err = errors.Join(err, retryErr, s.upkeep(ctx, mirror, api, s.logger(c)), s.publishOnce(ctx, mirror, s.logger(c)))
+		_, upkeepErr := s.upkeep(ctx, mirror, api, s.logger(c))
+		err = errors.Join(err, retryErr, upkeepErr, s.publishOnce(ctx, mirror, s.logger(c)))
 	}
 	if c.Bool("json") {
 		err = errors.Join(err, printJSON(c, report))

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"time"
 
 	"github.com/urfave/cli/v3"
 )
@@ -22,7 +23,7 @@ func serveCommand() *cli.Command {
 			bar := newBar(c.Root().ErrWriter)
 			defer bar.close()
 			d := &daemon{settings: s, log: s.logger(c), metrics: newMetrics(), bar: bar, migrate: !c.Bool("no-migrate"),
-				orders: make(chan struct{}), hangup: make(chan os.Signal, 1)}
+				orders: make(chan struct{}), returned: make(chan time.Time, 1), hangup: make(chan os.Signal, 1)}
 			return d.run(ctx)
 		}),
 	}

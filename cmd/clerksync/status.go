@@ -67,6 +67,7 @@ func printStatus(out io.Writer, s admin.Status) error {
 		}
 	}
 	fmt.Fprintf(w, "deferred events\t%d\n", s.Events.Deferred)
+	fmt.Fprintf(w, "leader\t%s\n", describeLeader(s.Leader))
 	for _, name := range slices.Sorted(maps.Keys(s.Relays)) {
 		r := s.Relays[name]
 		fmt.Fprintf(w, "relay %s\tdelivered up to change %d, %.0f s behind\n", name, r.Seq, r.OldestSeconds)
@@ -94,6 +95,13 @@ func describePass(p admin.Pass) string {
 		text += "; the last complete one " + p.LastCompleteAt.Format(time.RFC3339)
 	}
 	return text
+}
+
+func describeLeader(l *admin.Leader) string {
+	if l == nil {
+		return "none: no daemon runs, or another one is about to lead"
+	}
+	return fmt.Sprintf("%s, term %d", l.Replica, l.Term)
 }
 
 func describeLast(e admin.Events) string {

@@ -11,6 +11,7 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 
 	"github.com/clerksync/clerksync/internal/admin"
+	"github.com/clerksync/clerksync/internal/lease"
 	"github.com/clerksync/clerksync/internal/pgtest"
 )
 
@@ -68,6 +69,11 @@ func TestStatus(t *testing.T) {
 		instant := func(day, hour, minute int) *time.Time {
 			at := time.Date(2026, 1, day, hour, minute, 0, 0, time.UTC)
 			return &at
+		}
+		if l, err := lease.Try(ctx, m, "lease:leader"); err != nil {
+			t.Error(err)
+		} else if s, err := main.ReadStatus(ctx, m); err != nil || s.Leader == nil || *s.Leader != (admin.Leader{Replica: l.Holder(), Term: 1}) {
+			t.Errorf("leader %+v, %v, want %s in its first term", s.Leader, err, l.Holder())
 		}
 		passes := map[string]admin.Pass{
 			"full":  {StartedAt: *instant(2, 3, 0), FinishedAt: instant(2, 3, 1), Error: "it broke", LastCompleteAt: instant(1, 3, 0)},

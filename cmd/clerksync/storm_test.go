@@ -11,8 +11,8 @@ import (
 	"github.com/clerksync/clerksync/clerktest"
 )
 
-// storm makes people sign up, change and leave, some 150 events a second, until it is told to stop.
-func storm(clerk *clerktest.Server, stop <-chan struct{}) error {
+// storm makes people sign up, change and leave, some three events between two pauses, until it is told to stop.
+func storm(clerk *clerktest.Server, pause time.Duration, stop <-chan struct{}) error {
 	var errs []error
 	for i := 0; ; i++ {
 		id, err := clerk.CreateUser(clerktest.Fields{"first_name": fmt.Sprint("New ", i)})
@@ -23,7 +23,7 @@ func storm(clerk *clerktest.Server, stop <-chan struct{}) error {
 		select {
 		case <-stop:
 			return errors.Join(errs...)
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(pause):
 		}
 	}
 }

@@ -33,7 +33,8 @@ func (d *daemon) maintain(ctx context.Context, mirror *clerksync.Mirror, api *cl
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	do := func() {
-		err := d.upkeep(ctx, mirror, api, d.log)
+		lost, err := d.upkeep(ctx, mirror, api, d.log)
+		d.metrics.lost.Add(float64(lost))
 		switch {
 		case errors.Is(err, clerksync.ErrWrongInstance):
 			wrong = err
@@ -48,14 +49,18 @@ func (d *daemon) maintain(ctx context.Context, mirror *clerksync.Mirror, api *cl
 }
 
 // upkeep erases what is due and removes what is old. One that fails does not keep the others. A nil api means that there is no key.
-func (s *settings) upkeep(ctx context.Context, mirror *clerksync.Mirror, api *clerksync.API, log *slog.Logger) error {
-	_, err := s.openEraser(mirror, api, log).RunOnce(ctx)
+// It returns how many changes were removed that a relay had not delivered.
+func (s *settings) upkeep(ctx context.Context, mirror *clerksync.Mirror, api *clerksync.API, log *slog.Logger) (lost int64, err error) {
+	_, err = s.openEraser(mirror, api, log).RunOnce(ctx)
 	for _, part := range []struct {
 		of     string
 		remove func() (int64, error)
 	}{
 		{"events", func() (int64, error) { return mirror.Prune(ctx, s.eventRetention) }},
-		{"changes", func() (int64, error) { return s.pruneChanges(ctx, mirror) }},
+		{"changes", func() (removed int64, err error) {
+			removed, lost, err = s.pruneChanges(ctx, mirror)
+			return removed, err
+		}},
 		{"sessions", func() (int64, error) { return mirror.PruneSessions(ctx, s.keepSessions) }},
 		{"passes", func() (int64, error) { return reconcile.Prune(ctx, mirror) }},
 	} {
@@ -65,7 +70,10 @@ func (s *settings) upkeep(ctx context.Context, mirror *clerksync.Mirror, api *cl
 		}
 		err = errors.Join(err, removeErr)
 	}
-	return err
+	if lost > 0 {
+		log.Error("changes were removed that a relay had not delivered: status tells which one is behind", "changes", lost)
+	}
+	return lost, err
 }
 
 func (s *settings) openEraser(mirror *clerksync.Mirror, api *clerksync.API, log *slog.Logger) *erasure.Eraser {

@@ -111,3 +111,38 @@ VALUES ('sess_old', 'ended', now() - interval '2 years', 'webhook', now(), 1, 1,
 		})
 	}
 }
+
+// TestChangesLost has a relay that does not come back: its changes stay beyond their retention, with a bound, and what goes at the
+// bound is counted.
+func TestChangesLost(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	clerk := emulate(t, clerktest.Config{})
+	db := connect(t, url)
+	for version, age := range []string{"29 days", "20 days", "8 days", "6 days"} {
+		db.MustExec(`INSERT INTO clerk.changes (resource, object_id, op, version, initial, source, created_at)
+SELECT 'users', 'user_' || n, 'updated', $1, false, 'reconcile', now() - $2::interval FROM generate_series(1, 3) AS n`, version+1, age)
+	}
+	at := func(n int) int {
+		return count(t, db, `SELECT seq FROM clerk.changes ORDER BY seq OFFSET $1 LIMIT 1`, n-1)
+	}
+	db.MustExec(`INSERT INTO clerk.relays (name, seq, term, moved_at) VALUES ('listen', $1, 0, now()), ('behind', $2, 0, now())`, at(12), at(2))
+	env := environment(clerk, url, "CLERKSYNC_RECONCILE_SCHEDULE=off", "CLERKSYNC_POLL_INTERVAL=0")
+	d := serve(t, clerk, env)
+	eventually(t, 20*time.Second, "the changes at the bound are removed", func() bool {
+		return count(t, db, `SELECT count(*) FROM clerk.changes WHERE created_at < now() - interval '28 days'`) == 0
+	})
+	eventually(t, 20*time.Second, "the change is counted that the slowest relay had not delivered", func() bool {
+		_, body := get(t, d.admin+"/metrics")
+		return strings.Contains(body, "\nclerksync_feed_lost_total 1\n")
+	})
+	if n := count(t, db, `SELECT count(*) FROM clerk.changes WHERE resource = 'users'`); n != 9 {
+		t.Errorf("%d changes are left, want the 9 that the slowest relay has to deliver within the bound", n)
+	}
+
+	db.MustExec(`UPDATE clerk.relays SET seq = $1 WHERE name = 'behind'`, at(5)) // it goes on, up to the second of those that are 8 days old
+	run(t, 0, env, "reconcile")
+	if n := count(t, db, `SELECT count(*) FROM clerk.changes WHERE created_at < now() - interval '7 days'`); n != 1 {
+		t.Errorf("%d old changes are left, want the one that the slowest relay has to deliver", n)
+	}
+}

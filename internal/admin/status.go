@@ -13,6 +13,7 @@ type Status struct {
 	Events     Events                `json:"events"`
 	Passes     map[string]Pass       `json:"passes"` // the last one of each kind, such as "full" and "delta"; dry runs are left out
 	Relays     map[string]Relay      `json:"relays"` // of the change feed, by name, also of those that no longer run
+	Leader     *Leader               `json:"leader"` // of the daemons that share the database; nil while none leads
 
 	// ClockSkewSeconds is how far Clerk's clock is ahead of ours; nil in a process that has not heard of Clerk yet.
 	ClockSkewSeconds *float64 `json:"clock_skew_seconds,omitempty"`
@@ -65,6 +66,12 @@ type Pass struct {
 type Relay struct {
 	Seq           int64   `json:"seq"`                        // of the last change that it delivered
 	OldestSeconds float64 `json:"oldest_unpublished_seconds"` // age of the oldest change that it did not deliver yet; 0 if it delivered all
+}
+
+// Leader is the daemon that runs the passes, and what is done at intervals.
+type Leader struct {
+	Replica string `json:"replica"` // its machine, and what tells it from others there; the log has it, too
+	Term    int64  `json:"term"`    // counts how often a daemon began to lead
 }
 
 // Recent returns a function that reads a status, at most once per the given time however often it is called: counting millions of

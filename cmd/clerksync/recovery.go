@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/reconcile"
+)
+
+const (
+	pulseInterval = 2 * time.Second // between looks whether the database answers
+	pulseTime     = 5 * time.Second // for an answer
+	freshReturn   = time.Minute     // for how long the end of an outage is a reason to look: a replica that leads later need not
+	fullPause     = time.Hour       // between a full pass and one that an outage asks for
+)
+
+// watchOutages notes when the database answers again after it did not. The deliveries that were refused meanwhile come again, but
+// perhaps hours later: Clerk's sender waits longer after each try.
+func (d *daemon) watchOutages(ctx context.Context, mirror *clerksync.Mirror) error {
+	var since time.Time // of the outage; zero while there is none
+	every(ctx, pulseInterval, func() {
+		pulse, cancel := context.WithTimeout(ctx, pulseTime)
+		defer cancel()
+		switch err := mirror.DB().PingContext(pulse); {
+		case ctx.Err() != nil:
+		case err != nil && isOutage(err) && since.IsZero():
+			since = time.Now()
+			d.log.Warn("the database does not answer", "error", err)
+		case err == nil && !since.IsZero():
+			d.log.Info("the database answers again", "seconds", time.Since(since).Round(time.Second).Seconds())
+			since = time.Time{}
+			d.noteReturn(time.Now())
+		}
+	})
+	return nil
+}
+
+// noteReturn leaves word for the part that recovers. Only the last return counts.
+func (d *daemon) noteReturn(at time.Time) {
+	select {
+	case <-d.returned:
+	default:
+	}
+	d.returned <- at
+}
+
+// recovery looks for what was missed once the database answers again: at once for users, by a delta pass, and then for all, by a full
+// pass, unless there was one lately: a database that comes and goes must not cost one each time.
+func (d *daemon) recovery(ctx context.Context, r *reconcile.Reconciler, mirror *clerksync.Mirror) error {
+	var full <-chan time.Time
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case at := <-d.returned:
+			if time.Since(at) > freshReturn {
+				continue
+			}
+			_, err = r.Do(ctx, reconcile.Pass{Kind: reconcile.Delta})
+			full = time.After(untilFull(ctx, mirror))
+		case <-full:
+			full = nil
+			_, err = r.RunOnce(ctx)
+		}
+		if errors.Is(err, clerksync.ErrWrongInstance) {
+			return err
+		}
+	}
+}
+
+// untilFull returns how long to wait before a full pass, so that it is not too soon after the last one.
+func untilFull(ctx context.Context, mirror *clerksync.Mirror) time.Duration {
+	past, err := reconcile.History(ctx, mirror, 1)
+	if err != nil {
+		return fullPause
+	}
+	var began time.Time
+	for _, p := range past {
+		if p.Kind == reconcile.Full && p.StartedAt.After(began) {
+			began = p.StartedAt
+		}
+	}
+	return time.Until(began.Add(fullPause))
+}

@@ -1,0 +1,80 @@
+package main_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/internal/pgtest"
+)
+
+// TestRecovery takes the database away while something happens that no webhook will tell. Once it is back, a delta pass finds that at
+// once, though there is no polling, and a full pass follows, which rings the alarm until an event comes; after a second outage, none
+// follows so soon.
+func TestRecovery(t *testing.T) {
+	t.Parallel()
+	cluster, err := pgtest.Start(pgtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	clerk := emulate(t, clerktest.Config{Users: 10})
+	url := cluster.URL("postgres")
+	d := serve(t, clerk, environment(clerk, url, "CLERKSYNC_POLL_INTERVAL=0"))
+	passes := func(kind string) int {
+		db := connect(t, url)
+		defer db.Close()
+		return count(t, db, `SELECT count(*) FROM clerk.passes WHERE complete AND kind = $1`, kind)
+	}
+	eventually(t, 30*time.Second, "the backfill", func() bool { return passes("full") == 1 })
+	for id := range clerk.Users() {
+		if err := clerk.DeleteUser(id); err != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+	silent := func(want string) {
+		t.Helper()
+		eventually(t, 20*time.Second, "the alarm of silent webhooks is "+want, func() bool {
+			_, body := get(t, d.admin+"/metrics")
+			return strings.Contains(body, "\nclerksync_webhooks_silent "+want+"\n")
+		})
+	}
+	silent("0")
+	connect(t, url).MustExec(`UPDATE clerk.passes SET started_at = started_at - interval '2 hours'`)
+
+	for outage := 1; outage <= 2; outage++ {
+		if err := cluster.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 30*time.Second, "the daemon has noticed the outage", func() bool {
+			return strings.Count(d.stderr.String(), `"the database does not answer"`) == outage
+		})
+		id, err := clerk.CreateUser(clerktest.Fields{"first_name": "Ada"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cluster.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, time.Minute, "the user who was created during the outage", func() bool {
+			db := connect(t, url)
+			defer db.Close()
+			return count(t, db, `SELECT count(*) FROM clerk.active_users WHERE id = $1 AND source = 'delta'`, id) == 1
+		})
+		eventually(t, time.Minute, "the full pass after the delta pass", func() bool { return passes("full") == 2 })
+		if outage == 1 {
+			silent("1")
+			if code := post(t.Context(), clerk, d.webhook, "msg_1", clerk.InstanceID()); code != http.StatusNoContent {
+				t.Errorf("answered %d, want 204", code)
+			}
+			silent("0")
+		}
+	}
+}
