@@ -1,6 +1,7 @@
 # Everything a contributor runs. `make` alone lists it.
 
 lint = go tool -modfile=tools/go.mod golangci-lint
+rooms = . ./sync ./webhook ./reconcile ./upsert ./erasure ./feed # those that use the database
 vuln = go tool -modfile=tools/go.mod govulncheck
 
 .PHONY: help
@@ -20,11 +21,14 @@ check: need ## what a release needs beyond make test: formatting, linters, known
 	$(vuln) ./...
 	go build -o bin/clerksync ./cmd/clerksync && bin/clerksync version --sbom >bin/sbom.json
 	go test -race -tags check ./...
-	PGTEST_ROLE=clerk_daemon go test -count=1 . ./sync ./webhook ./reconcile ./upsert ./erasure ./feed
+	PGTEST_ROLE=clerk_daemon go test -count=1 $(rooms)
+	PGTEST_DRIVER=pgx go test -count=1 $(rooms)
+	PGTEST_BOUNCER=1 go test -count=1 $(rooms)
+	PGTEST_BOUNCER=1 PGTEST_DRIVER=pgx go test -count=1 $(rooms)
 
 .PHONY: torture
-torture: need ## half a minute of slow connections and forgeries beside a normal stream, with bounds on time and memory
-	go test -tags torture -count=1 -timeout 5m -v -run Torture ./cmd/clerksync
+torture: need ## half a minute of slow connections and forgeries, and two minutes of killed replicas, with bounds on time and memory
+	go test -tags torture -count=1 -timeout 10m -v -run Torture ./cmd/clerksync
 
 .PHONY: demo
 demo: ## show the whole thing on an embedded database and an emulated Clerk
@@ -39,7 +43,8 @@ missing = $(shell \
 	ls $${PG_BIN:-/usr/lib/postgresql/*/bin}/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || echo postgresql; \
 	command -v psql >/dev/null || echo postgresql-client; \
 	command -v gcc >/dev/null || echo gcc; \
-	echo '\#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 || echo libc6-dev)
+	echo '\#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 || echo libc6-dev; \
+	[ -z "$(filter check,$(MAKECMDGOALS))" ] || PATH=$$PATH:/usr/sbin command -v pgbouncer >/dev/null || echo pgbouncer)
 
 .PHONY: need
 need:

@@ -237,7 +237,7 @@ func primary(user object) map[string]any {
 func (w *world) rows() (all []string) {
 	w.t.Helper()
 	version := ""
-	if w.db.DriverName() == "postgres" {
+	if w.db.DriverName() != "sqlite" {
 		version = `|| ' ' || xmin || ' ' || ctid` // whatever writes a row moves these
 	}
 	for _, kind := range everyKind {

@@ -117,6 +117,7 @@ func newWorld(t *testing.T, db *sqlx.DB, seed uint64) *world {
 	empty(t, db)
 	var err error
 	cfg := clerksync.Config{Kinds: everyKind, ReadMargin: -1, PrivateMetadata: true, InstanceID: w.clerk.InstanceID()}
+	cfg.Unprepared = pgtest.Unprepared()
 	if w.mirror, err = clerksync.Open(t.Context(), db, cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +139,7 @@ func newWorld(t *testing.T, db *sqlx.DB, seed uint64) *world {
 // empty makes a database as good as migrated just now: another world may have been shown in it.
 func empty(t *testing.T, db *sqlx.DB) {
 	t.Helper()
-	mirror, err := clerksync.Open(t.Context(), db, clerksync.Config{})
+	mirror, err := clerksync.Open(t.Context(), db, clerksync.Config{Unprepared: pgtest.Unprepared()})
 	if err != nil {
 		t.Fatal(err)
 	}

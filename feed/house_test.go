@@ -29,7 +29,7 @@ const (
 
 func open(t testing.TB, db *sqlx.DB) *clerksync.Mirror {
 	t.Helper()
-	m, err := clerksync.Open(t.Context(), db, clerksync.Config{InstanceID: instance, Kinds: []clerksync.Kind{
+	m, err := clerksync.Open(t.Context(), db, clerksync.Config{Unprepared: pgtest.Unprepared(), InstanceID: instance, Kinds: []clerksync.Kind{
 		clerksync.Users, clerksync.Organizations, clerksync.OrganizationMemberships,
 	}})
 	if err != nil {

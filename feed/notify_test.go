@@ -16,7 +16,7 @@ import (
 // TestNotify tells a session that listens of every change, in order.
 func TestNotify(t *testing.T) {
 	t.Parallel()
-	url := pgtest.URL(t)
+	url := pgtest.Direct(t) // LISTEN is of a session
 	listener := pq.NewListener(url, time.Second, time.Second, nil)
 	defer listener.Close()
 	if err := listener.Listen("clerksync"); err != nil {

@@ -18,7 +18,7 @@ import (
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
-		m, err := clerksync.Open(t.Context(), db, clerksync.Config{})
+		m, err := clerksync.Open(t.Context(), db, clerksync.Config{Unprepared: pgtest.Unprepared()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestHistory(t *testing.T) {
 func TestPrune(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
-		m, err := clerksync.Open(t.Context(), db, clerksync.Config{})
+		m, err := clerksync.Open(t.Context(), db, clerksync.Config{Unprepared: pgtest.Unprepared()})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/internal/pgtest"
 	"github.com/clerksync/clerksync/reconcile"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
@@ -37,6 +38,7 @@ func open(t *testing.T, db *sqlx.DB, cfg clerktest.Config) *house {
 
 func (h *house) openMirror(cfg clerksync.Config) *clerksync.Mirror {
 	h.t.Helper()
+	cfg.Unprepared = pgtest.Unprepared()
 	m, err := clerksync.Open(h.t.Context(), h.db, cfg)
 	if err != nil {
 		h.t.Fatal(err)

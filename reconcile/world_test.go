@@ -126,7 +126,7 @@ func (h *house) rows() (all []string) {
 	h.t.Helper()
 	for _, kind := range append([]clerksync.Kind{clerksync.Sessions}, listedKinds...) {
 		query := `SELECT id || ' ' || _seen_at || ' ' || _version FROM {` + string(kind) + `} ORDER BY id`
-		if h.db.DriverName() == "postgres" {
+		if h.db.DriverName() != "sqlite" {
 			query = `SELECT id || ' ' || xmin || ' ' || ctid FROM {` + string(kind) + `} ORDER BY id`
 		}
 		all = append(all, h.texts(query)...)

@@ -132,7 +132,7 @@ func TestAuditIsOnlyAppended(t *testing.T) {
 		apply(t, m, at(0, "Ada").told())
 		apply(t, m, toldGone("user_1", past+minute))
 		statements := []string{`UPDATE {audit} SET detail = 'x'`, `DELETE FROM {audit}`, `DELETE FROM {audit} WHERE seq = 1`}
-		if db.DriverName() == "postgres" {
+		if db.DriverName() != "sqlite" {
 			statements = append(statements, `TRUNCATE {audit}`, `TRUNCATE {audit} CASCADE`)
 			db = pgtest.Superuser(t, db)
 		}
@@ -151,7 +151,7 @@ func TestAuditIsOnlyAppended(t *testing.T) {
 // unguard takes away what keeps the rows, as somebody can who owns the table.
 func unguard(t *testing.T, db *sqlx.DB) *sqlx.DB {
 	t.Helper()
-	if db.DriverName() == "postgres" {
+	if db.DriverName() != "sqlite" {
 		db = pgtest.Superuser(t, db)
 		db.MustExec(`ALTER TABLE clerk.audit DISABLE TRIGGER ALL`)
 		return db
@@ -230,7 +230,7 @@ func TestAuditTampering(t *testing.T) {
 }
 
 func cast(db *sqlx.DB) string {
-	if db.DriverName() == "postgres" {
+	if db.DriverName() != "sqlite" {
 		return "::jsonb"
 	}
 	return ""

@@ -39,7 +39,7 @@ func BenchmarkInterpret(b *testing.B) {
 	now := time.Now()
 	for b.Loop() {
 		e := clerksync.Evidence{Kind: clerksync.Users, Object: user, Source: clerksync.Webhook}
-		if m := clerksync.Interpret(clerksync.Config{}, e, now); m.Result.Outcome == clerksync.Quarantined {
+		if m := clerksync.Interpret(clerksync.Config{Unprepared: pgtest.Unprepared()}, e, now); m.Result.Outcome == clerksync.Quarantined {
 			b.Fatal(m.Result.Reason)
 		}
 	}

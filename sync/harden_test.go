@@ -16,7 +16,7 @@ func TestHarden(t *testing.T) {
 	for setting, want := range map[string]string{"off": "on", "local": "on", "on": "on", "remote_write": "remote_write", "remote_apply": "remote_apply"} {
 		t.Run(setting, func(t *testing.T) {
 			t.Parallel()
-			db, err := sqlx.Open("postgres", pgtest.URL(t)+"&options=-csynchronous_commit%3D"+setting)
+			db, err := sqlx.Open("postgres", pgtest.Direct(t)+"&options=-csynchronous_commit%3D"+setting)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -28,6 +28,7 @@ func pinned(t testing.TB, db *sqlx.DB) *clerksync.Mirror {
 
 func open(t testing.TB, db *sqlx.DB, cfg clerksync.Config) *clerksync.Mirror {
 	t.Helper()
+	cfg.Unprepared = cfg.Unprepared || pgtest.Unprepared()
 	m, err := clerksync.Open(t.Context(), db, cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -40,7 +40,7 @@ func TestPin(t *testing.T) {
 		if err := m.Pin(t.Context(), another); !errors.Is(err, clerksync.ErrWrongInstance) {
 			t.Errorf("pinning to another one = %v, want ErrWrongInstance", err)
 		}
-		if _, err := clerksync.Open(t.Context(), db, clerksync.Config{InstanceID: another}); !errors.Is(err, clerksync.ErrWrongInstance) {
+		if _, err := clerksync.Open(t.Context(), db, clerksync.Config{Unprepared: pgtest.Unprepared(), InstanceID: another}); !errors.Is(err, clerksync.ErrWrongInstance) {
 			t.Errorf("opening as another one's = %v, want ErrWrongInstance", err)
 		}
 		for _, m := range []*clerksync.Mirror{m, open(t, db, clerksync.Config{})} {

@@ -37,7 +37,7 @@ func TestSuspicion(t *testing.T) {
 		t.Run(fmt.Sprintf("together=%t", together), func(t *testing.T) {
 			t.Parallel()
 			pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
-				m, err := clerksync.Open(t.Context(), db, clerksync.Config{Kinds: []clerksync.Kind{clerksync.Users, clerksync.Sessions}})
+				m, err := clerksync.Open(t.Context(), db, clerksync.Config{Unprepared: pgtest.Unprepared(), Kinds: []clerksync.Kind{clerksync.Users, clerksync.Sessions}})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -63,7 +63,7 @@ func build(t *testing.T, db *sqlx.DB, reach func(*testing.T, clerktest.Config) n
 	}})
 	h.clerk = h.net.clerk
 	var err error
-	h.mirror, err = clerksync.Open(t.Context(), db, clerksync.Config{InstanceID: h.clerk.InstanceID()})
+	h.mirror, err = clerksync.Open(t.Context(), db, clerksync.Config{Unprepared: pgtest.Unprepared(), InstanceID: h.clerk.InstanceID()})
 	if err != nil {
 		t.Fatal(err)
 	}

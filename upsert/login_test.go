@@ -441,7 +441,7 @@ func TestNewRefusesBadConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	without, err := clerksync.Open(t.Context(), h.db, clerksync.Config{Kinds: []clerksync.Kind{clerksync.Organizations}})
+	without, err := clerksync.Open(t.Context(), h.db, clerksync.Config{Unprepared: pgtest.Unprepared(), Kinds: []clerksync.Kind{clerksync.Organizations}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,6 +48,7 @@ type endpoint struct {
 // serve opens a mirror in db and serves its webhook endpoint until the test ends.
 func serve(t *testing.T, db *sqlx.DB, cfg clerksync.Config, change ...func(*webhook.Config)) *endpoint {
 	t.Helper()
+	cfg.Unprepared = pgtest.Unprepared()
 	mirror, err := clerksync.Open(t.Context(), db, cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -91,7 +91,7 @@ func random(n int) string {
 // handle opens a mirror in db and returns its handler, without a server.
 func handle(t testing.TB, db *sqlx.DB) (*webhook.Handler, *clerksync.Mirror) {
 	t.Helper()
-	mirror, err := clerksync.Open(t.Context(), db, clerksync.Config{})
+	mirror, err := clerksync.Open(t.Context(), db, clerksync.Config{Unprepared: pgtest.Unprepared()})
 	if err != nil {
 		t.Fatal(err)
 	}

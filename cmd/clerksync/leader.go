@@ -9,6 +9,7 @@ import (
 
 	clerksync "github.com/clerksync/clerksync/sync"
 
+	"github.com/clerksync/clerksync/internal/crash"
 	"github.com/clerksync/clerksync/internal/lease"
 )
 
@@ -43,21 +44,20 @@ func (d *daemon) reign(ctx context.Context, l *lease.Lease, parts []part) error 
 	d.log.Info("this replica leads", "replica", l.Holder(), "term", l.Term())
 	d.metrics.leader.Set(1)
 	defer d.metrics.leader.Set(0)
-	err := l.Hold(ctx, func(ctx context.Context) error {
-		err := together(ctx, parts)
+	return l.Hold(ctx, func(ctx context.Context) error {
+		err := d.together(ctx, parts)
 		if lost := context.Cause(ctx); err == nil && errors.Is(lost, lease.ErrLost) {
 			d.log.Warn("this replica no longer leads", "replica", l.Holder(), "reason", lost)
 		}
 		return err
 	})
-	return err
 }
 
 // together runs parts beside each other. The error of one ends the others.
-func together(ctx context.Context, parts []part) error {
+func (d *daemon) together(ctx context.Context, parts []part) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, p := range parts {
-		group.Go(func() error { return p(ctx) })
+		group.Go(crash.Contained(func() error { return lasting(d.log, restPause, p)(ctx) }))
 	}
 	return group.Wait()
 }

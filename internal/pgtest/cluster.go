@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -34,8 +33,7 @@ type Cluster struct {
 	bin     string
 	owner   *syscall.Credential
 	options Options
-	process *os.Process
-	exited  chan struct{}
+	*child  // the server
 }
 
 // Start makes a cluster and returns when it answers. The caller must [Cluster.Stop] it.
@@ -111,32 +109,12 @@ func (c *Cluster) Restart() error {
 	server := c.command("postgres", args...)
 	server.Stdout, server.Stderr = log, log
 	endWithParent(server.SysProcAttr)
-	if err := c.launch(server); err != nil {
+	if c.child, err = launch(server); err != nil {
 		return err
 	}
 	if err := c.await(); err != nil {
 		return errors.Join(err, c.end(syscall.SIGQUIT))
 	}
-	return nil
-}
-
-// launch starts the server from a thread that lives as long as the server does, since endWithParent looks at the thread.
-func (c *Cluster) launch(server *exec.Cmd) error {
-	started, exited := make(chan error), make(chan struct{})
-	go func() {
-		runtime.LockOSThread()
-		defer close(exited)
-		err := server.Start()
-		started <- err
-		if err == nil {
-			_ = server.Wait() // how a server ends that is stopped by a signal tells nothing
-		}
-		runtime.UnlockOSThread()
-	}()
-	if err := <-started; err != nil {
-		return err
-	}
-	c.process, c.exited = server.Process, exited
 	return nil
 }
 
@@ -196,12 +174,4 @@ func (c *Cluster) remove() error {
 		return nil
 	}
 	return errors.Join(os.RemoveAll(c.dir), c.folder.Close())
-}
-
-func (c *Cluster) end(signal syscall.Signal) error {
-	if err := c.process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	<-c.exited
-	return nil
 }

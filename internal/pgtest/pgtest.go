@@ -5,11 +5,16 @@
 //
 // The server starts on first use, takes about a second, and ends with the test binary. Where none is installed the tests fail and
 // say what to install: they never pass without a database.
+//
+// Environment variables have the same tests use PostgreSQL otherwise: PGTEST_ROLE as another role, such as clerk_daemon;
+// PGTEST_DRIVER=pgx by another driver; PGTEST_BOUNCER=1 through a PgBouncer in transaction mode.
 package pgtest
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -20,6 +25,7 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
 	_ "github.com/lib/pq"
 	"go.uber.org/goleak"
@@ -68,7 +74,7 @@ func As(t testing.TB, address, role string) string {
 // do. It ends with the test. SQLite has no roles: there it is the same pool.
 func Superuser(t testing.TB, db *sqlx.DB) *sqlx.DB {
 	t.Helper()
-	if db.DriverName() != "postgres" {
+	if db.DriverName() == "sqlite" {
 		return db
 	}
 	var name string
@@ -81,18 +87,55 @@ func Superuser(t testing.TB, db *sqlx.DB) *sqlx.DB {
 // New returns a pool of up to ten connections to a fresh, migrated PostgreSQL database. It ends with the test.
 func New(t testing.TB) *sqlx.DB {
 	t.Helper()
-	return open(t, "postgres", URL(t))
+	driver, address := cmp.Or(os.Getenv("PGTEST_DRIVER"), "postgres"), URL(t)
+	if Unprepared() {
+		address = unprepared(t, driver, address)
+	}
+	return open(t, driver, address)
 }
 
-// URL returns the address of a fresh, migrated PostgreSQL database, which ends with the test. Where the environment variable
-// PGTEST_ROLE names a role, such as clerk_daemon, it is that role's.
+// URL returns the address of a fresh, migrated PostgreSQL database, which ends with the test.
 func URL(t testing.TB) string {
+	t.Helper()
+	address := Direct(t)
+	if server.bouncer == nil {
+		return address
+	}
+	address, err := server.bouncer.Behind(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
+// Direct is like [URL], but never through a pooler: for what needs a session, such as LISTEN.
+func Direct(t testing.TB) string {
 	t.Helper()
 	address := server.database(t, "migrated")
 	if role := os.Getenv("PGTEST_ROLE"); role != "" {
 		return As(t, address, role)
 	}
 	return address
+}
+
+// Unprepared reports whether mirrors must do without prepared statements, because the tests' databases are behind a PgBouncer.
+func Unprepared() bool { return os.Getenv("PGTEST_BOUNCER") != "" }
+
+// unprepared has a driver prepare no statements.
+func unprepared(t testing.TB, driver, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	if driver == "pgx" {
+		q.Set("default_query_exec_mode", "exec")
+	} else {
+		q.Set("binary_parameters", "yes")
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
 }
 
 // Empty is like [URL], but the database is not migrated.
@@ -153,6 +196,7 @@ type shared struct {
 	start   sync.Once
 	err     error
 	cluster *Cluster
+	bouncer *Bouncer // nil without PGTEST_BOUNCER
 	admin   *sql.DB
 	last    atomic.Int64 // numbers the databases
 }
@@ -165,7 +209,9 @@ func (s *shared) ready() error {
 		if s.admin, s.err = sql.Open("postgres", s.cluster.URL("postgres")); s.err != nil {
 			return
 		}
-		s.err = s.templates()
+		if s.err = s.templates(); s.err == nil && Unprepared() {
+			s.bouncer, s.err = StartBouncer(s.cluster)
+		}
 	})
 	return s.err
 }
@@ -222,8 +268,12 @@ func (s *shared) stop() error {
 	if s.admin != nil {
 		s.admin.Close()
 	}
-	if s.cluster == nil {
-		return nil
+	var err error
+	if s.bouncer != nil {
+		err = s.bouncer.Stop()
 	}
-	return s.cluster.Stop()
+	if s.cluster == nil {
+		return err
+	}
+	return errors.Join(err, s.cluster.Stop())
 }
