@@ -42,6 +42,8 @@ type Config struct {
 
 	// Logger gets ids, counts and reasons, never what was erased. Nil means none.
 	Logger *slog.Logger
+
+	wholeSearch int64
 }
 
 // defaultAfter is how long a deletion can be undone.
@@ -57,6 +59,7 @@ type Eraser struct {
 func New(cfg Config) *Eraser {
 	cfg.Policy = cmp.Or(cfg.Policy, clerksync.Anonymize)
 	cfg.After = max(cmp.Or(cfg.After, defaultAfter), 0)
+	cfg.wholeSearch = cmp.Or(cfg.wholeSearch, wholeSearch)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -75,6 +78,7 @@ type Report struct {
 	Spared     int64                    `json:"spared"`     // objects that Clerk has after all
 	Waiting    int64                    `json:"waiting"`    // objects about which Clerk could not tell
 	Tombstones int64                    `json:"tombstones"` // that were removed after 100 days
+	Alike      int64                    `json:"alike"`      // values in rows of other objects, about which Clerk tells the same
 }
 
 // Total returns how many objects were erased.

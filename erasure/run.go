@@ -25,6 +25,7 @@ const (
 const (
 	verifyBatch = 1000           // objects whose old values are held in memory
 	returnTime  = 48 * time.Hour // for how long what belongs to an erased object is looked for once more
+	wholeSearch = 200_000        // visible objects up to which a run looks through all of their rows, too, which takes some seconds
 )
 
 // RunOnce erases what is due. Under clerksync.Hide that is nothing. Its report is meaningful also beside an error: [ErrRemains],
@@ -63,7 +64,7 @@ func (r *run) erase(ctx context.Context) (err error) {
 	}
 	if r.report.Total() > 0 || r.report.Waiting > 0 || r.report.Spared > 0 || r.report.Tombstones > 0 {
 		r.cfg.Logger.Info("erased what is due", "objects", r.report.Total(), "events", r.report.Events, "spared", r.report.Spared,
-			"waiting", r.report.Waiting, "tombstones", r.report.Tombstones)
+			"waiting", r.report.Waiting, "tombstones", r.report.Tombstones, "alike", r.report.Alike)
 	}
 	return err
 }
@@ -180,12 +181,40 @@ func (r *run) verify(ctx context.Context) error {
 }
 
 func (r *run) look(ctx context.Context) error {
-	left, err := r.cfg.Mirror.Remnants(ctx, false, r.done...)
+	if len(r.done) == 0 {
+		return nil
+	}
+	few, err := r.few(ctx)
+	if err != nil {
+		return err
+	}
+	left, err := r.cfg.Mirror.Remnants(ctx, few, r.done...)
 	r.done = nil
 	if err != nil {
 		return err
 	}
+	for _, l := range left {
+		if l.Other {
+			r.report.Alike += l.Rows
+		}
+	}
 	return remains(left)
+}
+
+// few reports whether there are so few objects that all can be looked through. Where there are more, the rows that were erased will
+// do: what others hold is what Clerk tells about them, and no failure of an erasure.
+func (r *run) few(ctx context.Context) (bool, error) {
+	all := int64(0)
+	for _, k := range clerksync.Described() {
+		n, err := r.cfg.Mirror.CountVisible(ctx, k)
+		if err != nil {
+			return false, err
+		}
+		if all += n; all > r.cfg.wholeSearch {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // remains is the error of remnants that are not other objects' own.

@@ -2,6 +2,8 @@ package erasure_test
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,6 +145,42 @@ func TestMembers(t *testing.T) {
 		must(t, h.db.Select(&erased, h.mirror.SQL(`SELECT id FROM {organization_memberships} WHERE erased_at IS NOT NULL AND role IS NULL`)))
 		if diff := cmp.Diff([]string{left}, erased); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
+// TestRunRemains has a run find what it left where nobody thought of it, and tell it from what others have in common with the erased;
+// these it looks for only where they are few.
+func TestRunRemains(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db)
+		for i, c := range []struct {
+			whole int64
+			alike int64 // the first name, in its column and in the object
+		}{{0, 2}, {1, 0}} {
+			h.cfg = h.cfg.WithWholeSearch(c.whole)
+			name := fmt.Sprint("Zebediah", i)
+			gone, lives := h.user(name), h.user(name)
+			must(t, h.clerk.DeleteUser(gone))
+			h.deleted(gone)
+			if report := h.run(); report.Total() != 1 || report.Alike != c.alike {
+				t.Errorf("up to %d: %+v, want 1 object and %d values that are alike", c.whole, report, c.alike)
+			}
+			h.want(map[string]string{gone: "erased", lives: "visible"})
+		}
+		admin := pgtest.Superuser(t, db)
+		admin.MustExec(h.mirror.SQL(`CREATE TABLE {notes} (note text)`))
+		if db.DriverName() != "sqlite" {
+			admin.MustExec(`GRANT SELECT ON clerk.notes TO PUBLIC`)
+		}
+		admin.MustExec(h.mirror.SQL(`INSERT INTO {notes} VALUES ('call Zebediah')`))
+		gone := h.user("Zebediah")
+		must(t, h.clerk.DeleteUser(gone))
+		h.deleted(gone)
+		_, err := erasure.New(h.cfg).RunOnce(t.Context())
+		if !errors.Is(err, erasure.ErrRemains) || strings.Contains(err.Error(), "Zebediah") || !strings.Contains(err.Error(), "column note of the table notes") {
+			t.Errorf("%v, want ErrRemains with the place and without the value", err)
 		}
 	})
 }
