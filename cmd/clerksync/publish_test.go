@@ -289,4 +289,8 @@ func TestPublishMistakes(t *testing.T) {
 			t.Errorf("%s: %s", publish, stderr)
 		}
 	}
+	_, stderr := run(t, 2, []string{"CLERK_SECRET_KEY=sk_test_x", "CLERKSYNC_PUBLISH=https://a.example/x", "CLERKSYNC_PUBLISH_SECRET=" + publishSecret + ",hunter2"}, "serve")
+	if !strings.Contains(stderr, "CLERKSYNC_PUBLISH_SECRET must be whsec_") || !strings.Contains(stderr, "number 2 of 2 is not: make one") || strings.Contains(stderr, "hunter2") {
+		t.Errorf("a secret that is none: %s", stderr)
+	}
 }

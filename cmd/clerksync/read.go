@@ -138,8 +138,7 @@ func (s *settings) conflicts(within scope) (mistakes []error) {
 		mistakes = append(mistakes, mistake("DATABASE_URL must be set beside an sk_live_ key: postgres://… or sqlite:PATH"))
 	}
 	if within&scopePublish != 0 && s.signs() && len(s.publishSecrets) == 0 {
-		mistakes = append(mistakes, mistake("CLERKSYNC_PUBLISH_SECRET must be set where CLERKSYNC_PUBLISH lists https://…: make one with "+
-			"echo whsec_$(openssl rand -base64 32)"))
+		mistakes = append(mistakes, mistake("CLERKSYNC_PUBLISH_SECRET must be set where CLERKSYNC_PUBLISH lists https://…: "+makeSecret))
 	}
 	if within&scopeServe == 0 {
 		return mistakes

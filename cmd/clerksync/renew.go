@@ -52,7 +52,7 @@ func (d *daemon) renewals(o *opened, reader *clerksync.Reader) (all []*renewal) 
 	if len(o.outlet.signers) > 0 {
 		all = append(all, &renewal{name: "CLERKSYNC_PUBLISH_SECRET", used: strings.Join(reveal(d.publishSecrets), ","),
 			use: func(_ context.Context, text string) error {
-				secrets, err := parseSigning(text)
+				secrets, err := parsePublishing(text)
 				if err != nil {
 					return err
 				}

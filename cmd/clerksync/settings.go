@@ -193,7 +193,7 @@ var table = []setting{
 		set:     func(s *settings, v string) (err error) { s.publish, err = parsePublish(v); return err }},
 	{name: "CLERKSYNC_PUBLISH_SECRET", secret: true, scope: scopePublish,
 		meaning: "what posts are signed with: one or several `whsec_…`, separated by commas",
-		set:     func(s *settings, v string) (err error) { s.publishSecrets, err = parseSigning(v); return err }},
+		set:     func(s *settings, v string) (err error) { s.publishSecrets, err = parsePublishing(v); return err }},
 	{name: "CLERKSYNC_PUBLISH_DATA", value: "false", scope: scopePublish,
 		meaning: "`true` adds to each change the object as it is when the change is sent; `false` = ids alone",
 		set: func(s *settings, v string) (err error) {

@@ -45,8 +45,18 @@ func checkSchema(v string) error {
 	return nil
 }
 
-// parseSigning splits signing secrets and checks what the webhook handler will insist on.
+// parseSigning reads the secrets of the webhook endpoint.
 func parseSigning(v string) ([]secret, error) {
+	return parseSecrets(v, "copy the signing secret from the endpoint's page in Clerk's dashboard")
+}
+
+// parsePublishing reads the secrets that posts are signed with.
+func parsePublishing(v string) ([]secret, error) { return parseSecrets(v, makeSecret) }
+
+const makeSecret = "make one with echo whsec_$(openssl rand -base64 32)"
+
+// parseSecrets splits secrets that sign or verify, and checks what those who use them will insist on. The advice says where to get one.
+func parseSecrets(v, advice string) ([]secret, error) {
 	texts := strings.Split(v, ",")
 	all := make([]secret, len(texts))
 	for i, text := range texts {
@@ -54,8 +64,7 @@ func parseSigning(v string) ([]secret, error) {
 		all[i] = newSecret(text)
 		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(text, "whsec_"))
 		if err != nil || len(key) < 24 {
-			return nil, fmt.Errorf("must be whsec_ and base64 of at least 24 bytes, and number %d of %d is not: "+
-				"copy the signing secret from the endpoint's page in Clerk's dashboard", i+1, len(all))
+			return nil, fmt.Errorf("must be whsec_ and base64 of at least 24 bytes, and number %d of %d is not: %s", i+1, len(all), advice)
 		}
 	}
 	return all, nil
