@@ -76,7 +76,7 @@ type Report struct {
 	Rows       map[clerksync.Kind]int64 `json:"rows"`       // that were emptied: theirs, and those of what belongs to them
 	Events     int64                    `json:"events"`     // that lost their content
 	Spared     int64                    `json:"spared"`     // objects that Clerk has after all
-	Waiting    int64                    `json:"waiting"`    // objects about which Clerk could not tell
+	Waiting    int64                    `json:"waiting"`    // objects about which Clerk could not tell, or of which a hook failed
 	Tombstones int64                    `json:"tombstones"` // that were removed after 100 days
 	Alike      int64                    `json:"alike"`      // values in rows of other objects, about which Clerk tells the same
 }

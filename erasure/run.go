@@ -143,7 +143,14 @@ func (r *run) ask(ctx context.Context, k clerksync.Kind, id string) (lives bool,
 // remove erases an object that nothing speaks for; counted is 0 for one that was erased before.
 func (r *run) remove(ctx context.Context, k clerksync.Kind, id string, counted int64) error {
 	done, err := r.cfg.Mirror.Erase(ctx, clerksync.Erasure{Kind: k, ID: id, Policy: r.cfg.Policy, Source: clerksync.Upkeep})
-	if errors.Is(err, clerksync.ErrVisible) { // it has come back meanwhile
+	switch {
+	case errors.Is(err, clerksync.ErrVisible): // it has come back meanwhile
+		return nil
+	case errors.Is(err, clerksync.ErrHook): // of this one's
+		r.cfg.Logger.Warn("an erasure waits", "resource", k, "id", id, "error", err)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.report.Waiting++
 		return nil
 	}
 	if err != nil {

@@ -20,10 +20,21 @@ const commitTimeout = 6 * time.Second
 // would be no faster.
 const slowCommitTimeout = 30 * time.Second
 
+func (m *Mirror) commitTimeout() time.Duration {
+	if m.dialect.postgres {
+		return commitTimeout
+	}
+	return slowCommitTimeout
+}
+
 // commitAll commits a batch and sets every request's error. A batch that the database refuses for one piece's sake is split until
-// that piece stands alone, so that it cannot fail its neighbours; alone, it is quarantined.
+// that piece stands alone, so that it cannot fail its neighbours; alone, it is quarantined. What a hook refuses is known at once.
 func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
 	err := m.tryCommit(ctx, batch)
+	for failed := (hookFailures)(nil); errors.As(err, &failed); failed = nil {
+		failed.settle(batch)
+		err = m.tryCommit(ctx, batch)
+	}
 	if err == nil || diagnose(err) != poison {
 		if err != nil && !errors.Is(err, errPinned) {
 			err = unavailable(err)
@@ -89,11 +100,7 @@ func (r *request) quarantine(refusal error) {
 
 // tryCommit commits a batch, again and again while it only clashes with other transactions.
 func (m *Mirror) tryCommit(ctx context.Context, batch []*request) error {
-	timeout := commitTimeout
-	if !m.dialect.postgres {
-		timeout = slowCommitTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, m.commitTimeout())
 	defer cancel()
 	for {
 		err := m.commitInTurn(ctx, batch)
@@ -111,7 +118,8 @@ func (m *Mirror) commitInTurn(ctx context.Context, batch []*request) error {
 	return m.commit(ctx, batch)
 }
 
-// commit writes one batch in one transaction: the objects of each kind by id, then the events, then the changes and what of them is audited.
+// commit writes one batch in one transaction: the objects of each kind by id, then what hooks write, then the events, then the changes
+// and what of them is audited.
 func (m *Mirror) commit(ctx context.Context, batch []*request) error {
 	begun := time.Now()
 	tx, err := m.db.BeginTxx(ctx, nil)
@@ -127,12 +135,16 @@ func (m *Mirror) commit(ctx context.Context, batch []*request) error {
 		pieces = append(pieces, r.pieces...)
 	}
 	var changes []Change
+	var hooks []hookCall
 	for _, k := range kinds {
-		made, err := m.mergeKind(ctx, tx, k, pieces)
+		made, calls, err := m.mergeKind(ctx, tx, k, pieces)
 		if err != nil {
 			return err
 		}
-		changes = append(changes, made...)
+		changes, hooks = append(changes, made...), append(hooks, calls...)
+	}
+	if err := m.callHooks(ctx, tx, hooks); err != nil {
+		return err
 	}
 	kept, err := m.keepEvents(ctx, tx, pieces)
 	if err != nil {

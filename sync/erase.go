@@ -62,7 +62,8 @@ var ErrVisible = errors.New("the object is not deleted")
 // Of what belongs to an erased object, evidence that comes later is kept by its ids alone; a later live read or event of the object
 // itself brings everything back.
 //
-// The error is [ErrVisible] if the object is not hidden, and [ErrUnavailable] if the database cannot answer.
+// The error is [ErrVisible] if the object is not hidden, [ErrHook] if a hook failed, so that nothing is erased, and [ErrUnavailable]
+// if the database cannot answer.
 func (m *Mirror) Erase(ctx context.Context, order Erasure) (Erased, error) {
 	k, known := describe(order.Kind)
 	if !known {
@@ -78,6 +79,8 @@ func (m *Mirror) Erase(ctx context.Context, order Erasure) (Erased, error) {
 			return e.done, nil
 		case errors.Is(err, ErrVisible):
 			return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, ErrVisible)
+		case errors.Is(err, ErrHook):
+			return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, err)
 		case diagnose(err) != clash || ctx.Err() != nil:
 			return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, unavailable(err))
 		}
@@ -91,11 +94,13 @@ type eraser struct {
 	kind    *kind
 	done    Erased
 	changes []Change
-	marks   []string // by which an event's content is known to speak of the object
+	before  map[Kind]map[string][]byte // what rows held, for hooks
+	marks   []string                   // by which an event's content is known to speak of the object
 }
 
 func (e *eraser) erase(ctx context.Context, tx *sqlx.Tx) error {
 	e.done = Erased{Kind: e.order.Kind, ID: e.order.ID, Rows: map[Kind]int64{}, ids: map[Kind][]string{}}
+	e.before = map[Kind]map[string][]byte{}
 	e.marks = []string{e.order.ID}
 	own, err := e.look(ctx, tx, e.kind, "id = $1", e.order.ID)
 	if err != nil {
@@ -126,6 +131,9 @@ func (e *eraser) erase(ctx context.Context, tx *sqlx.Tx) error {
 		}
 	}
 	if err := e.emptyEvents(ctx, tx); err != nil {
+		return err
+	}
+	if err := e.mirror.callHooks(ctx, tx, e.mirror.erasureCalls(e.changes, e.before)); err != nil {
 		return err
 	}
 	if err := e.mirror.feed(ctx, tx, e.changes); err != nil {

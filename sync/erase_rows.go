@@ -130,6 +130,9 @@ func (e *eraser) empty(ctx context.Context, tx *sqlx.Tx, k *kind, rows []former)
 			continue
 		}
 		ids = append(ids, h.id)
+		if _, hooked := e.mirror.cfg.Hooks[k.name]; hooked {
+			e.keep(k, h)
+		}
 		e.done.values = append(append(e.done.values, h.values...), h.addresses(k)...)
 	}
 	if len(ids) == 0 {
@@ -157,6 +160,14 @@ func (e *eraser) empty(ctx context.Context, tx *sqlx.Tx, k *kind, rows []former)
 		}
 	}
 	return nil
+}
+
+// keep keeps what a row held until the hooks have seen it.
+func (e *eraser) keep(k *kind, h former) {
+	if e.before[k.name] == nil {
+		e.before[k.name] = map[string][]byte{}
+	}
+	e.before[k.name][h.id] = h.data
 }
 
 // note tells the feed of a row that was emptied and, if an order hid it, of that before.

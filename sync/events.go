@@ -111,7 +111,7 @@ func (m *Mirror) newEventRow(e *Event, p *piece) *eventRow {
 	if s, ok := stampMilli(e.OccurredAt.UnixMilli()); ok && !e.OccurredAt.IsZero() {
 		row.occurredAt = s
 	}
-	if p.result.Outcome == Deferred {
+	if !p.due.IsZero() {
 		row.dueAt = stamp(p.due)
 	}
 	return row

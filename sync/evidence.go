@@ -108,7 +108,7 @@ type Result struct {
 	// that was seen alive later.
 	Conflict bool
 
-	// Reason says why evidence was quarantined or deferred; it names members, never values.
+	// Reason says why evidence was quarantined or deferred; it names members and hooks, never values.
 	Reason string
 }
 

@@ -18,12 +18,18 @@ const (
 	poison              // one of the pieces cannot be stored: find it
 )
 
+// errOvertaken means that a row was written between two looks at it.
+var errOvertaken = errors.New("another transaction was faster")
+
 // diagnose classifies an error by its SQLSTATE, which every PostgreSQL driver tells, or by SQLite's result code. What it cannot
 // place is taken for poison if the database said it: the search for the piece ends in an outage if not even its quarantine can be
 // written.
 func diagnose(err error) fault {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) {
 		return outage
+	}
+	if errors.Is(err, errOvertaken) {
+		return clash
 	}
 	var state interface{ SQLState() string }
 	if errors.As(err, &state) {

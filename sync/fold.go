@@ -19,6 +19,8 @@ type piece struct {
 	held   bool // the event waits for approval, for the first time
 	result Result
 	final  bool // the result is known without merging
+
+	refused bool // by a hook
 }
 
 // settle gives a piece its result without merging it.
@@ -26,7 +28,7 @@ func (p *piece) settle(r Result) { p.result, p.final = r, true }
 
 // quiet reports whether a piece has nothing to write: not even a row of its event.
 func (p *piece) quiet() bool {
-	return p.final && (p.result.Foreign || p.Event == nil && p.result.Outcome != Quarantined)
+	return p.final && (p.result.Foreign || p.Event == nil && (p.result.Outcome != Quarantined || p.refused))
 }
 
 // fold is all the evidence that one transaction has about one object, merged.

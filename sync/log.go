@@ -21,7 +21,7 @@ type Logged struct {
 	Outcome    Outcome    `db:"outcome"`
 	Error      string     `db:"error"`    // why it is quarantined or deferred; names members and rules, never values
 	Attempts   int        `db:"attempts"` // how often it was received or tried
-	DueAt      *time.Time `db:"due_at"`   // when a deferred event applies itself; nil for others
+	DueAt      *time.Time `db:"due_at"`   // when the event is tried again by itself; nil if it is not
 	BodySize   int64      `db:"body_size"`
 }
 

@@ -44,6 +44,9 @@ type Config struct {
 	// Unprepared sends every statement as a whole, for poolers in transaction mode that lose prepared statements.
 	Unprepared bool
 
+	// Hooks are the team's functions that work in the transactions of changes. Nil means none, which costs nothing.
+	Hooks Hooks
+
 	// InstanceID, such as "ins_…", pins the Clerk instance where no key could tell. Empty leaves that to the first [Reader].
 	InstanceID string
 }
@@ -123,6 +126,9 @@ func Open(ctx context.Context, db *sqlx.DB, cfg Config) (*Mirror, error) {
 		m.queue.lanes = 1 // one writer is all that SQLite has
 	default:
 		return nil, fmt.Errorf("opening the mirror: driver %q is neither PostgreSQL's nor SQLite's", name)
+	}
+	if err := cfg.Hooks.check(m); err != nil {
+		return nil, fmt.Errorf("opening the mirror: %w", err)
 	}
 	if cfg.HoldDeletes {
 		m.holder = NewGuard(m, cfg.Limits, Webhook)

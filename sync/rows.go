@@ -88,8 +88,8 @@ func finish(rows *sqlx.Rows) error {
 	return rows.Err()
 }
 
-// mergeKind merges the pieces of one kind and returns the visible changes in the order of ids.
-func (m *Mirror) mergeKind(ctx context.Context, tx *sqlx.Tx, k *kind, pieces []*piece) ([]Change, error) {
+// mergeKind merges the pieces of one kind and returns the visible changes in the order of ids, and the hooks to be called for them.
+func (m *Mirror) mergeKind(ctx context.Context, tx *sqlx.Tx, k *kind, pieces []*piece) ([]Change, []hookCall, error) {
 	var own []*piece
 	for _, p := range pieces {
 		if !p.final && p.kind == k {
@@ -97,18 +97,22 @@ func (m *Mirror) mergeKind(ctx context.Context, tx *sqlx.Tx, k *kind, pieces []*
 		}
 	}
 	if len(own) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	folds := foldPieces(own)
 	if err := m.strip(ctx, tx, k, folds); err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	before, err := m.previous(ctx, tx, k, folds)
+	if err != nil {
+		return nil, nil, err
 	}
 	moved, err := m.insert(ctx, tx, k, folds)
 	if moved == nil && err == nil {
 		moved, err = m.merge(ctx, tx, k, folds)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var still []string
 	for _, f := range folds {
@@ -118,7 +122,7 @@ func (m *Mirror) mergeKind(ctx context.Context, tx *sqlx.Tx, k *kind, pieces []*
 	}
 	stood, err := m.standings(ctx, tx, k, still)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var changes []Change
 	for _, f := range folds {
@@ -132,9 +136,12 @@ func (m *Mirror) mergeKind(ctx context.Context, tx *sqlx.Tx, k *kind, pieces []*
 		}
 	}
 	if k == sessions {
-		return m.remark(ctx, tx, folds, changes)
+		if changes, err = m.remark(ctx, tx, folds, changes); err != nil {
+			return nil, nil, err
+		}
 	}
-	return changes, nil
+	calls, err := m.calls(k, folds, changes, before)
+	return changes, calls, err
 }
 
 // merge runs the merge statement, and returns where the rows that moved stand now.

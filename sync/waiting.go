@@ -11,9 +11,9 @@ import (
 // WaitingBatch is how many due events [Mirror.Waiting] returns at most; each may have a body of a mebibyte.
 const WaitingBatch = 20
 
-// Waiting returns events that are kept to be applied again, with their bodies. Without ids these are the deferred ones that are
-// due by the database's clock, the earliest first, at most [WaitingBatch] of them, less those of another instance than the pinned
-// one; with ids, those events that are quarantined or deferred. What was kept of a read is no event: reading again tells more.
+// Waiting returns events that are kept to be applied again, with their bodies. Without ids these are those that are due by the
+// database's clock, because they were deferred or a hook of theirs failed, the earliest first, at most [WaitingBatch] of them, less
+// those of another instance than the pinned one; with ids, those events that are quarantined or deferred. What was kept of a read is no event: reading again tells more.
 // The error is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) Waiting(ctx context.Context, ids ...string) ([]Event, error) {
 	const kept = `SELECT id, type, object_id, instance_id, occurred_at, received_at, payload FROM {events}
@@ -29,7 +29,7 @@ WHERE outcome IN ('quarantined', 'deferred') AND payload IS NOT NULL AND type <>
 	if err != nil {
 		return nil, err
 	}
-	return m.keptEvents(ctx, kept+`outcome = 'deferred' AND due_at <= {now}
+	return m.keptEvents(ctx, kept+`(outcome = 'deferred' AND due_at <= {now} OR outcome = 'quarantined' AND due_at <= {now})
 AND (instance_id IS NULL OR instance_id = $1 OR $1 = '') ORDER BY due_at, id LIMIT `+fmt.Sprint(WaitingBatch), pinned)
 }
 

@@ -1,0 +1,185 @@
+package sync
+
+import (
+	"bytes"
+	"context"
+	"github.com/go-json-experiment/json"
+	"github.com/jmoiron/sqlx"
+)
+
+// hookCall is one call of a hook that a transaction has to make.
+type hookCall struct {
+	hook Hook
+	name string
+	t    Transition
+	fold *fold // what is left out if it fails; nil in an erasure
+}
+
+// previous is what a row holds before a merge.
+type previous struct {
+	data    []byte
+	version int64
+}
+
+// previous reads and locks the rows that a merge is about to write, for the hooks of their kind. It takes the locks that the merge
+// takes next, in the same order, that of ids; and no stronger ones, so that a row of the team's that refers to one of them need not
+// wait. A row that another transaction makes in between shows by its version; see calls.
+func (m *Mirror) previous(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold) (map[string]previous, error) {
+	if _, hooked := m.cfg.Hooks[k.name]; !hooked {
+		return nil, nil
+	}
+	var ids []string
+	for _, f := range folds {
+		if !f.fresh() {
+			ids = append(ids, f.id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	parameter, err := json.Marshal(ids)
+	if err != nil {
+		return nil, err
+	}
+	query := `SELECT id, data, _version FROM {` + string(k.name) + `} WHERE id IN ` + m.dialect.among() + ` ORDER BY id`
+	if m.dialect.postgres {
+		query += ` FOR NO KEY UPDATE`
+	}
+	rows, err := tx.QueryxContext(ctx, m.SQL(query), string(parameter))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	before := make(map[string]previous, len(ids))
+	for rows.Next() {
+		var id string
+		var p previous
+		if err := rows.Scan(&id, &p.data, &p.version); err != nil {
+			return nil, err
+		}
+		before[id] = p
+	}
+	return before, finish(rows)
+}
+
+// calls are the hooks that a merge's changes ask for. The error is errOvertaken where another transaction wrote a row after its
+// previous content was read: then there was no row to lock.
+func (m *Mirror) calls(k *kind, folds []*fold, changes []Change, before map[string]previous) (calls []hookCall, err error) {
+	hooks, hooked := m.cfg.Hooks[k.name]
+	if !hooked {
+		return nil, nil
+	}
+	byID := make(map[string]*fold, len(folds))
+	for _, f := range folds {
+		byID[f.id] = f
+	}
+	for _, c := range changes {
+		hook, name := hooks.of(c.Op)
+		if hook == nil || c.Initial && !hooks.Initial {
+			continue
+		}
+		f, was := byID[c.ObjectID], before[c.ObjectID]
+		if c.Version != was.version+1 {
+			return nil, errOvertaken
+		}
+		t := Transition{Change: c, Before: was.data}
+		if c.Op != Deleted && !f.bare {
+			t.After = f.live.object.appendData(nil)
+		}
+		t.Fields = k.differing(t.Before, t.After, m.keeping())
+		calls = append(calls, hookCall{hook, name, t, f})
+	}
+	return calls, nil
+}
+
+// differing names the projected members in which two of Clerk's objects differ.
+func (k *kind) differing(before, after []byte, keep keeping) (names []string) {
+	if before == nil || after == nil {
+		return nil
+	}
+	a, errA := k.decode(before, keep)
+	b, errB := k.decode(after, keep)
+	if errA != nil || errB != nil {
+		return nil
+	}
+	for _, p := range k.projected {
+		if !a.withheld(p.name) && !bytes.Equal(p.append(nil, a), p.append(nil, b)) {
+			names = append(names, p.name)
+		}
+	}
+	return names
+}
+
+// erasureCalls are the hooks that an erasure's changes ask for.
+func (m *Mirror) erasureCalls(changes []Change, before map[Kind]map[string][]byte) (calls []hookCall) {
+	for _, c := range changes {
+		if hook, name := m.cfg.Hooks[c.Kind].of(c.Op); hook != nil {
+			calls = append(calls, hookCall{hook: hook, name: name, t: Transition{Change: c, Before: before[c.Kind][c.ObjectID]}})
+		}
+	}
+	return calls
+}
+
+// callHooks makes calls, each behind a savepoint. Its error is hookFailures where some failed: the transaction is then of no use any
+// more, but all that would fail is known, unless time has run out or a hook has ended the transaction.
+func (m *Mirror) callHooks(ctx context.Context, tx *sqlx.Tx, calls []hookCall) error {
+	if len(calls) == 0 {
+		return nil
+	}
+	within, cancel := context.WithTimeout(ctx, m.commitTimeout()/2)
+	defer cancel()
+	var failures hookFailures
+	for i, c := range calls {
+		failure, err := c.run(within, tx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case within.Err() != nil: // none of the rest could be made
+			return failures.with("did not end in time", calls[i:]...)
+		case err != nil:
+			return err
+		case failure != nil:
+			failures = failures.with(describeFailure(failure), c)
+		}
+		if isDone(failure) {
+			return failures
+		}
+	}
+	if len(failures) > 0 {
+		return failures
+	}
+	return nil
+}
+
+// run makes one call. It tells the hook's failure from an error of the database that is nobody's fault.
+func (c hookCall) run(ctx context.Context, tx *sqlx.Tx) (failure, err error) {
+	if _, err := tx.ExecContext(ctx, `SAVEPOINT hook`); err != nil {
+		return nil, err
+	}
+	failure = c.guarded(ctx, tx)
+	if failure == nil { // unless it has passed over an error of the database
+		_, failure = tx.ExecContext(ctx, `RELEASE SAVEPOINT hook`)
+	}
+	if failure == nil || isDone(failure) {
+		return failure, nil
+	}
+	if isNobodysFault(failure) {
+		return nil, failure
+	}
+	if _, err := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT hook`); isDone(err) {
+		return err, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return failure, nil
+}
+
+// guarded turns a panic of the hook into an error.
+func (c hookCall) guarded(ctx context.Context, tx *sqlx.Tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = newPanicked()
+		}
+	}()
+	return c.hook(ctx, tx, c.t)
+}

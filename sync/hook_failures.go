@@ -1,0 +1,111 @@
+package sync
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// hookFailures is the error of a transaction in which hooks failed: what they were called for has to be left out of the next try.
+type hookFailures []hookFailure
+
+type hookFailure struct {
+	fold   *fold
+	reason string // quotes nobody
+}
+
+func (f hookFailures) Error() string { return f[0].reason }
+func (f hookFailures) Unwrap() error { return ErrHook }
+
+func (f hookFailures) with(reason string, calls ...hookCall) hookFailures {
+	for _, c := range calls {
+		f = append(f, hookFailure{c.fold, fmt.Sprintf("the hook %s of %s %s", c.name, c.t.Kind, reason)})
+	}
+	return f
+}
+
+// describeFailure says what a hook's failure was without what it said.
+func describeFailure(err error) string {
+	var state interface{ SQLState() string }
+	var panicked panicked
+	switch {
+	case errors.As(err, &panicked):
+		return "panicked at " + string(panicked)
+	case isDone(err):
+		return "ended the transaction"
+	case errors.As(err, &state):
+		return "failed with SQLSTATE " + state.SQLState()
+	default:
+		return "failed"
+	}
+}
+
+// panicked is the error of a hook that panicked: the file and the line.
+type panicked string
+
+func (p panicked) Error() string { return "a panic at " + string(p) }
+
+// newPanicked finds the line that panicked. It is called by the deferred function that recovers.
+func newPanicked() panicked {
+	pcs := make([]uintptr, 32)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
+	for {
+		frame, more := frames.Next()
+		if !strings.HasPrefix(frame.Function, "runtime.") || !more {
+			return panicked(fmt.Sprintf("%s:%d", filepath.Base(frame.File), frame.Line))
+		}
+	}
+}
+
+// isDone reports whether an error says that the hook has committed the transaction, or rolled it back.
+func isDone(err error) bool { return errors.Is(err, sql.ErrTxDone) }
+
+// isNobodysFault reports whether a hook met what could have met any statement: a clash of transactions, or a server that goes away.
+func isNobodysFault(err error) bool {
+	var state interface{ SQLState() string }
+	if errors.As(err, &state) && (strings.HasPrefix(state.SQLState(), "08") || strings.HasPrefix(state.SQLState(), "57P")) {
+		return true
+	}
+	return errors.Is(err, driver.ErrBadConn) || diagnose(err) == clash
+}
+
+// The bounds of the pause before an event is tried again whose hook failed. In between, the pause is as long as the event has waited.
+const (
+	firstHookPause = 10 * time.Second
+	lastHookPause  = time.Hour
+)
+
+// settle leaves out of the next try what failed, and all else that the same events told: an event has one outcome.
+func (f hookFailures) settle(batch []*request) {
+	now := time.Now()
+	events := map[*Event]string{}
+	for _, failed := range f {
+		for _, p := range failed.fold.pieces {
+			p.refuse(failed.reason, now)
+			events[p.Event] = failed.reason
+		}
+	}
+	delete(events, nil)
+	for _, r := range batch {
+		for _, p := range r.pieces {
+			if reason, told := events[p.Event]; told {
+				p.refuse(reason, now)
+			}
+		}
+	}
+}
+
+// refuse settles a piece that a hook keeps from being merged.
+func (p *piece) refuse(reason string, now time.Time) {
+	waited := time.Duration(0)
+	if p.Event != nil && !p.Event.ReceivedAt.IsZero() {
+		waited = now.Sub(p.Event.ReceivedAt)
+	}
+	p.due, p.refused = now.Add(min(max(waited, firstHookPause), lastHookPause)), true
+	p.settle(Result{Outcome: Quarantined, Reason: reason})
+}
