@@ -24,6 +24,10 @@ type Message struct {
 
 	// Event is the change as a CloudEvent: JSON in CloudEvents' structured mode.
 	Event []byte
+
+	// Object is Clerk's JSON of the object as the mirror has it when the message is sent, which may be later than the change. It is
+	// nil unless the relay's Data is true, and where the object, or what it belongs to, is deleted or erased.
+	Object []byte
 }
 
 // Type is the message's type as it follows a prefix, such as user.updated.
@@ -86,7 +90,10 @@ func (e *encoder) encode(ctx context.Context, changes []clerksync.Change, withDa
 	messages := make([]Message, len(changes))
 	for i, c := range changes {
 		m := Message{Change: c, ID: e.born + "-" + strconv.FormatInt(c.Seq, 10), Instance: instance}
-		if m.Event, err = json.Marshal(describe(m, objects[c.Kind][c.ObjectID])); err != nil {
+		if c.Op != clerksync.Deleted && c.Op != clerksync.ErasedOp {
+			m.Object = objects[c.Kind][c.ObjectID]
+		}
+		if m.Event, err = json.Marshal(describe(m)); err != nil {
 			return nil, fmt.Errorf("encoding change %d: %w", c.Seq, err)
 		}
 		messages[i] = m
@@ -94,18 +101,15 @@ func (e *encoder) encode(ctx context.Context, changes []clerksync.Change, withDa
 	return messages, nil
 }
 
-func describe(m Message, object []byte) event {
+func describe(m Message) event {
 	c := m.Change
 	e := event{
 		SpecVersion: "1.0", ID: strconv.FormatInt(c.Seq, 10), Source: m.Instance, Type: "com.clerk." + m.Type(), Subject: c.ObjectID,
 		Time: c.OccurredAt, ContentType: "application/json",
-		Data: data{Resource: c.Kind, ID: c.ObjectID, Op: c.Op, Version: c.Version, Initial: c.Initial, Source: c.Source, Reasons: c.Reasons},
+		Data: data{Resource: c.Kind, ID: c.ObjectID, Op: c.Op, Version: c.Version, Initial: c.Initial, Source: c.Source, Reasons: c.Reasons, Object: m.Object},
 	}
 	if e.Source == "" {
 		e.Source = unpinned
-	}
-	if c.Op != clerksync.Deleted && c.Op != clerksync.ErasedOp {
-		e.Data.Object = object
 	}
 	return e
 }

@@ -92,8 +92,12 @@ func (r *request) quarantine(refusal error) {
 		reason += " with SQLSTATE " + state.SQLState()
 	}
 	for _, p := range r.pieces {
-		if !p.quiet() {
-			p.settle(Result{Outcome: Quarantined, Reason: reason})
+		if p.quiet() {
+			continue
+		}
+		p.settle(Result{Outcome: Quarantined, Reason: reason})
+		if p.Event != nil && violated(refusal) { // what stands in its way may go, such as the old holder of an e-mail address
+			p.due = p.nextTry(time.Now())
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 )
 
 // fault is what an error of the database means for a batch.
@@ -71,6 +72,16 @@ func diagnoseSQLite(code int) fault {
 		return poison
 	}
 	return outage
+}
+
+// violated reports whether an error tells of a constraint: the team's own, since the mirror's hold by themselves.
+func violated(err error) bool {
+	var state interface{ SQLState() string }
+	if errors.As(err, &state) {
+		return strings.HasPrefix(state.SQLState(), "23")
+	}
+	var sqlite interface{ Code() int }
+	return errors.As(err, &sqlite) && sqlite.Code()&0xff == 19
 }
 
 // referred reports whether an error says that another table refers to a row.

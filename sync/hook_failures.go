@@ -74,11 +74,20 @@ func isNobodysFault(err error) bool {
 	return errors.Is(err, driver.ErrBadConn) || diagnose(err) == clash
 }
 
-// The bounds of the pause before an event is tried again whose hook failed. In between, the pause is as long as the event has waited.
+// The bounds of the pause before a refused event is tried again. In between, the pause is as long as the event has waited.
 const (
-	firstHookPause = 10 * time.Second
-	lastHookPause  = time.Hour
+	firstPause = 10 * time.Second
+	lastPause  = time.Hour
 )
+
+// nextTry is when a refused piece's event is tried again.
+func (p *piece) nextTry(now time.Time) time.Time {
+	waited := firstPause
+	if p.Event != nil && !p.Event.ReceivedAt.IsZero() {
+		waited = now.Sub(p.Event.ReceivedAt)
+	}
+	return now.Add(min(max(waited, firstPause), lastPause))
+}
 
 // settle leaves out of the next try what failed, and all else that the same events told: an event has one outcome.
 func (f hookFailures) settle(batch []*request) {
@@ -102,10 +111,6 @@ func (f hookFailures) settle(batch []*request) {
 
 // refuse settles a piece that a hook keeps from being merged.
 func (p *piece) refuse(reason string, now time.Time) {
-	waited := time.Duration(0)
-	if p.Event != nil && !p.Event.ReceivedAt.IsZero() {
-		waited = now.Sub(p.Event.ReceivedAt)
-	}
-	p.due, p.refused = now.Add(min(max(waited, firstHookPause), lastHookPause)), true
+	p.due, p.refused = p.nextTry(now), true
 	p.settle(Result{Outcome: Quarantined, Reason: reason})
 }

@@ -3,12 +3,14 @@ package webhook
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
 // Retry applies kept events again from their stored bodies, and returns how many of them no longer wait. Without ids it takes
-// every deferred event that is due, in batches; with ids, those events if they are quarantined or deferred. An event that cannot
+// every event that is due, in batches: those that were deferred, and those that a hook or a constraint of the team's refused; with ids, those events if they are quarantined or deferred. An event that cannot
 // be applied yet again stays, and is no error; nor is an id of which no event waits. Naming an event approves it: a deletion that is
 // held for approval is held no more.
 //
@@ -35,6 +37,25 @@ func Retry(ctx context.Context, mirror *clerksync.Mirror, ids ...string) (n int,
 		}
 		if moved == 0 || len(ids) > 0 {
 			return n, nil
+		}
+	}
+}
+
+// retryInterval is how late an event may be applied that is due.
+const retryInterval = 15 * time.Second
+
+// KeepRetrying calls [Retry] every 15 seconds until the context ends. Errors go to the log; nil means none.
+func KeepRetrying(ctx context.Context, mirror *clerksync.Mirror, log *slog.Logger) {
+	ticker := time.NewTicker(retryInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if _, err := Retry(ctx, mirror); err != nil && ctx.Err() == nil && log != nil {
+			log.Warn("events that are due wait on", "error", err)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package webhook_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -239,6 +241,45 @@ func TestRetryApproves(t *testing.T) {
 		visible, err := e.mirror.CountVisible(t.Context(), clerksync.Users)
 		if visible != 1 || err != nil {
 			t.Errorf("%d visible, %v, want the one whose deletion is held", visible, err)
+		}
+	})
+}
+
+// TestRefusedByAHook answers a delivery whose hook fails like any other that waits. It is applied by itself when it is due.
+func TestRefusedByAHook(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		var calls int
+		refuse := true
+		e := serve(t, db, clerksync.Config{Hooks: clerksync.Hooks{clerksync.Users: {Initial: true, OnCreated: func(context.Context, *sqlx.Tx, clerksync.Transition) error {
+			if refuse {
+				return errors.New("no, Ada")
+			}
+			calls++
+			return nil
+		}}}})
+		now := ms(time.Now())
+		e.deliver("msg_1", envelope("user.created", now, userJSON("user_1", now, `"first_name":"Ada"`)), 204)
+		want := eventRow{Type: "user.created", Object: "user_1", Outcome: clerksync.Quarantined,
+			Error: "the hook OnCreated of users failed", Attempts: 1, Kept: true}
+		if diff := cmp.Diff(want, e.event("msg_1")); diff != "" {
+			t.Errorf("refused (-want +got):\n%s", diff)
+		}
+		if e.retry() != 0 || e.event("msg_1").Attempts != 1 {
+			t.Error("it was tried again at once")
+		}
+		due := func() { e.exec(`UPDATE {events} SET due_at = received_at`) }
+		due()
+		if e.retry() != 0 || e.event("msg_1").Attempts != 2 {
+			t.Errorf("it was not tried again once: %+v", e.event("msg_1"))
+		}
+		refuse = false
+		due()
+		if e.retry() != 1 || calls != 1 {
+			t.Errorf("the hook was called %d times", calls)
+		}
+		if _, _, visible := e.user("user_1"); !visible {
+			t.Error("the user is not there")
 		}
 	})
 }

@@ -116,7 +116,7 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 	var api *clerksync.API             // nil without a key
 	parts := []part{o.outlet.feed.Run} // each relay has a lease of its own
 	led := []part{
-		func(ctx context.Context) error { return d.retryDeferred(ctx, mirror) },
+		func(ctx context.Context) error { return d.retryDue(ctx, mirror) },
 		func(ctx context.Context) error { return d.maintain(ctx, mirror, api) },
 	}
 	var conflict func(clerksync.Kind, string)

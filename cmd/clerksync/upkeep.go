@@ -13,18 +13,12 @@ import (
 	"github.com/clerksync/clerksync/webhook"
 )
 
-const (
-	retryInterval  = 15 * time.Second // how late a deferred event may be applied
-	upkeepInterval = time.Hour        // how late something may be erased or removed
-)
+// upkeepInterval is how late something may be erased or removed.
+const upkeepInterval = time.Hour
 
-// retryDeferred applies deferred events when their time has come.
-func (d *daemon) retryDeferred(ctx context.Context, mirror *clerksync.Mirror) error {
-	every(ctx, retryInterval, func() {
-		if _, err := webhook.Retry(ctx, mirror); err != nil && ctx.Err() == nil {
-			d.log.Warn("deferred events wait on", "error", err)
-		}
-	})
+// retryDue applies kept events when their time has come.
+func (d *daemon) retryDue(ctx context.Context, mirror *clerksync.Mirror) error {
+	webhook.KeepRetrying(ctx, mirror, d.log)
 	return nil
 }
 
