@@ -21,7 +21,8 @@ func TestHarden(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { db.Close() })
-			db.MustExec(`CREATE TABLE seen (id text, setting text);
+			admin(t, db).MustExec(`CREATE TABLE seen (id text, setting text);
+GRANT ALL ON seen TO PUBLIC;
 CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   INSERT INTO seen VALUES (NEW.id, current_setting('synchronous_commit')); RETURN NULL;
 END $$;

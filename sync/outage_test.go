@@ -87,7 +87,7 @@ func TestServersFault(t *testing.T) {
 			t.Parallel()
 			db := pgtest.New(t)
 			m := pinned(t, db)
-			db.MustExec(trigger(`RAISE EXCEPTION 'no' USING ERRCODE = '` + state + `'`))
+			admin(t, db).MustExec(trigger(`RAISE EXCEPTION 'no' USING ERRCODE = '` + state + `'`))
 			results, err := m.Apply(t.Context(), user{ID: "user_1", Updated: past, Name: "bad"}.told())
 			if !errors.Is(err, clerksync.ErrUnavailable) {
 				t.Errorf("Apply = %v, %v, want ErrUnavailable", results, err)
@@ -104,12 +104,13 @@ func TestMissingTable(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		m := pinned(t, db)
-		db.MustExec(m.SQL(`ALTER TABLE {users} RENAME TO mislaid`))
+		owner := admin(t, db)
+		owner.MustExec(m.SQL(`ALTER TABLE {users} RENAME TO mislaid`))
 		allUnavailable(t, m, 0)
 		if db.DriverName() == "sqlite" {
-			db.MustExec(`ALTER TABLE mislaid RENAME TO clerk_users`)
+			owner.MustExec(`ALTER TABLE mislaid RENAME TO clerk_users`)
 		} else {
-			db.MustExec(`ALTER TABLE clerk.mislaid RENAME TO users`)
+			owner.MustExec(`ALTER TABLE clerk.mislaid RENAME TO users`)
 		}
 		apply(t, m, numbered(0))
 		if kept := events(t, m); len(kept) != 1 {
