@@ -2,9 +2,10 @@ package feed
 
 import (
 	"context"
-	"fmt"
 
 	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 // Hooks are functions that a relay calls after the commit of a change, by the kind of what changed. They are a [Receiver]:
@@ -40,22 +41,12 @@ type Hook func(ctx context.Context, m Message) error
 func (h Hooks) Send(ctx context.Context, messages ...Message) error {
 	for _, m := range messages {
 		if hook := h[m.Change.Kind].of(m.Change.Op); hook != nil {
-			if err := hook.guarded(ctx, m); err != nil {
+			if err := crash.Contain(func() error { return hook(ctx, m) }); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-// guarded turns a panic into an error, so that one relay cannot end the program.
-func (h Hook) guarded(ctx context.Context, m Message) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("a hook panicked at %s", m.Type())
-		}
-	}()
-	return h(ctx, m)
 }
 
 func (h KindHooks) of(op clerksync.Outcome) Hook {

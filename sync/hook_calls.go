@@ -3,8 +3,11 @@ package sync
 import (
 	"bytes"
 	"context"
+
 	"github.com/go-json-experiment/json"
 	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 // hookCall is one call of a hook that a transaction has to make.
@@ -156,7 +159,7 @@ func (c hookCall) run(ctx context.Context, tx *sqlx.Tx) (failure, err error) {
 	if _, err := tx.ExecContext(ctx, `SAVEPOINT hook`); err != nil {
 		return nil, err
 	}
-	failure = c.guarded(ctx, tx)
+	failure = crash.Contain(func() error { return c.hook(ctx, tx, c.t) })
 	if failure == nil { // unless it has passed over an error of the database
 		_, failure = tx.ExecContext(ctx, `RELEASE SAVEPOINT hook`)
 	}
@@ -172,14 +175,4 @@ func (c hookCall) run(ctx context.Context, tx *sqlx.Tx) (failure, err error) {
 		return nil, err
 	}
 	return failure, nil
-}
-
-// guarded turns a panic of the hook into an error.
-func (c hookCall) guarded(ctx context.Context, tx *sqlx.Tx) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = newPanicked()
-		}
-	}()
-	return c.hook(ctx, tx, c.t)
 }

@@ -5,10 +5,10 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 // hookFailures is the error of a transaction in which hooks failed: what they were called for has to be left out of the next try.
@@ -32,33 +32,16 @@ func (f hookFailures) with(reason string, calls ...hookCall) hookFailures {
 // describeFailure says what a hook's failure was without what it said.
 func describeFailure(err error) string {
 	var state interface{ SQLState() string }
-	var panicked panicked
+	var panicked *crash.Error
 	switch {
 	case errors.As(err, &panicked):
-		return "panicked at " + string(panicked)
+		return "panicked at " + panicked.Line
 	case isDone(err):
 		return "ended the transaction"
 	case errors.As(err, &state):
 		return "failed with SQLSTATE " + state.SQLState()
 	default:
 		return "failed"
-	}
-}
-
-// panicked is the error of a hook that panicked: the file and the line.
-type panicked string
-
-func (p panicked) Error() string { return "a panic at " + string(p) }
-
-// newPanicked finds the line that panicked. It is called by the deferred function that recovers.
-func newPanicked() panicked {
-	pcs := make([]uintptr, 32)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
-	for {
-		frame, more := frames.Next()
-		if !strings.HasPrefix(frame.Function, "runtime.") || !more {
-			return panicked(fmt.Sprintf("%s:%d", filepath.Base(frame.File), frame.Line))
-		}
 	}
 }
 

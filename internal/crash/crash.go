@@ -18,12 +18,13 @@ import (
 // Error is a panic that was contained.
 type Error struct {
 	What  string // what the runtime says, or else no more than the type of the value
-	Where string // the function that panicked, and the line in it
+	Where string // the function that panicked
+	Line  string // the file, without its folder, and the line in it
 	Stack string
 }
 
 // Error says what happened and where, on one line.
-func (e *Error) Error() string { return "panic: " + e.What + " in " + e.Where }
+func (e *Error) Error() string { return "panic: " + e.What + " in " + e.Where + " (" + e.Line + ")" }
 
 // Contain runs f and returns its error, which is an [*Error] if f panics.
 func Contain(f func() error) (err error) {
@@ -46,22 +47,24 @@ func New(recovered any) *Error {
 	if err, ok := recovered.(runtime.Error); ok {
 		what = err.Error()
 	}
-	return &Error{What: what, Where: where(), Stack: string(debug.Stack())}
+	e := &Error{What: what, Stack: string(debug.Stack())}
+	e.Where, e.Line = where()
+	return e
 }
 
 // where finds the function that panicked: the first one that is not the runtime's, before those that recover.
-func where() string {
+func where() (function, line string) {
 	pcs := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
 	for panicked := false; ; {
 		frame, more := frames.Next()
 		inside := strings.HasPrefix(frame.Function, "runtime.")
 		if panicked && !inside {
-			return frame.Function[strings.LastIndexByte(frame.Function, '/')+1:] + " (" + filepath.Base(frame.File) + ":" + strconv.Itoa(frame.Line) + ")"
+			return frame.Function[strings.LastIndexByte(frame.Function, '/')+1:], filepath.Base(frame.File) + ":" + strconv.Itoa(frame.Line)
 		}
 		panicked = panicked || inside
 		if !more {
-			return "a place unknown"
+			return "a place unknown", "line unknown"
 		}
 	}
 }
