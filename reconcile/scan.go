@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/jmoiron/sqlx"
 
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -106,14 +105,7 @@ func (p *pass) saveProgress(ctx context.Context) error {
 
 // writeProgress writes a progress, unless the pass has lost its lease: another one may have made progress since.
 func (p *pass) writeProgress(ctx context.Context, made *progress) error {
-	value, err := json.Marshal(made)
-	if err == nil {
-		err = p.lease.Write(ctx, func(tx *sqlx.Tx) error {
-			_, err := tx.ExecContext(ctx, p.mirror.SQL(`INSERT INTO {state} (key, value, updated_at) VALUES ('progress', $1, {now})
-ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`), string(value))
-			return err
-		})
-	}
+	err := p.lease.Write(ctx, func(tx *sqlx.Tx) error { return p.mirror.WriteStateIn(ctx, tx, "progress", made) })
 	if err != nil {
 		return fmt.Errorf("writing the progress of a pass: %w", err)
 	}

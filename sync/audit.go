@@ -127,13 +127,7 @@ func (m *Mirror) record(ctx context.Context, tx *sqlx.Tx, entries []AuditEntry) 
 	if err := m.insertAudit(ctx, tx, rows); err != nil {
 		return err
 	}
-	value, err := json.Marshal(end)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, m.SQL(`INSERT INTO {state} (key, value, updated_at) VALUES ('audit', $1, {now})
-ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`), string(value))
-	return err
+	return m.WriteStateIn(ctx, tx, "audit", end)
 }
 
 // lockAudit returns the end of the log. Where somebody has tampered with it, the log goes on behind its last row: deletions must

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/jmoiron/sqlx"
 )
 
@@ -148,13 +147,7 @@ func (m *Mirror) noteForgotten(ctx context.Context, tx *sqlx.Tx, dead int64) err
 	if _, err := readState(ctx, tx, m.dialect, "forgotten", &f); err != nil || f.Until >= dead {
 		return err
 	}
-	value, err := json.Marshal(forgotten{Until: dead})
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, m.SQL(`INSERT INTO {state} (key, value, updated_at) VALUES ('forgotten', $1, {now})
-ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`), string(value))
-	return err
+	return m.WriteStateIn(ctx, tx, "forgotten", forgotten{Until: dead})
 }
 
 // doubt settles hearsay about unknown objects that is as old as a tombstone which was removed: it may speak of an object whose

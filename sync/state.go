@@ -45,18 +45,28 @@ func readState(ctx context.Context, q sqlx.QueryerContext, d dialect, key string
 	return true, nil
 }
 
-// WriteState sets one key of the state table.
+// WriteState sets one key of the state table. The error is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) WriteState(ctx context.Context, key string, v any) error {
-	value, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("writing state %q: %w", key, err)
-	}
-	_, err = m.db.ExecContext(ctx, m.SQL(`INSERT INTO {state} (key, value, updated_at) VALUES ($1, $2, {now})
-ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`), key, string(value))
-	if err != nil {
+	if err := writeState(ctx, m.db, m.dialect, key, v); err != nil {
 		return fmt.Errorf("writing state %q: %w", key, unavailable(err))
 	}
 	return nil
+}
+
+// WriteStateIn sets one key of the state table in a transaction. The error is the database's own, so that whoever has the transaction
+// can tell why it failed.
+func (m *Mirror) WriteStateIn(ctx context.Context, tx *sqlx.Tx, key string, v any) error {
+	return writeState(ctx, tx, m.dialect, key, v)
+}
+
+func writeState(ctx context.Context, q sqlx.ExecerContext, d dialect, key string, v any) error {
+	value, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = q.ExecContext(ctx, d.sql(`INSERT INTO {state} (key, value, updated_at) VALUES ($1, $2, {now})
+ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`), key, string(value))
+	return err
 }
 
 // instance is the value of the key of that name.
