@@ -12,8 +12,9 @@ import (
 const WaitingBatch = 20
 
 // Waiting returns events that are kept to be applied again, with their bodies. Without ids these are those that are due by the
-// database's clock, because they were deferred, or refused by a hook or a constraint of the team's, the earliest first, at most [WaitingBatch] of them, less
-// those of another instance than the pinned one; with ids, those events that are quarantined or deferred. What was kept of a read is no event: reading again tells more.
+// database's clock, because they were deferred, or refused by a hook or a constraint of the team's, the earliest first, at most
+// [WaitingBatch] of them, less those of another instance than the pinned one; with ids, those events that are quarantined or deferred.
+// What was kept of a read is no event: reading again tells more.
 // The error is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) Waiting(ctx context.Context, ids ...string) ([]Event, error) {
 	const kept = `SELECT id, type, object_id, instance_id, occurred_at, received_at, payload FROM {events}

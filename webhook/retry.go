@@ -10,9 +10,9 @@ import (
 )
 
 // Retry applies kept events again from their stored bodies, and returns how many of them no longer wait. Without ids it takes
-// every event that is due, in batches: those that were deferred, and those that a hook or a constraint of the team's refused; with ids, those events if they are quarantined or deferred. An event that cannot
-// be applied yet again stays, and is no error; nor is an id of which no event waits. Naming an event approves it: a deletion that is
-// held for approval is held no more.
+// every event that is due, in batches: those that were deferred, and those that a hook or a constraint of the team's refused; with ids,
+// those events if they are quarantined or deferred. An event that cannot be applied yet again stays, and is no error; nor is an id of
+// which no event waits. Naming an event approves it: a deletion that is held for approval is held no more.
 //
 // The error is that of [clerksync.Mirror.Apply]: [clerksync.ErrUnavailable] where the database cannot answer. Then the events not
 // reached wait on. Any number of processes may retry at once, since applying an event twice is like applying it once.
