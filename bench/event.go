@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/http"
-	"strconv"
 	"time"
 
 	svix "github.com/svix/svix-webhooks/go"
@@ -41,25 +39,19 @@ const wholesome = `{"theme":"dark","onboarding":{"step":4,"done":true}}`
 // poisons are what PostgreSQL refuses as jsonb.
 var poisons = []string{`{"bio":"a\u0000b"}`, `{"bio":"\ud800"}`, `{"height":1e400000}`, `{"\u0000":1}`}
 
-// delivery is an event as it is posted.
-type delivery struct {
-	header http.Header
-	body   []byte
-}
-
-// newDelivery signs the n-th event of a load, about the given user. Later events hold later content, all of it from the last hour.
-func newDelivery(signer *svix.Webhook, prefix string, n, user int, metadata string, begun time.Time) (delivery, error) {
+// newDelivery makes the request that posts the n-th event of a load, about the given user, as it goes over the wire. Later events
+// hold later content, all of it from the last hour.
+func newDelivery(signer *svix.Webhook, path, prefix string, n, user int, metadata string, begun time.Time) ([]byte, error) {
 	at := begun.Add(-time.Hour).UnixMilli() + int64(n)
 	body := fmt.Appendf(nil, eventJSON, fmt.Sprintf(userJSON, user, n, at, metadata), at)
 	id := fmt.Sprintf("msg_%s%08d", prefix, n)
 	signature, err := signer.Sign(id, begun, body)
 	if err != nil {
-		return delivery{}, err
+		return nil, err
 	}
-	return delivery{body: body, header: http.Header{
-		"Content-Type":   {"application/json"},
-		"Svix-Id":        {id},
-		"Svix-Timestamp": {strconv.FormatInt(begun.Unix(), 10)},
-		"Svix-Signature": {signature},
-	}}, nil
+	request := fmt.Appendf(nil, requestLines, path, len(body), id, begun.Unix(), signature)
+	return append(request, body...), nil
 }
+
+const requestLines = "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" +
+	"Svix-Id: %s\r\nSvix-Timestamp: %d\r\nSvix-Signature: %s\r\n\r\n"

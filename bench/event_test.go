@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
+	"io"
+	"net/http"
 	"testing"
 	"time"
 
@@ -17,19 +21,27 @@ func TestDelivery(t *testing.T) {
 	}
 	var last int64
 	for n, metadata := range append(poisons, wholesome) {
-		d, err := newDelivery(signer, "test_", n, 3, metadata, time.Now())
+		request, err := newDelivery(signer, "/hook", "test_", n, 3, metadata, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := signer.Verify(d.body, d.header); err != nil {
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(request)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := signer.Verify(body, r.Header); err != nil {
 			t.Error(err)
 		}
-		if size := len(d.body); size < 2300 || size > 2900 {
+		if size := len(body); size < 2300 || size > 2900 {
 			t.Errorf("the event has %d bytes, not about 2.5 kB", size)
 		}
 		var e event
 		var u user
-		if err := json.Unmarshal(d.body, &e); err != nil {
+		if err := json.Unmarshal(body, &e); err != nil {
 			t.Fatal(err)
 		}
 		if err := json.Unmarshal(e.Data, &u); err != nil {

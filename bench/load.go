@@ -1,13 +1,15 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -53,19 +55,21 @@ func generate(ctx context.Context, in *json.Decoder, out *json.Encoder) error {
 	if err != nil {
 		return err
 	}
-	g := &generator{load: l, deliveries: deliveries, client: &http.Client{
-		Transport: &http.Transport{MaxIdleConnsPerHost: l.Clients, MaxConnsPerHost: l.Clients, DisableCompression: true},
-	}}
+	g := &generator{load: l, deliveries: deliveries}
 	return g.run(ctx, out)
 }
 
 // prepare makes and signs all events.
-func (l load) prepare() ([]delivery, error) {
+func (l load) prepare() ([][]byte, error) {
 	signer, err := svix.NewWebhook(signingSecret)
 	if err != nil {
 		return nil, err
 	}
-	deliveries := make([]delivery, l.Events)
+	endpoint, err := url.Parse(l.URLs[0])
+	if err != nil {
+		return nil, err
+	}
+	deliveries := make([][]byte, l.Events)
 	begun := time.Now()
 	prefix := fmt.Sprintf("%d_", begun.UnixNano())
 	for n := range deliveries {
@@ -73,7 +77,7 @@ func (l load) prepare() ([]delivery, error) {
 		if l.Poison > 0 && n%l.Poison == 0 {
 			metadata = poisons[n/l.Poison%len(poisons)]
 		}
-		if deliveries[n], err = newDelivery(signer, prefix, n, n*l.Stride%l.Users, metadata, begun); err != nil {
+		if deliveries[n], err = newDelivery(signer, endpoint.RequestURI(), prefix, n, n*l.Stride%l.Users, metadata, begun); err != nil {
 			return nil, err
 		}
 	}
@@ -82,8 +86,7 @@ func (l load) prepare() ([]delivery, error) {
 
 type generator struct {
 	load
-	deliveries []delivery
-	client     *http.Client
+	deliveries [][]byte
 	next       atomic.Int64
 	counting   atomic.Bool
 	over       atomic.Bool
@@ -100,7 +103,7 @@ func (g *generator) run(ctx context.Context, out *json.Encoder) error {
 	var clients sync.WaitGroup
 	for i := range all {
 		clients.Go(func() {
-			if all[i] = g.post(ctx, g.URLs[i%len(g.URLs)]); all[i].err != nil {
+			if all[i] = g.work(ctx, g.URLs[i%len(g.URLs)]); all[i].err != nil {
 				g.over.Store(true)
 			}
 		})
@@ -133,15 +136,20 @@ func (g *generator) run(ctx context.Context, out *json.Encoder) error {
 	return out.Encode(seen)
 }
 
-// post is one client.
-func (g *generator) post(ctx context.Context, url string) (a answers) {
+// work is one client.
+func (g *generator) work(ctx context.Context, endpoint string) (a answers) {
+	line, err := dial(ctx, endpoint)
+	if err != nil {
+		return answers{err: err}
+	}
+	defer line.conn.Close()
 	for !g.over.Load() {
 		n := int(g.next.Add(1) - 1)
 		if n >= len(g.deliveries) && !g.Again {
 			return a
 		}
 		begun := time.Now()
-		code, err := g.postOne(ctx, url, g.deliveries[n%len(g.deliveries)])
+		code, err := line.post(g.deliveries[n%len(g.deliveries)])
 		took := time.Since(begun)
 		if err != nil {
 			return answers{err: err}
@@ -160,22 +168,39 @@ func (g *generator) post(ctx context.Context, url string) (a answers) {
 	return a
 }
 
-func (g *generator) postOne(ctx context.Context, url string, d delivery) (code int, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(d.body))
+// line is one client's connection. It writes what was made beforehand and reads the answer itself: a whole HTTP client would take as
+// much of the machine as what is measured.
+type line struct {
+	conn    net.Conn
+	answers *bufio.Reader
+}
+
+func dial(ctx context.Context, endpoint string) (*line, error) {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", u.Host)
+	if err != nil {
+		return nil, err
+	}
+	return &line{conn: conn, answers: bufio.NewReader(conn)}, nil
+}
+
+func (l *line) post(request []byte) (code int, err error) {
+	if _, err := l.conn.Write(request); err != nil {
+		return 0, err
+	}
+	answer, err := http.ReadResponse(l.answers, nil)
 	if err != nil {
 		return 0, err
 	}
-	r.Header = d.header
-	answer, err := g.client.Do(r)
-	if err != nil {
-		return 0, err
-	}
-	defer answer.Body.Close()
 	if answer.StatusCode == http.StatusServiceUnavailable && answer.Header.Get("Retry-After") == "" {
 		return 0, errors.New("a 503 came without Retry-After")
 	}
 	_, err = io.Copy(io.Discard, answer.Body)
-	return answer.StatusCode, err
+	return answer.StatusCode, errors.Join(err, answer.Body.Close())
 }
 
 // percentile returns a percentile in milliseconds, or 0 of nothing. It sorts times.
