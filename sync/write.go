@@ -108,7 +108,7 @@ func (t columnType) bound(v []byte) any {
 type buffers chan []byte
 
 // largestBuffer is the size from which on one is not kept.
-const largestBuffer = 1 << 20
+const largestBuffer = 4 << 20
 
 func (b buffers) take() []byte {
 	select {
