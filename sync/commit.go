@@ -165,6 +165,7 @@ func (m *Mirror) commit(ctx context.Context, batch []*request) error {
 	if err := m.auditCommit(ctx, tx, pieces, changes); err != nil {
 		return err
 	}
+	batch[0].handOn()
 	if err := tx.Commit(); err != nil {
 		return err
 	}

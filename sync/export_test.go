@@ -44,11 +44,11 @@ func Fold(meanings []Meaning) (Key, int64) {
 // MergeSQL is the statement that merges rows of users; see [FoldRow].
 func (m *Mirror) MergeSQL() string { return m.statements.merge[Users] }
 
-// Queue tells how many callers wait, and how many commit.
-func (m *Mirror) Queue() (waiting, leading int) {
+// Queue tells how many callers wait, and how many batches are in flight.
+func (m *Mirror) Queue() (waiting, flying int) {
 	m.queue.mu.Lock()
 	defer m.queue.mu.Unlock()
-	return len(m.queue.waiting), m.queue.leading
+	return len(m.queue.waiting), m.queue.flying
 }
 
 // Mutate replaces a part of the statements of commits, so that a test can show that it notices. The mirror must not prepare them.

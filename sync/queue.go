@@ -12,13 +12,14 @@ type request struct {
 	pinned string // the pin under which the pieces were prepared
 	size   int    // bytes of JSON
 
-	lead chan struct{} // closed when this request's caller must commit the next batch
-	done chan struct{} // closed when the request is answered
-	err  error         // meaningful once done is closed
+	lead   chan struct{} // closed when this request's caller must commit the next batch
+	handOn func()        // hands the lead on, once, if this request's caller has it
+	done   chan struct{} // closed when the request is answered
+	err    error         // meaningful once done is closed
 }
 
 func newRequest(pieces []*piece, pinned string) *request {
-	r := &request{pieces: pieces, pinned: pinned, lead: make(chan struct{}), done: make(chan struct{})}
+	r := &request{pieces: pieces, pinned: pinned, lead: make(chan struct{}), done: make(chan struct{}), handOn: func() {}}
 	for _, p := range pieces {
 		r.size += len(p.Object)
 	}
@@ -36,29 +37,30 @@ func (r *request) idle() bool {
 }
 
 // queue gathers requests while others are being committed. There is no timer: the first caller commits at once, those who come
-// meanwhile wait, and when he is done the first of them commits all of them together.
+// meanwhile wait, and then the first of them commits all of them together. He begins while the batch before waits for the disk, and
+// no earlier: two transactions at work side by side would be half as large each, and cost more than they save.
 type queue struct {
 	lanes int // how many batches may be in flight at once
 
 	mu      sync.Mutex
 	waiting []*request // without those whose callers commit a batch
-	leading int        // how many callers commit a batch
+	leading bool       // whether a caller works on a batch that he has not yet begun to commit
+	flying  int        // how many batches are in flight
 }
 
-// The bounds of one transaction, and how many must wait before another one starts beside one in flight: fewer would only take
-// them away from the next batch.
+// The bounds of one transaction.
 const (
 	maxBatchPieces = 500
 	maxBatchBytes  = 8 << 20
-	crowd          = 64
 )
 
 // join queues a request, unless its caller has to commit the next batch itself.
 func (q *queue) join(r *request) (leads bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.leading == 0 || q.leading < q.lanes && len(q.waiting) >= crowd {
-		q.leading++
+	if !q.leading && q.flying < q.lanes {
+		q.leading = true
+		q.flying++
 		return true
 	}
 	q.waiting = append(q.waiting, r)
@@ -81,18 +83,35 @@ func (q *queue) batch(leader *request) []*request {
 	return batch
 }
 
-// pass hands the lead to the first request that waits, or lays it down.
-func (q *queue) pass() {
+// handOn lets the next batch begin beside the leader's, who has nothing left to do but to commit.
+func (q *queue) handOn() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.waiting) == 0 {
-		q.waiting = nil
-		q.leading--
+	q.leading = false
+	q.promote()
+}
+
+// land takes a batch out of flight whose leader has handed the lead on.
+func (q *queue) land() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.flying--
+	q.promote()
+}
+
+// promote gives the lead to the first request that waits, if nobody has it.
+func (q *queue) promote() {
+	if q.leading || q.flying == q.lanes {
 		return
 	}
-	next := q.waiting[0]
+	if len(q.waiting) == 0 {
+		q.waiting = nil
+		return
+	}
+	q.leading = true
+	q.flying++
+	close(q.waiting[0].lead)
 	q.waiting = q.waiting[1:]
-	close(next.lead)
 }
 
 // leave takes a request out of the queue whose caller has gone. It reports false if the caller has been handed the lead, which
@@ -133,7 +152,9 @@ func (m *Mirror) submit(ctx context.Context, r *request) error {
 
 // lead commits one batch and hands the lead on. The others in the batch do not depend on the leader's context.
 func (m *Mirror) lead(ctx context.Context, r *request) {
-	defer m.queue.pass()
+	defer m.queue.land()
+	r.handOn = sync.OnceFunc(m.queue.handOn)
+	defer r.handOn()
 	m.answer(context.WithoutCancel(ctx), m.queue.batch(r))
 }
 

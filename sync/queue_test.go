@@ -56,8 +56,8 @@ func TestCallersShareTransactions(t *testing.T) {
 	const n = 300
 	wait := callers(t.Context(), m, n, numbered)
 	waitFor(t, "all callers to be in the queue or in flight", func() bool {
-		waiting, leading := m.Queue()
-		return waiting >= n-100 && leading > 0 && waitingForLocks(t, db) == leading
+		waiting, flying := m.Queue()
+		return waiting >= n-100 && flying > 0 && waitingForLocks(t, db) == flying
 	})
 	if got := len(rows(t, m)); got != 0 {
 		t.Errorf("%d rows are there before any commit", got)
@@ -73,11 +73,48 @@ func TestCallersShareTransactions(t *testing.T) {
 	if len(sizes) > 12 || pieces != n {
 		t.Errorf("%d pieces in %d transactions: %v", pieces, len(sizes), sizes)
 	}
-	if waiting, leading := m.Queue(); waiting != 0 || leading != 0 {
-		t.Errorf("afterwards %d callers wait and %d lead", waiting, leading)
+	if waiting, flying := m.Queue(); waiting != 0 || flying != 0 {
+		t.Errorf("afterwards %d callers wait, and %d batches are in flight", waiting, flying)
 	}
 	if got := len(rows(t, m)); got != n {
 		t.Errorf("%d rows, want %d", got, n)
+	}
+}
+
+// TestNextBatchBesideACommit holds up a commit itself, as a slow disk does: the next batch is written meanwhile, and those after it are
+// gathered.
+func TestNextBatchBesideACommit(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	m := pinned(t, db)
+	db.MustExec(m.SQL(`CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON {changes} DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()`))
+	disk := db.MustBegin()
+	defer disk.Rollback()
+	disk.MustExec(`SELECT pg_advisory_xact_lock(1)`)
+	var waits []func() error
+	begin := func(i, waiting, flying, locks int) {
+		t.Helper()
+		waits = append(waits, callers(t.Context(), m, 1, func(int) clerksync.Evidence { return numbered(i) }))
+		waitFor(t, "everybody to have a place", func() bool {
+			w, f := m.Queue()
+			return w == waiting && f == flying && waitingForLocks(t, db) == locks
+		})
+	}
+	begin(0, 0, 1, 1)
+	begin(1, 0, 2, 2) // waits for the feed
+	begin(2, 1, 2, 2)
+	if got := len(rows(t, m)); got != 0 {
+		t.Errorf("%d rows are there before any commit", got)
+	}
+	disk.Rollback()
+	for _, wait := range waits {
+		if err := wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := len(rows(t, m)); got != len(waits) {
+		t.Errorf("%d rows, want %d", got, len(waits))
 	}
 }
 
@@ -195,7 +232,7 @@ func TestHurriedCallers(t *testing.T) {
 		if err := group.Wait(); err != nil {
 			t.Error(err)
 		}
-		waitFor(t, "the queue to be empty", func() bool { waiting, leading := m.Queue(); return waiting == 0 && leading == 0 })
+		waitFor(t, "the queue to be empty", func() bool { waiting, flying := m.Queue(); return waiting == 0 && flying == 0 })
 		got := rows(t, m)
 		for id, yes := range answered {
 			if _, found := got[id]; yes && !found {
