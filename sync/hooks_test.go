@@ -22,8 +22,12 @@ import (
 // product makes the team's own tables.
 func product(t testing.TB, db *sqlx.DB) {
 	t.Helper()
-	db.MustExec(`CREATE TABLE workspaces (owner text PRIMARY KEY)`)
-	db.MustExec(`CREATE TABLE journal (object_id text, op text, version bigint, UNIQUE (object_id, version))`)
+	owner := admin(t, db)
+	owner.MustExec(`CREATE TABLE workspaces (owner text PRIMARY KEY)`)
+	owner.MustExec(`CREATE TABLE journal (object_id text, op text, version bigint, UNIQUE (object_id, version))`)
+	if db.DriverName() != "sqlite" {
+		owner.MustExec(`GRANT ALL ON workspaces, journal TO PUBLIC`)
+	}
 }
 
 // list reads texts.

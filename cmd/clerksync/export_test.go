@@ -27,6 +27,9 @@ var (
 	NewServer      = newServer
 )
 
+// SetHooks gives the command hooks.
+func SetHooks(h clerksync.Hooks) { hooks = h }
+
 // Lasting runs a part of the daemon as serve does, but that it rests only so long after a panic.
 func Lasting(log *slog.Logger, rest time.Duration, p func(context.Context) error) func(context.Context) error {
 	return lasting(log, rest, p)

@@ -31,6 +31,9 @@ func (s *settings) needKey() error {
 	return nil
 }
 
+// hooks are none: who has hooks imports the library. The tests give the command some, to see what becomes of them when it is killed.
+var hooks clerksync.Hooks
+
 // openMirror opens the database and the mirror in it, after migrating its tables or, with migrate false, after checking that they
 // are migrated. The caller calls close when it is done.
 func (s *settings) openMirror(ctx context.Context, migrate bool) (m *clerksync.Mirror, close func(), err error) {
@@ -46,6 +49,7 @@ func (s *settings) openMirror(ctx context.Context, migrate bool) (m *clerksync.M
 		Schema: s.schema, ReadMargin: s.readMargin, Kinds: s.kinds, PrivateMetadata: s.privateMetadata, SessionActivity: s.activity,
 		EventPayloads: s.eventPayloads,
 		HoldDeletes:   s.holdDeletes, Limits: s.limits(), Unprepared: s.unprepared, InstanceID: s.instanceID,
+		Hooks: hooks,
 	})
 	if err != nil {
 		db.Close()

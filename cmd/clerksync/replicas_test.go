@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/pgtest"
+	clerksync "github.com/clerksync/clerksync/sync"
 )
 
 // balancer is a transport that hands each delivery to one of several replicas, and to another one if that one is gone.
@@ -62,6 +64,36 @@ type replicas struct {
 	stream      func() []told
 }
 
+// hooked is the variable that has a process note every change by a hook in its transaction.
+const hooked = "TEST_HOOKS"
+
+// notingHooks write a row for every change of a user, and would write a second one if they were called twice.
+func notingHooks() clerksync.Hooks {
+	note := func(ctx context.Context, tx *sqlx.Tx, t clerksync.Transition) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO noted (object_id, version, op) VALUES ($1, $2, $3)`, t.ObjectID, t.Version, string(t.Op))
+		return err
+	}
+	return clerksync.Hooks{clerksync.Users: {
+		OnCreated: note, OnUpdated: note, OnDeleted: note, OnRevived: note, OnErased: note, Initial: true,
+	}}
+}
+
+// wantNoted compares what hooks noted with the feed.
+func (r *replicas) wantNoted() {
+	r.t.Helper()
+	var wrong []string
+	err := r.db.SelectContext(r.t.Context(), &wrong, `SELECT object_id || ' ' || version || ' ' || op || ' ' || count(noted) || ' times'
+FROM (SELECT object_id, version, op, 1 AS noted FROM noted UNION ALL SELECT object_id, version, op, NULL FROM clerk.changes WHERE resource = 'users') AS e
+GROUP BY object_id, version, op HAVING count(noted) <> 1 OR count(*) <> 2`)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if len(wrong) > 0 {
+		r.t.Errorf("hooks were called another number of times than once: %v", wrong)
+	}
+	r.t.Logf("hooks noted %d changes in their transactions", count(r.t, r.db, `SELECT count(*) FROM noted`))
+}
+
 // replicate starts n replicas.
 func replicate(t *testing.T, n int, more ...string) *replicas {
 	t.Helper()
@@ -70,9 +102,10 @@ func replicate(t *testing.T, n int, more ...string) *replicas {
 	r.stream = read
 	url := pgtest.URL(t)
 	r.db = connect(t, url)
+	pgtest.Superuser(t, r.db).MustExec(`CREATE TABLE noted (object_id text, version bigint, op text); GRANT ALL ON noted TO PUBLIC`)
 	r.clerk = emulate(t, clerktest.Config{Users: 40, Concurrency: 8, HTTPClient: &http.Client{Transport: r.balancer}})
 	publish := strings.Join([]string{r.good.URL + "#good", r.flaky.URL + "#flaky", stream}, ",")
-	r.env = environment(r.clerk, url, append(more, "CLERKSYNC_PUBLISH_SECRET="+publishSecret, "CLERKSYNC_PUBLISH="+publish)...)
+	r.env = environment(r.clerk, url, append(more, "CLERKSYNC_PUBLISH_SECRET="+publishSecret, "CLERKSYNC_PUBLISH="+publish, hooked+"=1")...)
 	for range n {
 		r.daemons = append(r.daemons, serve(t, r.clerk, r.env))
 	}
@@ -158,6 +191,7 @@ func (r *replicas) wantAll() {
 	if got, want := count(t, r.db, `SELECT count(*) FROM clerk.active_users`), r.clerk.Count(); got != want {
 		t.Errorf("the mirror shows %d users, Clerk has %d", got, want)
 	}
+	r.wantNoted()
 	wantFeed(t, r.db, "the good receiver", r.good.messages())
 	wantFeed(t, r.db, "the flaky receiver", r.flaky.messages())
 	wantFeed(t, r.db, "JetStream", r.stream())
