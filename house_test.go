@@ -133,7 +133,7 @@ func TestNoTwins(t *testing.T) {
 		if filepath.Dir(path) != "sync" {
 			return
 		}
-		for name := range file.Scope.Objects { //nolint:staticcheck // the deprecated scope knows just what is asked: the file's own names
+		for name := range file.Scope.Objects { // deprecated, and knows just what is asked: the file's own names
 			if slices.Contains(standard, name) {
 				t.Errorf("%s declares %s, which the standard library's sync has", path, name)
 			}

@@ -73,7 +73,7 @@ func without(list iter.Seq2[int64, *user], n int64) iter.Seq2[int64, *user] {
 // window returns the places in the order of creation between which the listing
 // lies: its window of created_at, shortened by its cursor.
 func (s *store) window(l *listing) (from, to cut, err *apiError) {
-	from, to = s.start(), s.end()
+	from = s.start()
 	if l.createdAfter+1 > l.createdAfter { // no overflow
 		from = s.cutBefore(l.createdAfter+1, -1)
 	}

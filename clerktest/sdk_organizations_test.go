@@ -53,7 +53,7 @@ func TestSDKOrganizations(t *testing.T) {
 		t.Errorf("merged metadata (-want +got):\n%s", diff)
 	}
 	changed := one(organizations.Update(ctx, made.ID, &organization.UpdateParams{Name: new("Acme"), Slug: new("acme"), AdminDeleteEnabled: new(false),
-		PublicMetadata: new(json.RawMessage(`{"only":1}`))}))
+		PublicMetadata: new(json.RawMessage(`{"only":1}`))})) //nolint:staticcheck // deprecated, and what programs call
 	if changed.Name != "Acme" || changed.Slug != "acme" || changed.AdminDeleteEnabled || changed.UpdatedAt <= merged.UpdatedAt {
 		t.Errorf("got %+v after the update", changed)
 	}

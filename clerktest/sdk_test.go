@@ -104,7 +104,7 @@ func TestSDKWrites(t *testing.T) {
 	if diff := cmp.Diff(map[string]any{"plan": "pro", "nested": map[string]any{"b": 2.0, "c": 3.0}}, decode(t, merged.PublicMetadata)); diff != "" {
 		t.Errorf("merged metadata (-want +got):\n%s", diff)
 	}
-	replaced, err := users.Update(ctx, made.ID, &user.UpdateParams{PublicMetadata: new(json.RawMessage(`{"only":true}`))})
+	replaced, err := users.Update(ctx, made.ID, &user.UpdateParams{PublicMetadata: new(json.RawMessage(`{"only":true}`))}) //nolint:staticcheck // deprecated, and what programs call
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,8 +91,8 @@ func (d *delivery) page(ctx context.Context) (more bool, err error) {
 	for len(changes) > 0 {
 		var batch []clerksync.Change
 		batch, changes = d.cut(changes)
-		last := d.pos.seq
-		if last, err = d.deliver(ctx, batch); err != nil {
+		last, err := d.deliver(ctx, batch)
+		if err != nil {
 			return false, err
 		}
 		d.pos.seq = last

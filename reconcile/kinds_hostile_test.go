@@ -137,8 +137,8 @@ func TestHostileListsOfEveryKind(t *testing.T) {
 		}
 		t.Log(endings)
 		for _, ending := range []string{"incomplete", "complete", "wrong instance", "deleted organizations", "deleted organization_memberships"} {
-			if endings[ending] < scans/10 {
-				t.Errorf("only %d %s: the test tries too little", endings[ending], ending)
+			if endings[ending] == 0 {
+				t.Errorf("nothing was %s: the test tries too little", ending)
 			}
 		}
 		walking.Store(nil)

@@ -217,13 +217,14 @@ func TestHurriedCallers(t *testing.T) {
 		var group errgroup.Group
 		for i := range 400 {
 			group.Go(func() error {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%40)*time.Millisecond)
+				deadline := time.Now().Add(time.Duration(i%40) * time.Millisecond)
+				ctx, cancel := context.WithDeadline(t.Context(), deadline)
 				defer cancel()
 				e := numbered(i)
 				_, err := m.Apply(ctx, e)
 				mu.Lock()
 				defer mu.Unlock()
-				if answered[e.ID] = err == nil; err != nil && ctx.Err() == nil {
+				if answered[e.ID] = err == nil; err != nil && time.Now().Before(deadline) { // a driver may notice before the context does
 					return err
 				}
 				return nil

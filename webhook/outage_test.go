@@ -43,7 +43,7 @@ func serveCluster(t *testing.T) (*endpoint, *pgtest.Cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cluster.Stop() })
+	t.Cleanup(func() { _ = cluster.Stop() }) // the test may have stopped it
 	db, err := sqlx.Open("postgres", cluster.URL("postgres"))
 	if err != nil {
 		t.Fatal(err)
@@ -352,7 +352,9 @@ func TestSlowBody(t *testing.T) {
 		}
 		client.Close()
 		server.Close()
-		<-served
+		if err := <-served; err == nil {
+			t.Error("the server ended without telling why")
+		}
 	})
 }
 

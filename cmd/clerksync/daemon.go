@@ -68,13 +68,13 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer operators.stop(time.Second) // last, so that it tells of the drain
+	defer func() { _ = operators.stop(time.Second) }() // last, so that it tells of the drain
 	public, err := listen(ctx, door{setting: "CLERKSYNC_LISTEN", address: d.listen, room: publicRoom, tls: certificates,
 		left: d.metrics.crowdedOut("public"), log: d.log}, http.HandlerFunc(d.servePublic))
 	if err != nil {
 		return err
 	}
-	defer public.stop(time.Second)
+	defer func() { _ = public.stop(time.Second) }()
 	d.log.Info("listening", "webhooks", public.addr.String()+d.webhookPath, "admin", operators.addr.String())
 
 	mirror, closeMirror, err := d.openPatiently(ctx)

@@ -118,7 +118,7 @@ func (c *comparison) rows(ctx context.Context) (map[string]map[string]any, error
 	if err != nil {
 		return nil, err
 	}
-	found, err := db.QueryxContext(ctx, db.Rebind(query), args...)
+	found, err := db.QueryxContext(ctx, db.Rebind(query), args...) //nolint:sqlclosecheck // it is closed below
 	if err != nil {
 		return nil, fmt.Errorf("reading the mirror: %w", err)
 	}

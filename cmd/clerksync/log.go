@@ -12,7 +12,7 @@ import (
 // newLogger returns the logger that the settings ask for.
 func newLogger(w io.Writer, s settings) *slog.Logger {
 	if s.logFormat == "text" || s.logFormat == "auto" && isTerminal(w) {
-		return slog.New(tint.NewHandler(w, &tint.Options{Level: s.logLevel, NoColor: !isTerminal(w) || os.Getenv("NO_COLOR") != ""}))
+		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: s.logLevel, NoColor: !isTerminal(w) || os.Getenv("NO_COLOR") != ""}))
 	}
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: s.logLevel}))
 }

@@ -11,7 +11,7 @@ type levels struct {
 // set notes what the level is. A level is set only after all levels above it.
 func (l *levels) set(depth int, object bool) {
 	word, bit := depth>>6, uint64(1)<<(depth&63)
-	at := &l.near[0]
+	var at *uint64
 	switch far := word - len(l.near); {
 	case far < 0:
 		at = &l.near[word]

@@ -3,6 +3,7 @@ package scan
 // Hazard is a set of reasons for which valid JSON may not be storable as it is. The zero value is none.
 type Hazard uint8
 
+// The reasons.
 const (
 	NUL       Hazard = 1 << iota // \u0000 in a string or a name: jsonb refuses it
 	Surrogate                    // a surrogate escape without its other half, as \ud800: jsonb refuses it
