@@ -3,9 +3,8 @@ package feed
 import (
 	"context"
 
-	clerksync "github.com/clerksync/clerksync/sync"
-
 	"github.com/clerksync/clerksync/internal/crash"
+	clerksync "github.com/clerksync/clerksync/sync"
 )
 
 // Hooks are functions that a relay calls after the commit of a change, by the kind of what changed. They are a [Receiver]:
