@@ -94,10 +94,12 @@ func (c *Clerk) postToken(w *writer, r *http.Request) *apiError {
 	id := r.PathValue("id")
 	c.mu.RLock()
 	s := c.sessions.byID[id]
-	c.mu.RUnlock()
 	if s == nil {
+		c.mu.RUnlock()
 		return errNoSession(id)
 	}
-	w.open("", '{').str("object", "token").str("jwt", c.tokens.sign(c.issuer(), s.userID, s.id, c.now())).close('}')
+	g := c.grant(s)
+	c.mu.RUnlock()
+	w.open("", '{').str("object", "token").str("jwt", c.tokens.sign(c.Issuer(), g, c.now())).close('}')
 	return nil
 }

@@ -25,7 +25,7 @@ func (t *ticket) statusAt(now int64) string {
 
 // url is where the invited person accepts.
 func (c *Clerk) url(t *ticket) string {
-	return c.issuer() + "/v1/tickets/accept?ticket=" + t.token
+	return c.Issuer() + "/v1/tickets/accept?ticket=" + t.token
 }
 
 // newTicket begins an invitation. The caller holds mu.

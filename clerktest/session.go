@@ -40,9 +40,10 @@ type SessionOptions struct {
 	// NoActivity makes latest_activity null.
 	NoActivity bool
 	// Actor is the JSON of actor, told byte by byte: who impersonates the user,
-	// such as {"sub":"user_…"}. nil is null.
+	// such as {"sub":"user_…"}. nil is null. Session tokens tell it as "act".
 	Actor json.RawMessage
-	// OrganizationID is the active organization; "" is none.
+	// OrganizationID is the active organization; "" is none. Session tokens tell
+	// it as "o" as long as the user is a member. See SwitchOrganization.
 	OrganizationID string
 	// Pending makes a session that waits for a task. It is announced as
 	// session.pending.
@@ -77,6 +78,21 @@ func (c *Clerk) CreateSession(userID string) (id string, err error) {
 // SignIn is CreateSession with options.
 func (c *Clerk) SignIn(userID string, options SessionOptions) (id string, err error) {
 	return made(c.createSession(fromGo, userID, options))
+}
+
+// SwitchOrganization makes an organization the active one of a session, as the
+// user does in a browser; "" is none. Clerk sends no event about that.
+func (c *Clerk) SwitchOrganization(sessionID, organizationID string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.sessions.byID[sessionID]
+	if s == nil {
+		return errNoSession(sessionID)
+	}
+	switched := *s
+	switched.orgID, switched.updatedAt = organizationID, c.later(&s.head)
+	c.sessions.put(&switched)
+	return nil
 }
 
 // RevokeSession revokes a session and announces session.revoked.

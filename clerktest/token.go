@@ -11,7 +11,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net/http"
-	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -40,16 +40,31 @@ func (t *tokenKey) ready() {
 	})
 }
 
+// grant is what a session token says.
+type grant struct {
+	userID, sessionID string
+	actor             []byte        // JSON; nil unless somebody impersonates the user
+	organization      *organization // the active one, nil if there is none
+	role              string        // in it
+}
+
 // sign returns a session token of version 2.
-func (t *tokenKey) sign(issuer, userID, sessionID string, now time.Time) string {
+func (t *tokenKey) sign(issuer string, g grant, now time.Time) string {
 	t.ready()
 	encode := base64.RawURLEncoding.EncodeToString
 	var head, claims writer
 	head.open("", '{').str("alg", "RS256").str("cat", "cl_B7d4PD111AAA").str("kid", t.kid).str("typ", "JWT").close('}')
-	claims.open("", '{').num("exp", now.Add(tokenLifetime).Unix())
+	claims.open("", '{')
+	if g.actor != nil {
+		claims.raw("act", string(g.actor))
+	}
+	claims.num("exp", now.Add(tokenLifetime).Unix())
 	claims.open("fva", '[').num("", 0).num("", -1).close(']')
 	claims.num("iat", now.Unix()).str("iss", issuer).num("nbf", now.Add(-10*time.Second).Unix())
-	claims.str("sid", sessionID).str("sts", "active").str("sub", userID).num("v", 2).close('}')
+	if o := g.organization; o != nil {
+		claims.open("o", '{').str("id", o.id).str("rol", strings.TrimPrefix(g.role, "org:")).str("slg", o.slug).close('}')
+	}
+	claims.str("sid", g.sessionID).str("sts", "active").str("sub", g.userID).num("v", 2).close('}')
 	text := encode(head.buf) + "." + encode(claims.buf)
 	sum := sha256.Sum256([]byte(text))
 	signature, err := rsa.SignPKCS1v15(nil, t.key, crypto.SHA256, sum[:])
@@ -61,17 +76,27 @@ func (t *tokenKey) sign(issuer, userID, sessionID string, now time.Time) string 
 
 // SessionToken returns a token that signs a user in for one minute: an RS256
 // JWT that clerk-sdk-go verifies against GET /v1/jwks. It names the user's
-// newest session, or one that does not exist if he has none, and is made for
-// deleted users and for ids that never existed, too.
+// newest session, with its actor and its active organization as long as the
+// user is a member; see SessionOptions. Without a session it names one that
+// does not exist, and it is made for deleted users and for ids that never
+// existed, too.
 func (c *Clerk) SessionToken(userID string) string {
 	c.mu.RLock()
-	list := slices.Clone(c.sessions.group(userID))
-	c.mu.RUnlock()
-	sessionID := c.ids.id(kindSession, 1, 0, c.nowMilli())
-	if len(list) > 0 {
-		sessionID = list[len(list)-1].id
+	g := grant{userID: userID, sessionID: c.ids.id(kindSession, 1, 0, c.nowMilli())}
+	if list := c.sessions.group(userID); len(list) > 0 {
+		g = c.grant(list[len(list)-1])
 	}
-	return c.tokens.sign(c.issuer(), userID, sessionID, c.now())
+	c.mu.RUnlock()
+	return c.tokens.sign(c.Issuer(), g, c.now())
+}
+
+// grant is what a token of a session says. The caller holds mu.
+func (c *Clerk) grant(s *session) grant {
+	g := grant{userID: s.userID, sessionID: s.id, actor: s.actor}
+	if m := c.member(s.orgID, s.userID); m != nil {
+		g.organization, g.role = c.organizations.byID[m.orgID], c.roles.byID[m.roleID].key
+	}
+	return g
 }
 
 // JWTKey returns the public key of session tokens as PEM (CLERK_JWT_KEY).
@@ -84,13 +109,15 @@ func (c *Clerk) JWTKey() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
-// issuer is the frontend API that the tokens name. The SDKs accept
-// https://clerk.… and ….clerk.accounts.… only.
-func (c *Clerk) issuer() string {
+// Issuer returns the address of the instance's Frontend API, which its tokens
+// name as "iss". It follows from InstanceID. The SDKs accept https://clerk.…
+// and ….clerk.accounts.… only.
+func (c *Clerk) Issuer() string {
+	name := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(c.config.InstanceID, "ins_"), "_", "-"))
 	if c.config.Live {
-		return "https://clerk.emulator.example"
+		return "https://clerk." + name + ".example"
 	}
-	return "https://emulator.clerk.accounts.dev"
+	return "https://" + name + ".clerk.accounts.dev"
 }
 
 func (c *Clerk) getJWKS(w *writer, _ *http.Request) *apiError {

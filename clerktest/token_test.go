@@ -51,6 +51,20 @@ func TestSessionTokens(t *testing.T) {
 	if status, claims := ask(made.JWT, clerkhttp.JWKSClient(keys)); status != http.StatusOK || claims.Subject != id {
 		t.Errorf("a token of the API got %d and the claims %+v", status, claims)
 	}
+	organization, err := s.CreateOrganization(clerktest.Fields{"name": "Analytical Engines", "created_by": id})
+	check(t, err)
+	impersonation, err := s.SignIn(id, clerktest.SessionOptions{Actor: []byte(`{"sub":"user_support"}`)})
+	check(t, err)
+	check(t, s.SwitchOrganization(impersonation, organization))
+	status, claims := ask(s.SessionToken(id), clerkhttp.JWKSClient(keys))
+	if status != http.StatusOK || claims.ActiveOrganizationID != organization || claims.ActiveOrganizationSlug != "analytical-engines" ||
+		!claims.HasRole("org:admin") || string(claims.Actor) != `{"sub":"user_support"}` || claims.Issuer != s.Issuer() {
+		t.Errorf("an impersonator in an organization got %d and the claims %+v", status, claims)
+	}
+	check(t, s.RemoveMember(organization, id))
+	if _, claims := ask(s.SessionToken(id), clerkhttp.JWKSClient(keys)); claims.ActiveOrganizationID != "" {
+		t.Errorf("who is no member any more got the claims %+v", claims)
+	}
 	check(t, s.DeleteUser(id))
 	if status, claims := ask(s.SessionToken(id), clerkhttp.JWKSClient(keys)); status != http.StatusOK || claims.Subject != id {
 		t.Errorf("a deleted user's token got %d and the claims %+v", status, claims)

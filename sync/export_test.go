@@ -66,3 +66,30 @@ func (m *Mirror) Mutate(from, to string) (changed bool) {
 
 // Redact returns what is kept of a body.
 func Redact(cfg Config, body string) string { return string((&Mirror{cfg: cfg}).redact([]byte(body))) }
+
+// Asked is a statement of a typed read.
+type Asked struct {
+	SQL  string
+	Args []any
+}
+
+// TypedReads are the statements of typed reads, by the names of their methods, about one user and one organization.
+func TypedReads(userID, organizationID, email, externalID string) map[string]Asked {
+	filtered := func(f UserFilter) Asked {
+		query, args := f.query()
+		return Asked{query + typedLimit, args}
+	}
+	return map[string]Asked{
+		"User":              {userByID, []any{userID}},
+		"UserByEmail":       {userByEmail, []any{email}},
+		"Users":             filtered(UserFilter{}),
+		"Users after":       filtered(UserFilter{After: userID}),
+		"Users by e-mail":   filtered(UserFilter{Email: email}),
+		"Users by own id":   filtered(UserFilter{ExternalID: externalID}),
+		"Users by username": filtered(UserFilter{Username: "u" + userID}),
+		"Organization":      {organizationByID, []any{organizationID}},
+		"Membership":        {membershipOf, []any{organizationID, userID}},
+		"OrganizationsOf":   {organizationsOf + typedLimit, []any{"", userID}},
+		"MembersOf":         {membersOf + typedLimit, []any{"", organizationID}},
+	}
+}

@@ -28,8 +28,13 @@ type sight struct {
 
 func (u *Upserter) look(ctx context.Context, id string) (s sight, err error) {
 	s.epoch = u.sessions.epoch(id)
-	s.user, s.found, s.visible, err = u.cfg.Mirror.User(ctx, id)
 	s.result = ResultFresh // until Clerk has to be asked
+	s.user, err = u.cfg.Mirror.User(ctx, id)
+	s.visible = err == nil
+	s.found = s.visible || errors.Is(err, ErrDeleted)
+	if s.found || errors.Is(err, ErrNotFound) {
+		err = nil
+	}
 	return s, err
 }
 

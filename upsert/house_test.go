@@ -63,7 +63,8 @@ func build(t *testing.T, db *sqlx.DB, reach func(*testing.T, clerktest.Config) n
 	}})
 	h.clerk = h.net.clerk
 	var err error
-	h.mirror, err = clerksync.Open(t.Context(), db, clerksync.Config{Unprepared: pgtest.Unprepared(), InstanceID: h.clerk.InstanceID()})
+	h.mirror, err = clerksync.Open(t.Context(), db, clerksync.Config{Unprepared: pgtest.Unprepared(), InstanceID: h.clerk.InstanceID(),
+		Kinds: []clerksync.Kind{clerksync.Users, clerksync.Organizations, clerksync.OrganizationMemberships}})
 	if err != nil {
 		t.Fatal(err)
 	}

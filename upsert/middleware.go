@@ -3,6 +3,7 @@ package upsert
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -11,9 +12,9 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-// Middleware makes sure of the signed-in user and hands next a context that [FromContext] reads. The user comes from the verified
-// claims that clerk-sdk-go's WithHeaderAuthorization or RequireHeaderAuthorization, which must run before it, leaves in the
-// request's context. Without claims nobody is signed in, and next is called without a user.
+// Middleware makes sure of the signed-in user, and hands next a context that [FromContext] and [MembershipFromContext] read. The user
+// comes from the verified claims that clerk-sdk-go's WithHeaderAuthorization or RequireHeaderAuthorization, which must run before
+// it, leaves in the request's context. Without claims nobody is signed in, and next is called without a user.
 //
 // It answers 401 for [ErrDeleted] and [ErrNotFound], and 503 with Retry-After for [ErrUnavailable], with a line of plain text.
 //
@@ -27,19 +28,37 @@ func (u *Upserter) Middleware(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		user, err := u.session(r.Context(), claims.SessionID, claims.Subject)
+		ctx, err := u.admit(r.Context(), claims)
 		if err != nil {
 			refuse(w, err)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), userKey{}, user)))
+		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+// admit returns a context with what the mirror has of those whom the claims name.
+func (u *Upserter) admit(ctx context.Context, claims *clerk.SessionClaims) (context.Context, error) {
+	e, err := u.session(ctx, claims)
+	if err != nil {
+		return nil, err
+	}
+	member, err := u.membership(ctx, e, claims.ActiveOrganizationID)
+	if err != nil {
+		return nil, err
+	}
+	ctx = context.WithValue(ctx, userKey{}, &e.user)
+	if member != nil {
+		ctx = context.WithValue(ctx, membershipKey{}, member)
+	}
+	return ctx, nil
 }
 
 type userKey struct{}
 
-// FromContext returns the user that [Upserter.Middleware] made sure of. It reports false where nobody is signed in. The user is
-// shared by the requests of a session: what its pointers point to must not be changed.
+// FromContext returns the user that [Upserter.Middleware] made sure of. It reports false where nobody is signed in. Under
+// impersonation that is the impersonated one; clerk.SessionClaims.Actor tells who acts in his place. The user is shared by the
+// requests of a session: what its pointers point to must not be changed.
 func FromContext(ctx context.Context) (clerksync.User, bool) {
 	user, ok := ctx.Value(userKey{}).(*clerksync.User)
 	if !ok {
@@ -48,21 +67,32 @@ func FromContext(ctx context.Context) (clerksync.User, bool) {
 	return *user, true
 }
 
-// session returns the user of a session, from memory if it can.
-func (u *Upserter) session(ctx context.Context, sessionID, userID string) (*clerksync.User, error) {
-	if user := u.sessions.get(sessionID, userID); user != nil {
-		u.cfg.Observe(ResultSeen)
-		return user, nil
+// session returns the entry of a session, from memory if it can.
+func (u *Upserter) session(ctx context.Context, claims *clerk.SessionClaims) (*entry, error) {
+	if u.foreign(claims) {
+		u.cfg.Observe(ResultNotFound)
+		return nil, errForeign
 	}
-	s, err := u.login(ctx, userID)
+	if e := u.sessions.get(claims.SessionID, claims.Subject); e != nil {
+		u.cfg.Observe(ResultSeen)
+		return e, nil
+	}
+	s, err := u.login(ctx, claims.Subject)
 	if err != nil {
 		return nil, err
 	}
 	e := &entry{user: s.user, epoch: s.epoch, expires: u.expiry(s, time.Now())}
-	if sessionID != "" {
-		u.sessions.put(sessionID, e)
+	if claims.SessionID != "" {
+		u.sessions.put(claims.SessionID, e)
 	}
-	return &e.user, nil
+	return e, nil
+}
+
+// errForeign refuses a token that clerk-sdk-go let pass because it has the key of its instance, too.
+var errForeign = fmt.Errorf("signing in: the session token is another instance's: %w", ErrNotFound)
+
+func (u *Upserter) foreign(claims *clerk.SessionClaims) bool {
+	return u.cfg.Issuer != "" && claims.Issuer != u.cfg.Issuer
 }
 
 // respite is how long a session goes on with a row that should have been read again, before Clerk is tried once more. While Clerk

@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"github.com/clerk/clerk-sdk-go/v2"
-	clerkhttp "github.com/clerk/clerk-sdk-go/v2/http"
-	"github.com/clerk/clerk-sdk-go/v2/jwks"
 	"github.com/google/go-cmp/cmp"
 	"github.com/jmoiron/sqlx"
 
@@ -65,19 +63,8 @@ func TestMiddlewareBehindTheSDK(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		h := build(t, db, loopback)
-		keys := jwks.NewClient(&clerk.ClientConfig{BackendConfig: clerk.BackendConfig{
-			HTTPClient: &http.Client{Transport: h.net.transport}, URL: clerk.String(h.net.url + "/v1"), Key: clerk.String(h.clerk.SecretKey()),
-		}})
-		handler := clerkhttp.WithHeaderAuthorization(clerkhttp.JWKSClient(keys))(h.logins.Middleware(greet))
-		ask := func(token string) *httptest.ResponseRecorder {
-			r := httptest.NewRequest("GET", "/", nil)
-			if token != "" {
-				r.Header.Set("Authorization", "Bearer "+token)
-			}
-			w := httptest.NewRecorder()
-			handler.ServeHTTP(w, r)
-			return w
-		}
+		handler := h.logins.Middleware(greet)
+		ask := func(token string) *httptest.ResponseRecorder { return bearer(h.net, token, handler) }
 		ada, bob, gone := h.signUp(), h.signUp(), h.mirrored(old)
 		for _, id := range []string{ada, bob} {
 			if _, err := h.clerk.CreateSession(id); err != nil {

@@ -16,12 +16,14 @@ type sessions struct {
 	entries *lru.Cache[string, *entry]
 	seed    maphash.Seed
 	epochs  [1 << 14]atomic.Uint64 // by hash of the user's id; sharing one costs a needless read now and then
+	places  atomic.Uint64          // one epoch for all: a change of a membership does not tell whose it is
 }
 
 type entry struct {
 	user    clerksync.User
 	epoch   uint64
 	expires time.Time
+	place   atomic.Pointer[place] // in the organization that was active last
 }
 
 func newSessions(size int) *sessions {
@@ -39,22 +41,25 @@ func (s *sessions) slot(userID string) *atomic.Uint64 {
 // epoch must be called before the user's row is read.
 func (s *sessions) epoch(userID string) uint64 { return s.slot(userID).Load() }
 
-// notice ends the epochs of all users that a commit has changed.
+// notice ends the epochs of all that a commit has changed.
 func (s *sessions) notice(c clerksync.Commit) {
 	for _, change := range c.Changes {
-		if change.Kind == clerksync.Users {
+		switch change.Kind {
+		case clerksync.Users:
 			s.slot(change.ObjectID).Add(1)
+		case clerksync.Organizations, clerksync.OrganizationMemberships:
+			s.places.Add(1)
 		}
 	}
 }
 
-// get returns the user of a session, or nil.
-func (s *sessions) get(sessionID, userID string) *clerksync.User {
+// get returns the entry of a session, or nil.
+func (s *sessions) get(sessionID, userID string) *entry {
 	e, ok := s.entries.Get(sessionID)
 	if !ok || e.user.ID != userID || e.epoch != s.epoch(userID) || !time.Now().Before(e.expires) {
 		return nil
 	}
-	return &e.user
+	return e
 }
 
 func (s *sessions) put(sessionID string, e *entry) { s.entries.Add(sessionID, e) }

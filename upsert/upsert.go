@@ -17,11 +17,12 @@ import (
 )
 
 var (
-	// ErrDeleted means that the user was deleted. A session token may outlive its user by a minute.
-	ErrDeleted = errors.New("the user was deleted")
+	// ErrDeleted means that the user was deleted. A session token may outlive its user by a minute. It is [clerksync.ErrDeleted].
+	ErrDeleted = clerksync.ErrDeleted
 
-	// ErrNotFound means that Clerk does not know the user, or not yet: signing in again a moment later may help.
-	ErrNotFound = errors.New("Clerk does not know the user")
+	// ErrNotFound means that Clerk does not know the user, or not yet: signing in again a moment later may help. It is
+	// [clerksync.ErrNotFound].
+	ErrNotFound = clerksync.ErrNotFound
 
 	// ErrUnavailable means that neither the mirror nor Clerk can vouch for the user now. It is [clerksync.ErrUnavailable]. Where
 	// the key belongs to another instance than the mirror, the error is [clerksync.ErrWrongInstance], too.
@@ -35,6 +36,12 @@ type Config struct {
 
 	// MaxAge is how old a row may be before a login asks Clerk again. Zero means 15 minutes.
 	MaxAge time.Duration
+
+	// Issuer is the address of the instance's Frontend API, such as https://clerk.example.com, which its session tokens name as "iss".
+	// Claims of any other issuer get ErrNotFound at once. Empty leaves it to Clerk, which is asked for the user by the instance's own
+	// key and does not have those of other instances. With several instances in one process set it: the keys that clerk-sdk-go
+	// v2.7.0 remembers let their tokens pass everywhere.
+	Issuer string
 
 	// CacheSize is how many sessions the middleware remembers. Zero means 10,000.
 	CacheSize int
@@ -137,15 +144,15 @@ var userID = regexp.MustCompile(`^user_[A-Za-z0-9_-]{1,120}$`)
 // claims that were verified: what is not a user's id gets [ErrNotFound]. Every error is [ErrDeleted], [ErrNotFound] or
 // [ErrUnavailable]; where ctx ended first, it is the context's, too.
 //
-// Where ctx carries those claims, as clerk-sdk-go's middleware leaves them there, and they name a session, the session is looked up
-// once and then remembered as by [Upserter.Middleware]: that takes neither the database nor an allocation.
+// Where ctx carries those claims, as clerk-sdk-go's middleware leaves them there, their issuer is checked, and a session that they name
+// is looked up once and then remembered as by [Upserter.Middleware]: that takes neither the database nor an allocation.
 func (u *Upserter) UpsertOnLogin(ctx context.Context, id string) (clerksync.User, error) {
-	if claims, ok := clerk.SessionClaimsFromContext(ctx); ok && claims != nil && claims.Subject == id && claims.SessionID != "" {
-		user, err := u.session(ctx, claims.SessionID, id)
+	if claims, ok := clerk.SessionClaimsFromContext(ctx); ok && claims != nil && claims.Subject == id {
+		e, err := u.session(ctx, claims)
 		if err != nil {
 			return clerksync.User{}, err
 		}
-		return *user, nil
+		return e.user, nil
 	}
 	s, err := u.login(ctx, id)
 	return s.user, err
