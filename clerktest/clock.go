@@ -1,0 +1,18 @@
+package clerktest
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Clock is a clock that a test moves: its Now is a Config's. It goes on by
+// itself, too. The zero value tells the time; it is safe for concurrent use.
+type Clock struct{ ahead atomic.Int64 }
+
+// Now returns the time, as far ahead of the real one as Advance has moved it.
+func (c *Clock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+// Advance moves the clock: what expires meanwhile, such as invitations,
+// sessions and session tokens, has expired. Retries of webhooks do not follow
+// it: see Config.RetryScale.
+func (c *Clock) Advance(d time.Duration) { c.ahead.Add(int64(d)) }
