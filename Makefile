@@ -21,6 +21,7 @@ check: need ## what a release needs beyond make test: formatting, linters, known
 	$(vuln) ./...
 	go build -o bin/clerksync ./cmd/clerksync && bin/clerksync version --sbom >bin/sbom.json
 	go test -race -tags check ./...
+	for site in chi echo gin; do (cd examples/$$site && go vet ./... && go test -count=1 ./...) || exit 1; done
 	PGTEST_ROLE=clerk_daemon go test -count=1 $(rooms)
 	PGTEST_DRIVER=pgx go test -count=1 $(rooms)
 	PGTEST_BOUNCER=1 go test -count=1 $(rooms)

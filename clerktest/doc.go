@@ -1,13 +1,32 @@
-// Package clerktest emulates Clerk: the Backend API for users, organizations,
-// memberships, invitations, domains, roles, permissions, sessions and the
-// instance, and the sender of signed webhooks, close enough that clerk-sdk-go
-// and svix's verifier cannot tell the difference. It needs no account and no
-// network beyond the loopback interface.
+// Package clerktest emulates Clerk for tests: the Backend API for users,
+// organizations, memberships, invitations, domains, roles, permissions,
+// sessions and the instance, and the sender of signed webhooks, close enough
+// that clerk-sdk-go and svix's verifier cannot tell the difference. It needs no
+// account, no database, and no network beyond the loopback interface, and
+// nothing else of clerksync: a test of any program that uses Clerk can have it.
 //
-//	clerk := clerktest.NewServer(t, clerktest.Config{Users: 1000, RetryScale: 0.001})
+// # A server in two lines
+//
+//	clerk := clerktest.NewServer(t, clerktest.Config{})
 //	clerk.SetWebhookURL(app.URL + "/api/webhooks/clerk")
-//	id, err := clerk.CreateUser(clerktest.Fields{"first_name": "Ada", "email_address": []string{"ada@example.com"}})
-//	counts, err := clerk.Wait(ctx) // every event is delivered
+//
+// It ends with the test. The program under test is given clerk.URL(),
+// clerk.SecretKey() and clerk.WebhookSecret() in place of CLERK_API_URL,
+// CLERK_SECRET_KEY and CLERK_WEBHOOK_SIGNING_SECRET. Then somebody signs up,
+// which is announced as Clerk announces it:
+//
+//	id := clerk.MustCreateUser(clerktest.Person("Ada", "Lovelace").Email("ada@example.com"))
+//	counts, err := clerk.Wait(ctx) // every event is delivered, or failed for good
+//	token := clerk.SessionToken(id) // signs her in
+//
+// # What a test has in its hands
+//
+//	who is there      Person and Fields, CreateUser, UpdateUser, BanUser, DeleteUser, CreateOrganization, AddMember, …
+//	events            Hold and Release, Resend, Send for any event, Sign for a post of one's own, Messages for what was sent
+//	requests          Requests for what was asked, Config.OnRequest to act in the middle of one
+//	time              Clock: what expires, expires at once. Config.RetryScale for the retries of events
+//	what goes wrong   Faults, at the start or by SetFaults: lost, doubled and overtaken events, rate limits, outages, lying lists
+//	another run       Config.Seed: the same users, ids, keys and faults
 //
 // # Three ways to run it
 //
@@ -88,7 +107,9 @@
 // # Logins
 //
 // SessionToken makes a session token that clerk-sdk-go verifies, against GET
-// /v1/jwks or JWTKey.
+// /v1/jwks or JWTKey. SignIn says who impersonates the user and which
+// organization is active, SwitchOrganization changes that, and the tokens tell
+// it. Two instances have two Issuers.
 //
 // Facts about Clerk come from its OpenAPI files (Backend API 2026-05-12,
 // webhooks 2025-04-15), its "Backend API errors" page, and observed payloads;

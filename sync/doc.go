@@ -4,6 +4,16 @@
 //
 //	import clerksync "github.com/clerksync/clerksync/sync"
 //
+//	mirror, err := clerksync.Open(ctx, db, clerksync.Config{})
+//	user, err := mirror.UserByEmail(ctx, "ada@example.com")
+//
+// # Reading
+//
+// The tables are the team's: a query of one's own over clerk.active_users joins, counts and filters better than any call. For what
+// programs ask most there are typed calls, each by an index, of visible rows alone: [Mirror.User], [Mirror.UserByEmail], [Mirror.Users],
+// [Mirror.Organization], [Mirror.Membership], [Mirror.OrganizationsOf] and [Mirror.MembersOf]. [Mirror.Changes] is the change feed by a
+// cursor, [Hooks] are called in the transaction of a change, and package feed calls and posts after it.
+//
 // # One way in
 //
 // Three feeders learn about Clerk's objects: the webhook handler (package webhook), the passes that compare Clerk's lists with
@@ -28,6 +38,46 @@
 // u is Clerk's updated_at, t the event's timestamp, h the hash of what is mirrored, M the read margin. Live evidence carries the
 // earliest instant it can speak for and a deletion the latest, so a late update cannot bring a deleted user back; a 404 carries
 // its earliest, so a stale read cannot hide a living one.
+//
+// # The life of an object
+//
+//	             live                    gone, Dead ≥ Alive               a day later, and Clerk denies it
+//	unknown ───created──► visible ────────────deleted──────────► hidden ────────────erased────────► erased
+//	    │                  ▲  │ ▲                                 │ ▲                                  │
+//	    │            updated  │ └──────revived: live, Alive > Dead┴─│───────────────revived────────────┘
+//	    │               └─────┘                                     │
+//	    └───────────────────────gone: a tombstone, no change────────┘
+//
+// The name of an arrow is the [Outcome] of the evidence that takes it, and that of the [Change] in the feed. What takes none is unchanged,
+// stale or, where only what does not count has moved, refreshed. The versions of an object count its changes: 1, 2, 3 … without a
+// hole.
+//
+// # What is promised
+//
+//   - The order in which evidence arrives, and how often, does not matter. Neither Key nor Dead ever decreases.
+//   - What Apply has returned without an error is on disk, with its event and its changes.
+//   - A deletion that Clerk told truly is never undone by something older; an honest read never hides who is there.
+//   - The order of the feed is that of commits, and every visible change is in it once.
+//   - Nothing that can never be applied is answered with an error for ever: it waits in quarantine, and its neighbours do not.
+//   - Once the mirror is pinned to an instance, no other instance adds, changes or hides anything.
+//   - What was erased stays empty, whatever arrives late.
+//
+// # What is not
+//
+//   - The mirror is behind: by a second with webhooks, by the poll interval or a night without. To be sure about one user ask package
+//     upsert.
+//   - One visible user per e-mail address: the same address comes back under another id when somebody signs up again, and the news
+//     that the first is gone may come later. Only ids are unique.
+//   - Children do not wait for their parents: a membership may be there before its user is.
+//   - A row is not Clerk's word about permissions. Session tokens are, for a minute.
+//
+// # Transactions
+//
+// Apply commits by itself; there is none that works in a transaction of the caller's. It takes the rows it merges in one order, and
+// last the lock that puts the feed in the order of commits, so a transaction that went on after it would stop every other writer for
+// as long, and one that applied twice could wait for another that waits for it. What clashed is run again as a whole, and who watches
+// commits is told after them: neither is possible in somebody else's transaction. The other way round it works: what must be written
+// together with a change is written by one of the [Hooks], in its transaction.
 //
 // # Erasure
 //

@@ -96,7 +96,8 @@ type Commit struct {
 var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
 
 // Open opens the mirror in a database whose tables are migrated (package migrations). The database belongs to the caller, who
-// closes it after the last call of the mirror. Drivers "postgres" and "pgx" mean PostgreSQL, "sqlite" and "sqlite3" SQLite.
+// closes it after the last call of the mirror; a *sql.DB becomes a *sqlx.DB by sqlx.NewDb(db, "pgx"). Drivers "postgres" and "pgx"
+// mean PostgreSQL, "sqlite" and "sqlite3" SQLite.
 func Open(ctx context.Context, db *sqlx.DB, cfg Config) (*Mirror, error) {
 	if cfg.Schema == "" {
 		cfg.Schema = "clerk"

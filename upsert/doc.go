@@ -27,5 +27,18 @@
 //
 //	handler := clerkhttp.WithHeaderAuthorization()(users.Middleware(mux))
 //
-// UpsertOnLogin remembers sessions in the same way where its context carries those claims.
+// UpsertOnLogin remembers sessions in the same way where its context carries those claims. Whatever has middleware for net/http takes
+// it; examples/chi, examples/echo and examples/gin are whole programs.
+//
+// # Whom the claims name
+//
+//	the claims                          the context gets
+//	are missing, or no token came       nobody: FromContext reports false, and next is called
+//	name an actor: impersonation        the impersonated user, for as long as that user is there; nothing is asked about the actor
+//	name an active organization         its [clerksync.Membership], too, if the mirror has one: see [MembershipFromContext]
+//	name another one than a minute ago  that one's, at once, since the claims of each request decide
+//	are another instance's              nothing: 401, at once with [Config.Issuer], after a request to Clerk without
+//
+// While Clerk is down whoever the mirror has goes on, and a user whom it does not have yet waits. While the database is down, sessions
+// that were seen go on until their rows are too old.
 package upsert

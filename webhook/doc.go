@@ -1,4 +1,7 @@
-// Package webhook is the public endpoint that Clerk posts events to.
+// Package webhook is the public endpoint that Clerk posts events to: an [http.Handler] for any router.
+//
+//	endpoint, err := webhook.New(webhook.Config{Mirror: mirror, Secrets: []string{os.Getenv("CLERK_WEBHOOK_SIGNING_SECRET")}})
+//	mux.Handle("/api/webhooks/clerk", endpoint)
 //
 // A delivery takes one way:
 //
@@ -18,5 +21,6 @@
 //	503  the database cannot answer, too many deliveries at once, or draining; with Retry-After
 //
 // No verified body is answered 503 because of what it says: an event that cannot be applied is kept in quarantine and answered
-// 204. An event dated in the future is deferred, and [Retry] applies it when its time has come.
+// 204. An event dated in the future is deferred, and [Retry] applies it when its time has come; so it does
+// with what one of clerksync.Hooks refused. A program that has the endpoint keeps [KeepRetrying] in a goroutine.
 package webhook

@@ -1,0 +1,68 @@
+// Command chi is a site on chi where every request of a signed-in user carries the user and the organization as the mirror
+// has them.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+
+	"github.com/clerk/clerk-sdk-go/v2"
+	clerkhttp "github.com/clerk/clerk-sdk-go/v2/http"
+	"github.com/go-chi/chi/v5"
+	"github.com/jmoiron/sqlx"
+	_ "github.com/lib/pq"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+	"github.com/clerksync/clerksync/upsert"
+)
+
+func main() {
+	clerk.SetKey(os.Getenv("CLERK_SECRET_KEY"))
+	db, err := sqlx.Open("postgres", os.Getenv("DATABASE_URL"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	users, err := open(context.Background(), db, clerksync.APIConfig{SecretKey: os.Getenv("CLERK_SECRET_KEY")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Fatal(http.ListenAndServe("127.0.0.1:3000", routes(clerkhttp.WithHeaderAuthorization(), users)))
+}
+
+// open opens the mirror, whose tables "clerksync migrate up" has made.
+func open(ctx context.Context, db *sqlx.DB, cfg clerksync.APIConfig) (*upsert.Upserter, error) {
+	mirror, err := clerksync.Open(ctx, db, clerksync.Config{
+		Kinds: []clerksync.Kind{clerksync.Users, clerksync.Organizations, clerksync.OrganizationMemberships},
+	})
+	if err != nil {
+		return nil, err
+	}
+	api, err := clerksync.NewAPI(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return upsert.New(upsert.Config{Mirror: mirror, Clerk: api})
+}
+
+// routes has the claims verified first; the middleware takes the user from them.
+func routes(verify func(http.Handler) http.Handler, users *upsert.Upserter) http.Handler {
+	r := chi.NewRouter()
+	r.Use(verify, users.Middleware)
+	r.Get("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, greeting(r.Context())) })
+	return r
+}
+
+// greeting is for whoever has sent the request.
+func greeting(ctx context.Context) string {
+	user, ok := upsert.FromContext(ctx)
+	if !ok {
+		return "Hello stranger!"
+	}
+	if m, ok := upsert.MembershipFromContext(ctx); ok {
+		return fmt.Sprintf("Hello %s of %s!", *user.FirstName, *m.Organization.Name)
+	}
+	return fmt.Sprintf("Hello %s!", *user.FirstName)
+}
