@@ -148,16 +148,6 @@ func (k Kind) Cursor() bool {
 	return known && d.list.cursor
 }
 
-// KindOf returns the kind whose objects Clerk calls by the given name, such as "user".
-func KindOf(singular string) (Kind, bool) {
-	for _, k := range kinds {
-		if k.singular == singular {
-			return k.name, true
-		}
-	}
-	return "", false
-}
-
 // Kinds lists every kind there is, parents before children.
 func Kinds() []Kind {
 	all := make([]Kind, len(kinds))

@@ -8,12 +8,12 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// WaitingBatch is how many due events [Mirror.Waiting] returns at most; each may have a body of a mebibyte.
-const WaitingBatch = 20
+// waitingBatch is how many due events [Mirror.Waiting] returns at most; each may have a body of a mebibyte.
+const waitingBatch = 20
 
 // Waiting returns events that are kept to be applied again, with their bodies. Without ids these are those that are due by the
 // database's clock, because they were deferred, or refused by a hook or a constraint of the team's, the earliest first, at most
-// [WaitingBatch] of them, less those of another instance than the pinned one; with ids, those events that are quarantined or deferred.
+// 20 of them, less those of another instance than the pinned one; with ids, those events that are quarantined or deferred.
 // What was kept of a read is no event: reading again tells more.
 // The error is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) Waiting(ctx context.Context, ids ...string) ([]Event, error) {
@@ -31,7 +31,7 @@ WHERE outcome IN ('quarantined', 'deferred') AND payload IS NOT NULL AND type <>
 		return nil, err
 	}
 	return m.keptEvents(ctx, kept+`(outcome = 'deferred' AND due_at <= {now} OR outcome = 'quarantined' AND due_at <= {now})
-AND (instance_id IS NULL OR instance_id = $1 OR $1 = '') ORDER BY due_at, id LIMIT `+fmt.Sprint(WaitingBatch), pinned)
+AND (instance_id IS NULL OR instance_id = $1 OR $1 = '') ORDER BY due_at, id LIMIT `+fmt.Sprint(waitingBatch), pinned)
 }
 
 func (m *Mirror) keptEvents(ctx context.Context, query string, parameter string) ([]Event, error) {

@@ -72,7 +72,7 @@ func TestRetryMany(t *testing.T) {
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		e := serve(t, db, clerksync.Config{})
 		future := ms(time.Now().Add(time.Hour))
-		const many = 3*clerksync.WaitingBatch + 1
+		const many = 61 // clerksync.Mirror.Waiting returns 20 at a time
 		for i := range many {
 			user := fmt.Sprintf("user_%d", i)
 			e.deliver(fmt.Sprintf("msg_%d", i), envelope("user.created", future, userJSON(user, future)), 204)

@@ -47,7 +47,7 @@ func main() {
 // config is what the application needs to know.
 type config struct {
 	clerk   clerksync.APIConfig
-	secret  string                                            // of the webhook endpoint
+	secret  string                                          // of the webhook endpoint
 	welcome func(ctx context.Context, address string) error // sends the mail
 }
 
