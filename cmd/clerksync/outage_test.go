@@ -3,7 +3,6 @@ package main_test
 import (
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -69,52 +68,4 @@ func wantNotReady(t *testing.T, d *daemon, reason string) {
 		code, body := get(t, d.admin+"/readyz")
 		return code == http.StatusServiceUnavailable && strings.Contains(body, reason)
 	})
-}
-
-// TestKill kills the daemon again and again in the middle of a stream of events, while their sender tries again: what was
-// answered 204 is in the database, and in the end the mirror equals Clerk.
-func TestKill(t *testing.T) {
-	t.Parallel()
-	url := pgtest.URL(t)
-	db := connect(t, url)
-	answers := &recorder{answered: map[string]bool{}}
-	clerk := emulate(t, clerktest.Config{Users: 60, Concurrency: 8, HTTPClient: &http.Client{Transport: answers}})
-	clerk.SetWebhookURL("http://the.daemon/api/webhooks/clerk")
-	env := environment(clerk, url, "CLERKSYNC_RECONCILE_SCHEDULE=off", "CLERKSYNC_POLL_INTERVAL=0")
-
-	stop, done := make(chan struct{}), make(chan error, 1)
-	end := sync.OnceFunc(func() { close(stop) })
-	defer end()
-	go func() { done <- storm(clerk, 20*time.Millisecond, stop) }()
-	for range 3 {
-		d := serve(t, clerk, env)
-		answers.to(d.webhook)
-		from := answers.count()
-		eventually(t, 30*time.Second, "some events are answered", func() bool { return answers.count() > from+40 })
-		d.kill()
-	}
-	d := serve(t, clerk, env)
-	answers.to(d.webhook)
-	end()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	counts, err := clerk.Wait(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if counts.Failed > 0 || counts.Delivered < 120 {
-		t.Errorf("%+v: some events were given up, or there were few", counts)
-	}
-	missing := 0
-	for _, id := range answers.all() {
-		if count(t, db, `SELECT count(*) FROM clerk.events WHERE id = $1`, id) == 0 {
-			missing++
-		}
-	}
-	if missing > 0 {
-		t.Errorf("%d of %d events that were answered 204 are missing", missing, answers.count())
-	}
-	d.kill()
-	wantEqual(t, clerk, db, env)
 }

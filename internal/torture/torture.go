@@ -1,0 +1,77 @@
+// Package torture is what the suites share that make clerksync suffer: how long they run, the seed that makes a failure come again, and
+// the figures that they leave for docs/reliability.md. Only tests import it.
+//
+// Each suite has a short form, which is part of make test, and a long one behind the build tag torture. Environment variables rule both:
+//
+//	TORTURE_SIZE     how much of the long form is run: 1 is all of it, 0.01 a hundredth. The short form has one size.
+//	TORTURE_SEED     the first seed; a failure names it. Without it, it is drawn.
+//	TORTURE_FIGURES  the folder to which figures are appended, a file for each suite and a line for each run.
+package torture
+
+import (
+	"math"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// Long tells the long form from the short one. Bounds on time are held in the long form alone: make test may run beside anything.
+const Long = long
+
+// Size returns how often something is done: so often in the short form, and so often in the long one, of which TORTURE_SIZE says how
+// much is run, but at least once.
+func Size(t testing.TB, inShort, inLong int) int {
+	t.Helper()
+	if !Long {
+		return inShort
+	}
+	return max(1, int(math.Round(float64(inLong)*share(t))))
+}
+
+// Span is like [Size] for something that takes its time.
+func Span(t testing.TB, inShort, inLong time.Duration) time.Duration {
+	t.Helper()
+	if !Long {
+		return inShort
+	}
+	return time.Duration(float64(inLong) * share(t))
+}
+
+func share(t testing.TB) float64 {
+	t.Helper()
+	text := os.Getenv("TORTURE_SIZE")
+	if text == "" {
+		return 1
+	}
+	share, err := strconv.ParseFloat(text, 64)
+	if err != nil || share <= 0 {
+		t.Fatalf("TORTURE_SIZE=%s is no positive number", text)
+	}
+	return share
+}
+
+// Seed returns the seed of a test. If the test fails, it tells how to make that happen again.
+func Seed(t testing.TB) uint64 {
+	t.Helper()
+	seed := rand.Uint64() >> 32
+	if text := os.Getenv("TORTURE_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("TORTURE_SEED=%s is no number", text)
+		}
+	}
+	Reproduce(t, seed)
+	return seed
+}
+
+// Reproduce has a test that fails tell the seed that makes the failure happen again.
+func Reproduce(t testing.TB, seed uint64) {
+	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("to see this again: TORTURE_SEED=%d", seed)
+		}
+	})
+}
