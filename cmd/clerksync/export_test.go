@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"regexp"
 	"slices"
@@ -26,6 +29,25 @@ var (
 	PrintEvents    = printEvents
 	NewServer      = newServer
 )
+
+// Serve runs serve in this process, with other settings than the defaults, on a network without sockets and a database that does not wait
+// for the disk.
+func Serve(ctx context.Context, told map[string]string, log io.Writer,
+	listen func(ctx context.Context, network, address string) (net.Listener, error), clerk http.RoundTripper) error {
+	var s settings
+	for _, row := range table {
+		value := cmp.Or(told[row.name], row.value)
+		if value == "" {
+			continue
+		}
+		if err := row.set(&s, value); err != nil {
+			return err
+		}
+	}
+	s.database.brief = true
+	s.net = network{listen, clerk}
+	return newDaemon(s, newLogger(log, s), newBar(log), true).run(ctx)
+}
 
 // SetHooks gives the command hooks.
 func SetHooks(h clerksync.Hooks) { hooks = h }

@@ -25,6 +25,8 @@ type delivery struct {
 
 // recorder is a transport that sends deliveries to wherever the daemon listens now, and the history of what was sent and answered.
 type recorder struct {
+	via http.RoundTripper // nil = the client's
+
 	mu         sync.Mutex
 	host       string
 	deliveries []delivery
@@ -54,7 +56,11 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	moved := req.Clone(req.Context())
 	moved.URL.Host, moved.Host = host, host
 	d := delivery{id: req.Header.Get("Svix-Id"), sent: time.Now()}
-	resp, err := client.Transport.RoundTrip(moved)
+	via := r.via
+	if via == nil {
+		via = client.Transport
+	}
+	resp, err := via.RoundTrip(moved)
 	d.took = time.Since(d.sent)
 	if err == nil {
 		d.code = resp.StatusCode
@@ -95,8 +101,14 @@ type verdict struct {
 	holes      []string       // objects whose changes are not numbered 1, 2, 3 … up to their row's version
 }
 
-// check compares a history with the database.
+// check compares a history with a PostgreSQL database.
 func (r *recorder) check(t *testing.T, db *sqlx.DB) verdict {
+	t.Helper()
+	return r.checkIn(t, db, "clerk.")
+}
+
+// checkIn compares a history with the tables of a prefix.
+func (r *recorder) checkIn(t *testing.T, db *sqlx.DB, prefix string) verdict {
 	t.Helper()
 	v := verdict{codes: map[int]int{}, unexpected: map[int]string{}}
 	for _, d := range r.since(time.Time{}) {
@@ -106,7 +118,7 @@ func (r *recorder) check(t *testing.T, db *sqlx.DB) verdict {
 		}
 	}
 	var kept []string
-	if err := db.SelectContext(t.Context(), &kept, `SELECT id FROM clerk.events`); err != nil {
+	if err := db.SelectContext(t.Context(), &kept, `SELECT id FROM `+prefix+`events`); err != nil {
 		t.Fatal(err)
 	}
 	there := map[string]bool{}
@@ -121,7 +133,7 @@ func (r *recorder) check(t *testing.T, db *sqlx.DB) verdict {
 		}
 	}
 	r.mu.Unlock()
-	if err := db.SelectContext(t.Context(), &v.holes, `SELECT u.id FROM clerk.users AS u JOIN clerk.changes AS c ON c.object_id = u.id AND c.resource = 'users'
+	if err := db.SelectContext(t.Context(), &v.holes, `SELECT u.id FROM `+prefix+`users AS u JOIN `+prefix+`changes AS c ON c.object_id = u.id AND c.resource = 'users'
 GROUP BY u.id, u._version HAVING count(*) <> u._version OR max(c.version) <> u._version OR min(c.version) <> 1`); err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,7 @@ type door struct {
 	tls     *tls.Config // nil = plain HTTP
 	left    func()      // called for every connection that had to leave for want of room
 	log     *slog.Logger
+	net     network
 }
 
 // The rooms of the two listeners. One connection costs about 30 KiB, and a body of the usual size that does not come 64 more.
@@ -73,7 +74,11 @@ func plainly(next http.Handler) http.Handler {
 
 // listen starts a server.
 func listen(ctx context.Context, d door, handler http.Handler) (*listener, error) {
-	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.address)
+	open := d.net.listen
+	if open == nil {
+		open = (&net.ListenConfig{}).Listen
+	}
+	socket, err := open(ctx, "tcp", d.address)
 	if err != nil {
 		return nil, fmt.Errorf("listening as %s says: %w", d.setting, err)
 	}

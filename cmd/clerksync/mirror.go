@@ -60,7 +60,7 @@ func (s *settings) openMirror(ctx context.Context, migrate bool) (m *clerksync.M
 
 // openAPI returns the client of Clerk's Backend API.
 func (s *settings) openAPI(observe func(endpoint string, status int)) (*clerksync.API, error) {
-	return clerksync.NewAPI(clerksync.APIConfig{SecretKey: s.secretKey.reveal(), URL: s.apiURL, Share: s.apiShare, Observe: observe})
+	return clerksync.NewAPI(clerksync.APIConfig{SecretKey: s.secretKey.reveal(), URL: s.apiURL, Share: s.apiShare, Observe: observe, Transport: s.net.clerk})
 }
 
 // logger returns the logger of a command.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"time"
 
@@ -22,9 +23,12 @@ func serveCommand() *cli.Command {
 		Action: withSettings(scopeDaemon, func(ctx context.Context, c *cli.Command, s settings) error {
 			bar := newBar(c.Root().ErrWriter)
 			defer bar.close()
-			d := &daemon{settings: s, log: s.logger(c), metrics: newMetrics(), bar: bar, migrate: !c.Bool("no-migrate"),
-				orders: make(chan struct{}), returned: make(chan time.Time, 1), hangup: make(chan os.Signal, 1)}
-			return d.run(ctx)
+			return newDaemon(s, s.logger(c), bar, !c.Bool("no-migrate")).run(ctx)
 		}),
 	}
+}
+
+func newDaemon(s settings, log *slog.Logger, bar *bar, migrate bool) *daemon {
+	return &daemon{settings: s, log: log, metrics: newMetrics(), bar: bar, migrate: migrate,
+		orders: make(chan struct{}), returned: make(chan time.Time, 1), hangup: make(chan os.Signal, 1)}
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"log/slog"
+	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 	"time"
@@ -52,6 +55,14 @@ type settings struct {
 	logFormat       string
 
 	told map[string]bool // the names of those that were not left to their defaults
+
+	net network
+}
+
+// network is what a process reaches others by, and is reached by. Its zero value is the machine's; the tests have one without sockets.
+type network struct {
+	listen func(ctx context.Context, network, address string) (net.Listener, error)
+	clerk  http.RoundTripper
 }
 
 // live reports whether the key is a production instance's.
