@@ -16,7 +16,10 @@ import (
 
 // Bouncer is a PgBouncer in transaction mode before a cluster. On Linux it dies with the process that started it.
 type Bouncer struct {
-	port int
+	port    int
+	program string
+	config  string // its file
+	cluster *Cluster
 	*child
 }
 
@@ -31,11 +34,11 @@ func StartBouncer(c *Cluster) (*Bouncer, error) {
 			return nil, errNoBouncer
 		}
 	}
-	b := &Bouncer{}
+	b := &Bouncer{program: program, cluster: c, config: filepath.Join(c.dir, "pgbouncer.ini")}
 	if b.port, err = freePort(); err != nil {
 		return nil, err
 	}
-	config, users := filepath.Join(c.dir, "pgbouncer.ini"), filepath.Join(c.dir, "users.txt")
+	users := filepath.Join(c.dir, "users.txt")
 	text := fmt.Sprintf(`[databases]
 * = host=127.0.0.1 port=%d
 [pgbouncer]
@@ -51,19 +54,27 @@ server_idle_timeout = 5
 ignore_startup_parameters = extra_float_digits
 `, c.port, b.port, users)
 	roles := fmt.Sprintf("%q \"\"\n%q \"\"\n%q \"\"\n", "postgres", Daemon, Reader)
-	if err := errors.Join(os.WriteFile(config, []byte(text), 0o644), os.WriteFile(users, []byte(roles), 0o644)); err != nil {
+	if err := errors.Join(os.WriteFile(b.config, []byte(text), 0o644), os.WriteFile(users, []byte(roles), 0o644)); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(program, "-q", config)
-	cmd.Dir, cmd.SysProcAttr = c.dir, &syscall.SysProcAttr{Credential: c.owner}
-	endWithParent(cmd.SysProcAttr)
-	if b.child, err = launch(cmd); err != nil {
+	if err := b.Restart(); err != nil {
 		return nil, err
-	}
-	if err := b.await(c); err != nil {
-		return nil, errors.Join(err, b.Stop())
 	}
 	return b, nil
+}
+
+// Restart starts the bouncer again after [Bouncer.Stop], on the same port, and returns when it answers.
+func (b *Bouncer) Restart() (err error) {
+	cmd := exec.Command(b.program, "-q", b.config)
+	cmd.Dir, cmd.SysProcAttr = b.cluster.dir, &syscall.SysProcAttr{Credential: b.cluster.owner}
+	endWithParent(cmd.SysProcAttr)
+	if b.child, err = launch(cmd); err != nil {
+		return err
+	}
+	if err := b.await(b.cluster); err != nil {
+		return errors.Join(err, b.Stop())
+	}
+	return nil
 }
 
 func exists(path string) bool {
