@@ -5,6 +5,9 @@ package clerksync_test
 import clerksync "github.com/clerksync/clerksync/sync"
 
 // In make test each call fails in one of the ways, and there are only users.
-const everyWay = false
+const (
+	everyWay  = false
+	crowdSize = 1000
+)
 
 var faultyKinds = []clerksync.Kind{clerksync.Users}

@@ -2,6 +2,7 @@ package clerksync_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 	"time"
@@ -66,8 +67,9 @@ func TestEveryCallFails(t *testing.T) {
 			pgtest.BothFaulty(t, func(t *testing.T, db *pgtest.Faulty) {
 				s := newStage(t, db, faultyKinds...)
 				goroutines := runtime.NumGoroutine()
-				calls, struck := 0, true
-				for n := 1; struck; n++ {
+				step, first := step(db.DriverName())
+				failed, struck := 0, true
+				for n := first; struck && n < 1000; n += step {
 					struck = false
 					for i, way := range pgtest.Ways {
 						if everyWay || i == n%len(pgtest.Ways) {
@@ -77,16 +79,25 @@ func TestEveryCallFails(t *testing.T) {
 					if t.Failed() {
 						return
 					}
-					calls = n
+					failed++
 				}
-				if calls < 5 {
-					t.Errorf("the act made %d calls: the test tries too little", calls-1)
+				if failed--; failed < 3 {
+					t.Errorf("%d calls failed: the test tries too little", failed)
 				}
-				t.Logf("%d calls failed, in %d rounds", calls-1, s.round)
+				t.Logf("%d calls failed, in %d rounds", failed, s.round)
 				settle(t, "the goroutines end", func() bool { return runtime.NumGoroutine() <= goroutines+leeway })
 			})
 		})
 	}
+}
+
+// step tells which calls fail on a database: all of them but that make test, where the race detector makes SQLite many times slower, has
+// only each fifth fail there.
+func step(driver string) (step, first int) {
+	if everyWay || driver != "sqlite" {
+		return 1, 1
+	}
+	return 5, 1 + rand.IntN(5)
 }
 
 // leeway is how many goroutines may come and go beside an act: those of connections that idle.
@@ -96,6 +107,7 @@ const leeway = 20
 func (s *stage) fail(a act, n int, way pgtest.Way) (struck bool) {
 	s.t.Helper()
 	s.round++
+	s.hasten() // the last round may not have been able to give one back
 	do, always, end := a.begin(s)
 	s.faults.Fail(n, way)
 	err := do()
@@ -124,9 +136,12 @@ func (s *stage) fail(a act, n int, way pgtest.Way) (struck bool) {
 // hasten lets all leases run out that could not be given back.
 func (s *stage) hasten() {
 	s.t.Helper()
-	if _, err := s.db.Exec(s.mirror.SQL(`DELETE FROM {state} WHERE key LIKE 'lease%'`)); err != nil {
-		s.t.Fatal(err)
+	set := "jsonb_set(value, '{expires}', '1')"
+	if s.db.DriverName() == "sqlite" {
+		set = "json_set(value, '$.expires', 1)"
 	}
+	_, err := s.db.Exec(s.mirror.SQL(`UPDATE {state} SET value = `) + set + ` WHERE key LIKE 'lease%'`)
+	s.must(err)
 }
 
 // wantFeed checks that the changes of each object are numbered 1, 2, 3 … and that its row has the last number, and that nothing was

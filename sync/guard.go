@@ -65,12 +65,17 @@ func (g *Guard) Admit(ctx context.Context, k Kind, id string) bool {
 	if known {
 		return true
 	}
-	for _, limit := range []func() int64{
-		func() int64 { return g.limits.Allows(0) }, // most mirrors never get beyond it, and counting millions of rows takes seconds
-		func() int64 { return g.size(ctx, k, c) },
+	for _, limit := range []func() (int64, error){
+		func() (int64, error) { return g.limits.Allows(0), nil }, // most mirrors never get beyond it, and counting millions of rows takes seconds
+		func() (int64, error) { return g.size(ctx, k, c) },
 	} {
-		if g.admit(ctx, k, id, c, limit()) {
-			return true
+		most, err := limit()
+		admitted := false
+		if err == nil {
+			admitted, err = g.admit(ctx, k, id, c, most)
+		}
+		if admitted || err != nil {
+			return admitted // what cannot be counted is no sign that there are too many
 		}
 	}
 	g.refuse(ctx, k, c)
@@ -98,7 +103,7 @@ func (g *Guard) enter(k Kind, id string) (c *guardCount, known bool) {
 
 // admit lets the object through if that keeps the count within the limit. It enters it first, so that those who ask at the same
 // moment count each other.
-func (g *Guard) admit(ctx context.Context, k Kind, id string, c *guardCount, limit int64) bool {
+func (g *Guard) admit(ctx context.Context, k Kind, id string, c *guardCount, limit int64) (admitted bool, err error) {
 	g.mu.Lock()
 	full := int64(len(c.admitted)) >= limit || time.Now().Before(c.closed)
 	if !full {
@@ -106,7 +111,7 @@ func (g *Guard) admit(ctx context.Context, k Kind, id string, c *guardCount, lim
 	}
 	g.mu.Unlock()
 	if full {
-		return false
+		return false, nil
 	}
 	hidden, err := g.mirror.hidden(ctx, k, g.sources, 2*limit) // more cannot be our own and others' within it
 	g.mu.Lock()
@@ -118,25 +123,25 @@ func (g *Guard) admit(ctx context.Context, k Kind, id string, c *guardCount, lim
 		}
 	}
 	if err == nil && n <= limit {
-		return true
+		return true, nil
 	}
 	delete(c.admitted, id)
-	return false
+	return false, err
 }
 
 // size is how much the guard lets through. It is worked out once a term: when Clerk denies everybody, counting millions of rows for
 // each of them would be the next trouble.
-func (g *Guard) size(ctx context.Context, k Kind, c *guardCount) int64 {
+func (g *Guard) size(ctx context.Context, k Kind, c *guardCount) (int64, error) {
 	c.sizing.Lock()
 	defer c.sizing.Unlock()
 	if now := time.Now(); c.sized.IsZero() || now.Sub(c.sized) >= guardTerm {
 		visible, err := g.mirror.CountVisible(ctx, k)
 		if err != nil {
-			return 0
+			return 0, err
 		}
 		c.size, c.sized = g.limits.Allows(visible), now
 	}
-	return c.size
+	return c.size, nil
 }
 
 // guardRest is how long a guard that has tripped refuses without counting again.
@@ -156,9 +161,12 @@ func (g *Guard) refuse(ctx context.Context, k Kind, c *guardCount) {
 	if !tell {
 		return
 	}
-	err := g.mirror.Record(ctx, nil, AuditEntry{
-		Action: AuditRefused, Kind: k, Source: g.sources[0], Detail: fmt.Sprintf("allowed=%d within an hour", g.size(ctx, k, c)),
-	})
+	allowed, err := g.size(ctx, k, c)
+	if err == nil {
+		err = g.mirror.Record(ctx, nil, AuditEntry{
+			Action: AuditRefused, Kind: k, Source: g.sources[0], Detail: fmt.Sprintf("allowed=%d within an hour", allowed),
+		})
+	}
 	if err != nil {
 		g.mu.Lock()
 		defer g.mu.Unlock()

@@ -129,3 +129,29 @@ func TestGuardWithoutDatabase(t *testing.T) {
 		t.Error("a user was let through uncounted")
 	}
 }
+
+// TestGuardAfterOutage lets somebody through at once when the database answers again: that it could not be counted how many there are
+// was no sign of too many, and the audit log does not say that there were.
+func TestGuardAfterOutage(t *testing.T) {
+	t.Parallel()
+	db := pgtest.FaultySQLite(t)
+	m := pinned(t, db.DB)
+	ids := people(t, m, 240)
+	g := clerksync.NewGuard(m, clerksync.Limits{}, clerksync.Login)
+	for _, id := range ids[:10] {
+		g.Admit(t.Context(), clerksync.Users, id)
+		apply(t, m, denied(id))
+	}
+	db.Break()
+	if g.Admit(t.Context(), clerksync.Users, ids[10]) {
+		t.Error("a user was let through uncounted")
+	}
+	db.Heal()
+	if !g.Admit(t.Context(), clerksync.Users, ids[10]) {
+		t.Error("the guard refuses the eleventh of 240 after an outage")
+	}
+	var refusals int
+	if err := db.Get(&refusals, m.SQL(`SELECT count(*) FROM {audit} WHERE action = 'refused'`)); err != nil || refusals != 0 {
+		t.Errorf("%d refusals in the audit log, %v; want none", refusals, err)
+	}
+}

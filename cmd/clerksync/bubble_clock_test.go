@@ -52,4 +52,3 @@ func personOf(t *testing.T, raw []byte) string {
 	}
 	return fmt.Sprintf("%s %s %t", text(u.First), text(u.Last), u.Banned)
 }
-
