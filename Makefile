@@ -27,9 +27,19 @@ check: need ## what a release needs beyond make test: formatting, linters, known
 	PGTEST_BOUNCER=1 go test -count=1 $(rooms)
 	PGTEST_BOUNCER=1 PGTEST_DRIVER=pgx go test -count=1 $(rooms)
 
+# How much of the long forms is run, and where their figures go. TORTURE_SIZE=1 is all of it, which takes days.
+TORTURE_SIZE ?= 0.01
+figures = $(CURDIR)/bin/torture
+
 .PHONY: torture
-torture: need ## half a minute of slow connections and forgeries, and two minutes of killed replicas, with bounds on time and memory
-	go test -tags torture -count=1 -timeout 10m -v -run Torture ./cmd/clerksync
+torture: need ## make it suffer, as much as TORTURE_SIZE says (1 = all of it), and write docs/reliability.md; root may fill disks, too
+	@mkdir -p $(figures)
+	for room in . ./sync ./reconcile ./cmd/clerksync; do \
+		TORTURE_SIZE=$(TORTURE_SIZE) TORTURE_FIGURES=$(figures) go test -tags torture -count=1 -timeout 240h -v -run 'Torture|Kill|Toxic|Bubble|EveryCall|Hangs|Histories|SQLMerges|Hostile|Soak' $$room || failed=1; \
+	done; \
+	go run ./internal/mutate -figures $(figures) || failed=1; \
+	go run ./internal/torture/report -from $(figures) -write docs/reliability.md; \
+	[ -z "$$failed" ]
 
 .PHONY: demo
 demo: ## show the whole thing on an embedded database and an emulated Clerk
@@ -45,7 +55,7 @@ missing = $(shell \
 	command -v psql >/dev/null || echo postgresql-client; \
 	command -v gcc >/dev/null || echo gcc; \
 	echo '\#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 || echo libc6-dev; \
-	[ -z "$(filter check,$(MAKECMDGOALS))" ] || PATH=$$PATH:/usr/sbin command -v pgbouncer >/dev/null || echo pgbouncer)
+	[ -z "$(filter check torture,$(MAKECMDGOALS))" ] || PATH=$$PATH:/usr/sbin command -v pgbouncer >/dev/null || echo pgbouncer)
 
 .PHONY: need
 need:

@@ -23,6 +23,7 @@ type database struct {
 	url     *url.URL // of a PostgreSQL database, with all its parameters
 	path    string   // of a SQLite file
 	brief   bool     // the file ends with this process, so nothing need wait for the disk
+	alone   bool     // a SQLite file has one connection: in a bubble of testing/synctest nobody may sleep who keeps others waiting
 }
 
 func parseDatabase(v string) (database, error) {
@@ -122,8 +123,12 @@ func (d database) openSQLite() (*sqlx.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", d.path, err)
 	}
-	db.SetMaxOpenConns(sqliteConnections)
-	db.SetMaxIdleConns(sqliteConnections)
+	connections := sqliteConnections
+	if d.alone {
+		connections = 1
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
 	return db, nil
 }
 

@@ -44,7 +44,7 @@ func Serve(ctx context.Context, told map[string]string, log io.Writer,
 			return err
 		}
 	}
-	s.database.brief = true
+	s.database.brief, s.database.alone = true, true
 	s.net = network{listen, clerk}
 	return newDaemon(s, newLogger(log, s), newBar(log), true).run(ctx)
 }

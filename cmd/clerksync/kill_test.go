@@ -118,7 +118,7 @@ func TestKillPostgres(t *testing.T) {
 		enough := r.answers.count() + 5 + rng.IntN(60)
 		eventually(t, time.Minute, "some events are answered", func() bool { return r.answers.count() > enough })
 		if i%2 == 0 {
-			crash(t, cluster)
+			ruin(t, cluster)
 		} else if err := cluster.KillOne(rng.IntN); err != nil {
 			t.Fatal(err)
 		}
@@ -167,8 +167,8 @@ func startCluster(t *testing.T, o pgtest.Options) *pgtest.Cluster {
 	return cluster
 }
 
-// crash kills a server and starts it again.
-func crash(t *testing.T, cluster *pgtest.Cluster) {
+// ruin kills a server and starts it again.
+func ruin(t *testing.T, cluster *pgtest.Cluster) {
 	t.Helper()
 	if err := cluster.Crash(); err != nil {
 		t.Fatal(err)

@@ -102,14 +102,14 @@ func TestToxicNetwork(t *testing.T) {
 	t.Parallel()
 	seed, begun := torture.Seed(t), time.Now()
 	rng := rand.New(rand.NewPCG(seed, 3))
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop().Level(zerolog.Disabled))
 	direct := pgtest.Direct(t)
 	db := connect(t, direct)
 	r := pour(t, 50*time.Millisecond)
 	toPostgres, database := wire(t, server, "postgres", direct)
 	toClerk, clerk := wire(t, server, "clerk", r.clerk.URL())
 	lines := map[string]*toxiproxy.Proxy{"PostgreSQL": toPostgres, "Clerk": toClerk}
-	env := environment(r.clerk, database, "CLERK_API_URL="+clerk, "CLERKSYNC_RECONCILE_SCHEDULE=off", "CLERKSYNC_POLL_INTERVAL=1s")
+	env := environment(r.clerk, database, "CLERK_API_URL="+clerk, "CLERKSYNC_POLL_INTERVAL=1s")
 	d := serve(t, r.clerk, env)
 	r.answers.to(d.webhook)
 
