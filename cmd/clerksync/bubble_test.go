@@ -115,7 +115,7 @@ func TestBubble(t *testing.T) {
 	seed, begun := torture.Seed(t), time.Now()
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // the goroutine behind it lasts, so it must not be one of a bubble
 	useBubbleClock(t)
-	runs, span := torture.Size(t, 1, 20_000), 6*time.Hour
+	runs, span := torture.Size(t, 1, 20_000), time.Hour
 	if torture.Long {
 		span = 72 * time.Hour
 	}
@@ -223,9 +223,9 @@ func (b *bubble) live(span time.Duration) {
 	for end := time.Now().Add(span); time.Now().Before(end); {
 		time.Sleep(time.Duration(b.rng.Int64N(int64(6 * time.Minute))))
 		switch {
-		case b.rng.IntN(40) == 0:
+		case b.rng.IntN(15) == 0:
 			b.fault()
-		case b.rng.IntN(150) == 0 && b.stop != nil:
+		case b.rng.IntN(60) == 0 && b.stop != nil:
 			b.rest()
 			b.downs++
 			time.Sleep(time.Duration(b.rng.Int64N(int64(span / 12))))
