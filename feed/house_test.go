@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"sync"
 	"testing"
@@ -20,7 +21,13 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+// TestMain makes the test binary a process with a hook where it is told so.
+func TestMain(m *testing.M) {
+	if address := os.Getenv(hookedDatabase); address != "" {
+		hook(address)
+	}
+	pgtest.Main(m)
+}
 
 const (
 	instance = "ins_2test"

@@ -123,6 +123,36 @@ func TestLeaseLost(t *testing.T) {
 	})
 }
 
+// TestFence lets a pass go on, as a process does that was stopped, after another one has taken its lease and made progress: it must
+// write nothing over that.
+func TestFence(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		g := newGate()
+		h := open(t, db, clerktest.Config{Users: 170, Seed: 34, OnRequest: g.onRequest})
+		h.cfg = h.cfg.WithPageSize(50)
+		ended := make(chan error, 1)
+		go func() { _, err := reconcile.New(h.cfg).RunOnce(t.Context()); ended <- err }()
+		<-g.reached
+		h.setLease("another", h.lease().Term+1, time.Minute)
+		type progress struct {
+			Saved int64 `json:"saved"`
+		}
+		theirs := progress{Saved: 4711}
+		if err := h.mirror.WriteState(t.Context(), "progress", theirs); err != nil {
+			t.Fatal(err)
+		}
+		close(g.open)
+		if err := <-ended; !errors.Is(err, reconcile.ErrBusy) {
+			t.Errorf("error %v, want ErrBusy", err)
+		}
+		var left progress
+		if _, err := h.mirror.ReadState(t.Context(), "progress", &left); err != nil || left != theirs {
+			t.Errorf("%v, progress %+v; want the other pass's", err, left)
+		}
+	})
+}
+
 type leaseState struct {
 	Holder  string `json:"holder"`
 	Term    int64  `json:"term"`

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 // errUnstamped is a mistake in a program, not in its input.
@@ -64,8 +66,11 @@ func (m *Mirror) prepare(ctx context.Context, evidence []Evidence) (*request, er
 	}
 	now := time.Now()
 	for _, p := range pieces {
-		if !p.final {
-			m.interpret(p, now)
+		if p.final {
+			continue
+		}
+		if err := crash.Contain(func() error { m.interpret(p, now); return nil }); err != nil {
+			p.settle(Result{Outcome: Quarantined, Reason: describeRefusal(err)})
 		}
 	}
 	if err := m.doubt(ctx, pieces, now); err != nil {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 // errPinned means that the instance was pinned after a request was prepared without a pin.
@@ -86,11 +88,7 @@ func (r *request) oneEvent() bool {
 }
 
 func (r *request) quarantine(refusal error) {
-	reason := "the database refused it"
-	var state interface{ SQLState() string }
-	if errors.As(refusal, &state) {
-		reason += " with SQLSTATE " + state.SQLState()
-	}
+	reason := describeRefusal(refusal)
 	for _, p := range r.pieces {
 		if p.quiet() {
 			continue
@@ -99,6 +97,20 @@ func (r *request) quarantine(refusal error) {
 		if p.Event != nil && violated(refusal) { // what stands in its way may go, such as the old holder of an e-mail address
 			p.due = p.nextTry(time.Now())
 		}
+	}
+}
+
+// describeRefusal says why a piece cannot be merged without what the database said: that can quote rows.
+func describeRefusal(refusal error) string {
+	var state interface{ SQLState() string }
+	var panicked *crash.Error
+	switch {
+	case errors.As(refusal, &panicked):
+		return "merging it panicked at " + panicked.Line + ": please report this"
+	case errors.As(refusal, &state):
+		return "the database refused it with SQLSTATE " + state.SQLState()
+	default:
+		return "the database refused it"
 	}
 }
 
@@ -117,60 +129,64 @@ func (m *Mirror) tryCommit(ctx context.Context, batch []*request) error {
 	}
 }
 
+// commitInTurn takes a panic for an error: one event must not keep its neighbours from the mirror each time it is delivered again.
 func (m *Mirror) commitInTurn(ctx context.Context, batch []*request) error {
 	defer m.Turn()()
-	return m.commit(ctx, batch)
-}
-
-// commit writes one batch in one transaction: the objects of each kind by id, then what hooks write, then the events, then the changes
-// and what of them is audited.
-func (m *Mirror) commit(ctx context.Context, batch []*request) error {
 	begun := time.Now()
-	tx, err := m.db.BeginTxx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	if err := m.checkPin(ctx, tx, batch); err != nil {
-		return err
-	}
 	var pieces []*piece
 	for _, r := range batch {
 		pieces = append(pieces, r.pieces...)
 	}
 	var changes []Change
+	err := crash.Contain(func() (err error) {
+		changes, err = m.commit(ctx, batch, pieces)
+		return err
+	})
+	if err == nil {
+		m.tell(Commit{Changes: changes, Pieces: len(pieces), Duration: time.Since(begun)})
+	}
+	return err
+}
+
+// commit writes one batch in one transaction: the objects of each kind by id, then what hooks write, then the events, then the changes
+// and what of them is audited.
+func (m *Mirror) commit(ctx context.Context, batch []*request, pieces []*piece) (changes []Change, err error) {
+	tx, err := m.db.BeginTxx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer tx.Rollback()
+	if err := m.checkPin(ctx, tx, batch); err != nil {
+		return nil, err
+	}
 	var hooks []hookCall
 	for _, k := range kinds {
 		made, calls, err := m.mergeKind(ctx, tx, k, pieces)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		changes, hooks = append(changes, made...), append(hooks, calls...)
 	}
 	if err := m.callHooks(ctx, tx, hooks); err != nil {
-		return err
+		return nil, err
 	}
 	kept, err := m.keepEvents(ctx, tx, pieces)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !kept { // else the statement that keeps events has done it
 		if err := m.harden(ctx, tx); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := m.feed(ctx, tx, changes); err != nil {
-		return err
+		return nil, err
 	}
 	if err := m.auditCommit(ctx, tx, pieces, changes); err != nil {
-		return err
+		return nil, err
 	}
 	batch[0].handOn()
-	if err := tx.Commit(); err != nil {
-		return err
-	}
-	m.tell(Commit{Changes: changes, Pieces: len(pieces), Duration: time.Since(begun)})
-	return nil
+	return changes, tx.Commit()
 }
 
 // harden makes the answer wait until the commit is on disk, whatever the server's default. It never weakens a setting that waits

@@ -8,6 +8,8 @@ import (
 	"net"
 	"slices"
 	"strings"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 // fault is what an error of the database means for a batch.
@@ -16,7 +18,7 @@ type fault int
 const (
 	outage fault = iota // nobody's fault: answer "try again"
 	clash               // two transactions were in each other's way: run it again now
-	poison              // one of the pieces cannot be stored: find it
+	poison              // one of the pieces cannot be stored, or makes somebody panic: find it
 )
 
 // errOvertaken means that a row was written between two looks at it.
@@ -31,6 +33,10 @@ func diagnose(err error) fault {
 	}
 	if errors.Is(err, errOvertaken) {
 		return clash
+	}
+	var panicked *crash.Error
+	if errors.As(err, &panicked) {
+		return poison
 	}
 	var state interface{ SQLState() string }
 	if errors.As(err, &state) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/clerksync/clerksync/internal/crash"
 	"github.com/clerksync/clerksync/internal/scan"
 )
 
@@ -53,9 +54,13 @@ func (m *Mirror) redact(body []byte) []byte {
 	if m.cfg.SessionActivity == ActivityOmitted {
 		dropped = append(dropped, "latest_activity")
 	}
-	event := member(body, "data") != nil
-	dst, err := appendRedacted(nil, body, 0, func(name string, depth int) bool {
-		return slices.Contains(dropped, name) || event && depth == 0 && !slices.Contains(envelopeMembers, name)
+	var dst []byte
+	err := crash.Contain(func() (err error) { // or a body that nobody could merge could not be put aside either
+		event := member(body, "data") != nil
+		dst, err = appendRedacted(nil, body, 0, func(name string, depth int) bool {
+			return slices.Contains(dropped, name) || event && depth == 0 && !slices.Contains(envelopeMembers, name)
+		})
+		return err
 	})
 	if err != nil {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/clerksync/clerksync/internal/crash"
 	"github.com/clerksync/clerksync/internal/scan"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
@@ -27,8 +28,17 @@ var errNoType = errors.New("the event has no type")
 // nothing.
 //
 // It fails for what no sender of Clerk's makes: a body that is not exactly one JSON object, that names a member of the envelope or
-// of data twice, or that has no type. Whatever members hold inside cannot make it fail.
-func decode(body []byte, mirrors func(clerksync.Kind) bool) (*clerksync.Event, []clerksync.Evidence, error) {
+// of data twice, or that has no type. Whatever members hold inside cannot make it fail. An error of internal/crash is a mistake of
+// ours.
+func decode(body []byte, mirrors func(clerksync.Kind) bool) (event *clerksync.Event, evidence []clerksync.Evidence, err error) {
+	err = crash.Contain(func() error {
+		event, evidence, err = read(body, mirrors)
+		return err
+	})
+	return event, evidence, err
+}
+
+func read(body []byte, mirrors func(clerksync.Kind) bool) (*clerksync.Event, []clerksync.Evidence, error) {
 	env, err := readEnvelope(body)
 	if err != nil {
 		return nil, nil, err
@@ -62,6 +72,12 @@ func decode(body []byte, mirrors func(clerksync.Kind) bool) (*clerksync.Event, [
 		event.Quarantine = "data has no id"
 	}
 	return event, evidence, nil
+}
+
+// unread is what is kept of a body that nobody could read because of a mistake of ours, for the release in which it is mended.
+func unread(body []byte, why error) (*clerksync.Event, []clerksync.Evidence) {
+	event := &clerksync.Event{Type: "unread", Body: body, Quarantine: why.Error() + ": please report this"}
+	return event, []clerksync.Evidence{{Source: clerksync.Webhook, Event: event}}
 }
 
 func readEnvelope(body []byte) (envelope, error) {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/clerksync/clerksync/internal/crash"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
@@ -158,6 +159,10 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) delivery {
 // apply merges what a verified body tells.
 func (h *Handler) apply(ctx context.Context, id string, body []byte) delivery {
 	event, evidence, err := decode(body, h.cfg.Mirror.Mirrors)
+	if panicked := new(crash.Error); errors.As(err, &panicked) {
+		event, evidence = unread(body, panicked)
+		err = nil
+	}
 	d := delivery{id: id, err: err}
 	if err != nil {
 		d.Code, d.Reason = http.StatusBadRequest, "malformed"

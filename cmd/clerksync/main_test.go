@@ -70,10 +70,18 @@ func startShell(t testing.TB, env []string, script string) *process {
 	return launch(t, append(env, "PATH="+folder(t)+":"+os.Getenv("PATH")), exec.Command("sh", "-c", script))
 }
 
+// unprepared is what a process must be told where its database is behind a pooler of transactions.
+func unprepared() []string {
+	if pgtest.Unprepared() {
+		return []string{"CLERKSYNC_DB_PREPARE=off"}
+	}
+	return nil
+}
+
 func launch(t testing.TB, env []string, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{t: t, cmd: cmd, stdout: new(output), stderr: new(output), exited: make(chan struct{})}
-	p.cmd.Dir, p.cmd.Env = t.TempDir(), append([]string{"HOME=" + t.TempDir(), race}, env...)
+	p.cmd.Dir, p.cmd.Env = t.TempDir(), append(append([]string{"HOME=" + t.TempDir(), race}, unprepared()...), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

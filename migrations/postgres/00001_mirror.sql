@@ -90,7 +90,7 @@ CREATE TABLE {schema}.events (
     error       text,
     attempts    int NOT NULL,
     payload     bytea, -- of quarantined and deferred events only, until they are resolved
-    due_at      timestamptz, -- when a deferred event applies itself
+    due_at      timestamptz, -- when a deferred event, or one that a hook or a constraint refused, is applied again
     CONSTRAINT events_outcome_known CHECK (outcome IN ('created', 'updated', 'refreshed', 'deleted', 'revived', 'unchanged',
         'stale', 'ignored', 'deferred', 'quarantined'))
 );

@@ -70,7 +70,7 @@ CREATE TABLE {schema}_events (
     error       TEXT,
     attempts    INTEGER NOT NULL,
     payload     BLOB, -- of quarantined and deferred events only, until they are resolved
-    due_at      DATETIME, -- when a deferred event applies itself
+    due_at      DATETIME, -- when a deferred event, or one that a hook or a constraint refused, is applied again
     CONSTRAINT events_outcome_known CHECK (outcome IN ('created', 'updated', 'refreshed', 'deleted', 'revived', 'unchanged',
         'stale', 'ignored', 'deferred', 'quarantined'))
 );
