@@ -146,6 +146,9 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 		return err
 	}
 	renewals := d.renewals(o, reader)
+	for _, r := range renewals {
+		d.metrics.renewals.WithLabelValues(r.name, "refused") // or the first one would not be seen to rise
+	}
 	parts = append(parts, func(ctx context.Context) error { return d.renew(ctx, mirror, renewals) })
 	d.tellMode(ctx, mirror)
 	d.open.Store(o)

@@ -63,6 +63,10 @@ func newMetrics() *metrics {
 	m.changes = m.counters("changes_total", "Visible changes of the mirror.", "resource", "op", "source")
 	m.batch = m.histogram("apply_batch_size", "Pieces of evidence committed in one transaction.", prometheus.ExponentialBuckets(1, 2, 10))
 	m.passes = m.counters("passes_total", "Passes by how they ended: done, guard, incomplete or failed.", "kind", "result")
+	for _, kind := range []reconcile.Kind{reconcile.Full, reconcile.Delta} { // or the first failure would not be seen to rise
+		m.passes.WithLabelValues(string(kind), "incomplete")
+		m.passes.WithLabelValues(string(kind), "failed")
+	}
 	m.passDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "clerksync_pass_duration_seconds", Help: "Time that a pass took.", Buckets: prometheus.ExponentialBuckets(0.1, 4, 10),
 	}, []string{"kind"})

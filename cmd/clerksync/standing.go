@@ -31,6 +31,8 @@ type standing struct {
 
 var (
 	quarantined  = prometheus.NewDesc("clerksync_quarantined_events", "Events that wait for an operator.", nil, nil)
+	deferred     = prometheus.NewDesc("clerksync_deferred_events", "Events that are dated in the future and wait for that.", nil, nil)
+	foreign      = prometheus.NewDesc("clerksync_foreign_events", "Events of other Clerk instances that were ignored, ever, by all replicas.", nil, nil)
 	held         = prometheus.NewDesc("clerksync_held_deletions", "Deletions that wait for an operator's approval.", nil, nil)
 	told         = prometheus.NewDesc("clerksync_told_deletions", "Deletions that webhooks told of within the last hour.", []string{"resource"}, nil)
 	burst        = prometheus.NewDesc("clerksync_deletion_burst", "1 while those are more than the deletion guard allows.", []string{"resource"}, nil)
@@ -42,6 +44,8 @@ var (
 // Describe implements [prometheus.Collector].
 func (s *standing) Describe(ch chan<- *prometheus.Desc) {
 	ch <- quarantined
+	ch <- deferred
+	ch <- foreign
 	ch <- held
 	ch <- told
 	ch <- burst
@@ -63,6 +67,12 @@ func (s *standing) collect(ch chan<- prometheus.Metric) error {
 		return err
 	}
 	ch <- prometheus.MustNewConstMetric(quarantined, prometheus.GaugeValue, float64(now.Events.Quarantined))
+	ch <- prometheus.MustNewConstMetric(deferred, prometheus.GaugeValue, float64(now.Events.Deferred))
+	strangers := 0.0
+	if f := now.Events.Foreign; f != nil {
+		strangers = float64(f.Count)
+	}
+	ch <- prometheus.MustNewConstMetric(foreign, prometheus.GaugeValue, strangers)
 	ch <- prometheus.MustNewConstMetric(held, prometheus.GaugeValue, float64(now.Events.Held))
 	for kind, n := range now.Resources {
 		alarm := 0.0
