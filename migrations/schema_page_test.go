@@ -1,0 +1,127 @@
+package migrations_test
+
+import (
+	"database/sql"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	_ "github.com/lib/pq"
+
+	"github.com/clerksync/clerksync/internal/pgtest"
+)
+
+var update = flag.Bool("update", false, "write docs/schema.md")
+
+const (
+	schemaPage = "../docs/schema.md"
+	schemaHead = `# The tables
+
+Written by ` + "`go test ./migrations -run TestSchemaPage -update`" + ` from what the migrations make in PostgreSQL; SQLite has the same with the prefix ` + "`clerk_`" + ` instead of the schema ` + "`clerk`" + `, times and JSON as text.
+Applications read the views, which are all that the role ` + "`clerk_reader`" + ` may. Tables that copy objects of Clerk end in the same columns as ` + "`users`" + `, from ` + "`deleted_at`" + ` on; they are not listed again.
+`
+)
+
+// relation is a table or a view as its migration explains it.
+type relation struct {
+	name, sort, comment string
+	columns             map[string]string // what is said of each, by name
+}
+
+var (
+	begins = regexp.MustCompile(`^CREATE (TABLE|VIEW) \{schema\}\.(\w+)`)
+	said   = regexp.MustCompile(`^    (\w+) .*?-- (.*)$`)
+)
+
+// relations reads the migrations, in their order.
+func relations(t *testing.T) (all []*relation) {
+	t.Helper()
+	files, err := filepath.Glob("postgres/0*.sql")
+	if err != nil || len(files) < 5 {
+		t.Fatal(files, err)
+	}
+	var comment []string
+	var r *relation
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			line = strings.TrimSuffix(line, "\n")
+			if m := begins.FindStringSubmatch(line); m != nil {
+				r = &relation{m[2], strings.ToLower(m[1]), strings.Join(comment, "\n"), map[string]string{}}
+				all = append(all, r)
+			}
+			if m := said.FindStringSubmatch(line); m != nil && r != nil {
+				r.columns[m[1]] = m[2]
+			}
+			if text, found := strings.CutPrefix(line, "-- "); found && !strings.HasPrefix(text, "+") {
+				comment = append(comment, text)
+			} else {
+				comment = nil
+			}
+		}
+	}
+	return all
+}
+
+// TestSchemaPage holds docs/schema.md to the tables as they are.
+func TestSchemaPage(t *testing.T) {
+	t.Parallel()
+	db, err := sql.Open("postgres", pgtest.Direct(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var b strings.Builder
+	b.WriteString(schemaHead)
+	all := relations(t)
+	for _, r := range all {
+		fmt.Fprintf(&b, "\n## %s\n\n", r.name)
+		switch {
+		case strings.Contains(r.comment, "\n--  "), strings.Contains(r.comment, "\n  "):
+			fmt.Fprintf(&b, "```text\n%s\n```\n\n", r.comment)
+		case r.comment != "":
+			b.WriteString(strings.ReplaceAll(r.comment, "\n", " ") + "\n\n")
+		}
+		b.WriteString("| column | type | |\n|---|---|---|\n")
+		columns := texts(t, db, `SELECT column_name || ' ' || data_type FROM information_schema.columns WHERE table_schema = 'clerk' AND table_name = '`+
+			r.name+`' ORDER BY ordinal_position`)
+		if len(columns) == 0 {
+			t.Errorf("there is no %s", r.name)
+		}
+		for _, c := range columns {
+			name, typ, _ := strings.Cut(c, " ")
+			if r.sort == "table" && r.name != "users" && slices.Contains(columns, "_alive_at bigint") && name == "deleted_at" {
+				b.WriteString("| … | | as `users` |\n")
+				break
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, strings.Replace(typ, "timestamp with time zone", "timestamptz", 1), r.columns[name])
+		}
+	}
+	for _, name := range texts(t, db, `SELECT table_name FROM information_schema.tables WHERE table_schema = 'clerk' AND table_name NOT LIKE '%version%'`) {
+		if !slices.ContainsFunc(all, func(r *relation) bool { return r.name == name }) {
+			t.Errorf("%s is in the schema and not on the page", name)
+		}
+	}
+	if *update {
+		if err := os.WriteFile(schemaPage, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	shown, err := os.ReadFile(schemaPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(b.String(), string(shown)); diff != "" {
+		t.Errorf("docs/schema.md differs from the tables; run this test with -update (-want +got):\n%s", diff)
+	}
+}
