@@ -71,3 +71,29 @@ func benchmarkMerge(b *testing.B, db *sqlx.DB) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/100, "µs/user")
 }
+
+// BenchmarkHook changes 100 users in one transaction, with a hook that does nothing and without one: what a savepoint a call costs.
+func BenchmarkHook(b *testing.B) {
+	nothing := clerksync.Hooks{clerksync.Users: {OnUpdated: func(context.Context, *sqlx.Tx, clerksync.Transition) error { return nil }}}
+	for name, hooks := range map[string]clerksync.Hooks{"none": nil, "empty": nothing} {
+		b.Run(name, func(b *testing.B) {
+			mirror, err := clerksync.Open(b.Context(), pgtest.New(b), clerksync.Config{Hooks: hooks, Unprepared: pgtest.Unprepared()})
+			if err != nil {
+				b.Fatal(err)
+			}
+			at := time.Now().Add(-time.Hour).UnixMilli()
+			for b.Loop() {
+				at++
+				evidence := make([]clerksync.Evidence, 100)
+				for n := range evidence {
+					object := fmt.Sprintf(`{"id":"user_%d","object":"user","first_name":"%d","created_at":1,"updated_at":%[2]d}`, n, at)
+					evidence[n] = clerksync.Evidence{Kind: clerksync.Users, Object: []byte(object), At: at, Source: clerksync.Webhook}
+				}
+				if _, err := mirror.Apply(context.Background(), evidence...); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/100, "µs/user")
+		})
+	}
+}

@@ -53,7 +53,10 @@ func (a *application) keepLoggingIn(ids []string) (stop func()) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		pace := time.NewTicker(5 * time.Millisecond)
+		defer pace.Stop()
 		for n := 0; ctx.Err() == nil; n++ {
+			<-pace.C
 			if _, err := a.users.UpsertOnLogin(ctx, ids[n%len(ids)]); err != nil && ctx.Err() == nil {
 				a.t.Errorf("a login failed: %v", err)
 				return
