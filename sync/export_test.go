@@ -5,6 +5,30 @@ import (
 	"time"
 )
 
+// The names of users who make the mirror panic: one when the name is read, one when it is written.
+const (
+	PanicsRead    = "Canaria is never read"
+	PanicsWritten = "Canaria is never written"
+)
+
+func init() {
+	panicAt := func(v []byte, name string) {
+		if string(v) == `"`+name+`"` {
+			panic(name)
+		}
+	}
+	for i, c := range users.columns {
+		if c.name == "first_name" {
+			users.columns[i].read = func(o *object) []byte { v := c.read(o); panicAt(v, PanicsWritten); return v }
+		}
+	}
+	for i, p := range users.projected {
+		if p.name == "first_name" {
+			users.projected[i].append = func(dst []byte, o *object) []byte { panicAt(o.member(p.name), PanicsRead); return p.append(dst, o) }
+		}
+	}
+}
+
 // Witness stamps evidence as a Reader does, so that a test can date a read as it likes.
 func Witness(e Evidence, margin time.Duration, skewed bool) Evidence {
 	e.read = &read{margin: margin.Milliseconds(), skewed: skewed}

@@ -1,41 +1,65 @@
 package sync_test
 
 import (
-	"context"
-	"database/sql"
-	"database/sql/driver"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 
 	"github.com/clerksync/clerksync/internal/pgtest"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-// TestPanicStandsAlone puts one user about whom the database's driver panics among many others. He is quarantined with the place of
-// the panic, and they are merged.
+// TestPanicStandsAlone has two users among many others make the mirror panic, one while he is decoded and one while his row is
+// written. Both are quarantined with the place of the panic and without their names, and the others are merged.
 func TestPanicStandsAlone(t *testing.T) {
 	t.Parallel()
-	const n, bad, poison = 20, 7, "Canaria"
-	connector, err := pq.NewConnector(pgtest.Direct(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := sqlx.NewDb(sql.OpenDB(weakConnector{connector, poison}), "postgres")
-	t.Cleanup(func() { db.Close() })
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := pinned(t, db)
+		const n = 20
+		bad := map[int]clerksync.Evidence{
+			5: user{ID: "user_read", Updated: past, Name: clerksync.PanicsRead}.told(),
+			9: user{ID: "user_written", Updated: past, Name: clerksync.PanicsWritten}.told(),
+		}
+		page := make([]clerksync.Evidence, n)
+		for i := range page {
+			if page[i] = numbered(i); bad[i].Event != nil {
+				page[i] = bad[i]
+			}
+		}
+		apply(t, m, page...)
+		if got := len(rows(t, m)); got != n-len(bad) {
+			t.Errorf("%d rows, want those of all others: %d", got, n-len(bad))
+		}
+		for _, e := range bad {
+			kept := events(t, m)[e.Event.ID]
+			if kept.Error == nil || !strings.HasPrefix(*kept.Error, "merging it panicked at export_test.go:") || strings.Contains(*kept.Error, "Canaria") {
+				t.Errorf("the event is %+v, want the place of the panic", kept)
+			}
+			kept.Error = nil
+			want := eventRow{ID: e.Event.ID, Outcome: clerksync.Quarantined, Attempts: 1, Payload: e.Event.Body}
+			if diff := cmp.Diff(want, kept); diff != "" {
+				t.Errorf("the event (-want +got)\n%s", diff)
+			}
+		}
+		checkVersions(t, m)
+	})
+}
+
+// TestPanicHarmsNoNeighbour has callers share a transaction with a user who makes it panic.
+func TestPanicHarmsNoNeighbour(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
 	m := pinned(t, db)
-	refused := user{ID: "user_bad", Updated: past, Name: poison}.told()
+	const n = 20
 	release := holdFeed(t, db, m)
 	first := callers(t.Context(), m, 1, func(int) clerksync.Evidence { return numbered(999) })
 	waitFor(t, "a commit to wait", func() bool { return waitingForLocks(t, db) == 1 })
 	wait := callers(t.Context(), m, n, func(i int) clerksync.Evidence {
-		if i == bad {
-			return refused
+		if i == 7 {
+			return user{ID: "user_written", Updated: past, Name: clerksync.PanicsWritten}.told()
 		}
 		return numbered(i)
 	})
@@ -44,67 +68,7 @@ func TestPanicStandsAlone(t *testing.T) {
 	if err := errors.Join(first(), wait()); err != nil {
 		t.Fatal(err)
 	}
-	got := rows(t, m)
-	if _, found := got[refused.ID]; found || len(got) != n {
-		t.Errorf("found %t, %d rows; want false, %d", found, len(got), n)
-	}
-	kept := events(t, m)[refused.Event.ID]
-	if kept.Error == nil || !strings.HasPrefix(*kept.Error, "merging it panicked at panic_test.go:") || strings.Contains(*kept.Error, poison) {
-		t.Errorf("the event is %+v, want the place of the panic", kept)
-	}
-	kept.Error = nil
-	if diff := cmp.Diff(eventRow{ID: refused.Event.ID, Outcome: clerksync.Quarantined, Attempts: 1, Payload: refused.Event.Body}, kept); diff != "" {
-		t.Errorf("the event (-want +got)\n%s", diff)
-	}
-	checkVersions(t, m)
-}
-
-// weakConnector makes connections of lib/pq that panic where a statement about names has a parameter with a certain text.
-type weakConnector struct {
-	driver.Connector
-	poison string
-}
-
-func (c weakConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := c.Connector.Connect(ctx)
-	return weakConn{conn, c.poison}, err
-}
-
-type weakConn struct {
-	driver.Conn
-	poison string
-}
-
-func (c weakConn) Prepare(query string) (driver.Stmt, error) {
-	s, err := c.Conn.Prepare(query)
-	if !strings.Contains(query, "first_name") {
-		return s, err
-	}
-	return weakStmt{s, c.poison}, err
-}
-
-type weakStmt struct {
-	driver.Stmt
-	poison string
-}
-
-func (s weakStmt) Exec(args []driver.Value) (driver.Result, error) {
-	s.weaken(args)
-	return s.Stmt.Exec(args)
-}
-
-func (s weakStmt) Query(args []driver.Value) (driver.Rows, error) {
-	s.weaken(args)
-	return s.Stmt.Query(args)
-}
-
-func (s weakStmt) weaken(args []driver.Value) {
-	for _, a := range args {
-		if b, ok := a.([]byte); ok {
-			a = string(b)
-		}
-		if text := fmt.Sprint(a); strings.Contains(text, s.poison) {
-			panic(text)
-		}
+	if got := len(rows(t, m)); got != n {
+		t.Errorf("%d rows, want those of all others: %d", got, n)
 	}
 }
