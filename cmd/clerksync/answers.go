@@ -88,6 +88,21 @@ func (d *daemon) adminHandler() http.Handler {
 
 var errNotOpen = errors.New("the database is not open yet")
 
+// refusedTime is for how long a delivery that could not be committed keeps the daemon from being ready, unless one is committed sooner.
+// Then it is ready again, or nobody would send it the one that shows whether it is.
+const refusedTime = 10 * time.Second
+
+// noteDelivery tells the metrics and, since a database may answer questions and take no writes, /readyz.
+func (d *daemon) noteDelivery(seen webhook.Delivery) {
+	d.metrics.observeDelivery(seen)
+	switch {
+	case seen.Code == http.StatusNoContent:
+		d.refused.Store(0)
+	case seen.Reason == "unavailable":
+		d.refused.Store(time.Now().UnixMilli())
+	}
+}
+
 // health tells whether deliveries can be taken.
 func (d *daemon) health(ctx context.Context) admin.Health {
 	h := admin.Health{}
@@ -99,6 +114,9 @@ func (d *daemon) health(ctx context.Context) admin.Health {
 		h.Reasons = append(h.Reasons, errNotOpen.Error())
 	default:
 		h.Reasons = append(h.Reasons, d.checkTables(ctx, o.mirror)...)
+		if len(h.Reasons) == 0 && time.Since(time.UnixMilli(d.refused.Load())) < refusedTime {
+			h.Reasons = append(h.Reasons, "the database takes no writes")
+		}
 	}
 	h.Ready = len(h.Reasons) == 0
 	if o == nil {

@@ -34,6 +34,7 @@ type daemon struct {
 	returned chan time.Time // holds when the database came back, until somebody has looked for what was missed
 
 	open     atomic.Pointer[opened] // nil until the mirror is open
+	refused  atomic.Int64           // when a delivery could not be committed, in Unix milliseconds; 0 once one was
 	draining atomic.Bool
 
 	hangup      chan os.Signal         // SIGHUP
@@ -176,7 +177,7 @@ func (d *daemon) openHandler(o *opened, conflict func(clerksync.Kind, string)) (
 		return nil
 	}
 	o.handler, err = webhook.New(webhook.Config{
-		Mirror: o.mirror, Secrets: reveal(d.signingSecrets), Logger: d.log, Observe: d.metrics.observeDelivery, OnConflict: conflict,
+		Mirror: o.mirror, Secrets: reveal(d.signingSecrets), Logger: d.log, Observe: d.noteDelivery, OnConflict: conflict,
 	})
 	return err
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jmoiron/sqlx"
+
 	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/pgtest"
 )
@@ -60,6 +62,33 @@ func TestOutage(t *testing.T) {
 	eventually(t, 30*time.Second, "a delivery is taken after the outage", func() bool {
 		return post(t.Context(), clerk, d.webhook, "msg_2", clerk.InstanceID()) == http.StatusNoContent
 	})
+
+	admin := connect(t, cluster.URL("template1"))
+	readOnly(t, admin, "on")
+	eventually(t, 30*time.Second, "a delivery is refused", func() bool {
+		return post(t.Context(), clerk, d.webhook, "msg_3", clerk.InstanceID()) == http.StatusServiceUnavailable
+	})
+	wantNotReady(t, d, "the database takes no writes")
+	readOnly(t, admin, "off")
+	eventually(t, 30*time.Second, "a delivery is taken again", func() bool {
+		return post(t.Context(), clerk, d.webhook, "msg_3", clerk.InstanceID()) == http.StatusNoContent
+	})
+	if code, body := get(t, d.admin+"/readyz"); code != http.StatusOK {
+		t.Errorf("after a delivery was taken: %d %s", code, body)
+	}
+}
+
+// readOnly makes the database "postgres" of a server read-only, or no longer, also for the sessions that there are.
+func readOnly(t *testing.T, admin *sqlx.DB, to string) {
+	t.Helper()
+	admin.MustExec(`ALTER DATABASE postgres SET default_transaction_read_only = ` + to)
+	since := time.Now()
+	for looks := 0; looks < 3; time.Sleep(30 * time.Millisecond) { // a session that was about to begin is not shown at once
+		ended := admin.MustExec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'postgres' AND backend_start < $1`, since)
+		if n, err := ended.RowsAffected(); err == nil && n == 0 {
+			looks++
+		}
+	}
 }
 
 func wantNotReady(t *testing.T, d *daemon, reason string) {

@@ -116,11 +116,8 @@ func TestTortureReadOnly(t *testing.T) {
 	admin := connect(t, cluster.URL("template1"))
 	set := func(to string) func() error {
 		return func() error {
-			_, err := admin.Exec(`ALTER DATABASE postgres SET default_transaction_read_only = ` + to)
-			if err == nil {
-				_, err = admin.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'postgres'`)
-			}
-			return err
+			readOnly(t, admin, to)
+			return nil
 		}
 	}
 	rounds := torture.Size(t, 0, 20)
@@ -259,8 +256,10 @@ func small(t *testing.T, cluster *pgtest.Cluster, what string) (disk string) {
 		}
 	}
 	must(cluster.Kill())
-	disk = t.TempDir()
-	must(os.Chmod(disk, 0o777))
+	disk, err := os.MkdirTemp("", "clerksync-disk-*") // not the test's folder, into which PostgreSQL's user may not look
+	must(err)
+	t.Cleanup(func() { os.Remove(disk) })
+	must(os.Chmod(disk, 0o755))
 	must(syscall.Mount("tmpfs", disk, "tmpfs", 0, "mode=0777,size="+size))
 	t.Cleanup(func() {
 		_ = cluster.Kill()
