@@ -2,11 +2,11 @@ package main_test
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/jmoiron/sqlx"
 
 	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/pgtest"
@@ -63,13 +63,12 @@ func TestOutage(t *testing.T) {
 		return post(t.Context(), clerk, d.webhook, "msg_2", clerk.InstanceID()) == http.StatusNoContent
 	})
 
-	admin := connect(t, cluster.URL("template1"))
-	readOnly(t, admin, "on")
+	demote(t, cluster)
 	eventually(t, 30*time.Second, "a delivery is refused", func() bool {
 		return post(t.Context(), clerk, d.webhook, "msg_3", clerk.InstanceID()) == http.StatusServiceUnavailable
 	})
 	wantNotReady(t, d, "the database takes no writes")
-	readOnly(t, admin, "off")
+	promote(t, cluster)
 	eventually(t, 30*time.Second, "a delivery is taken again", func() bool {
 		return post(t.Context(), clerk, d.webhook, "msg_3", clerk.InstanceID()) == http.StatusNoContent
 	})
@@ -78,17 +77,25 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// readOnly makes the database "postgres" of a server read-only, or no longer, also for the sessions that there are.
-func readOnly(t *testing.T, admin *sqlx.DB, to string) {
+// demote starts a server anew as a standby, which answers and takes no writes.
+func demote(t *testing.T, cluster *pgtest.Cluster) {
 	t.Helper()
-	admin.MustExec(`ALTER DATABASE postgres SET default_transaction_read_only = ` + to)
-	since := time.Now()
-	for looks := 0; looks < 3; time.Sleep(30 * time.Millisecond) { // a session that was about to begin is not shown at once
-		ended := admin.MustExec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'postgres' AND backend_start < $1`, since)
-		if n, err := ended.RowsAffected(); err == nil && n == 0 {
-			looks++
-		}
+	if err := cluster.Kill(); err != nil {
+		t.Fatal(err)
 	}
+	folder, _ := cluster.Socket()
+	if err := os.WriteFile(filepath.Join(folder, "data", "standby.signal"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.Restart(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// promote has a standby take writes.
+func promote(t *testing.T, cluster *pgtest.Cluster) {
+	t.Helper()
+	connect(t, cluster.URL("postgres")).MustExec(`SELECT pg_promote()`)
 }
 
 func wantNotReady(t *testing.T, d *daemon, reason string) {
