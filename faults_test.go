@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/pgtest"
+	"github.com/clerksync/clerksync/internal/torture"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
@@ -61,6 +63,14 @@ func newStage(t *testing.T, db *pgtest.Faulty, kinds ...clerksync.Kind) *stage {
 // and nothing leaks; done again, all of it ends as it would have ended without the fault.
 func TestEveryCallFails(t *testing.T) {
 	t.Parallel()
+	begun, total := time.Now(), new(atomic.Int64)
+	t.Cleanup(func() {
+		torture.Record(t, begun, torture.Run{
+			What:    "Has every call of the database fail once, while an event is told, a pass runs, somebody logs in, the feed is delivered and somebody is erased: the connection breaks before the call or after it (also after COMMIT), or the disk is full.",
+			Size:    fmt.Sprintf("%d calls of PostgreSQL and SQLite in %d ways each", total.Load(), len(pgtest.Ways)),
+			Figures: []torture.Figure{{Name: "things half done, wrong answers, connections or goroutines left", Value: "0", Bound: "0"}},
+		})
+	})
 	for _, a := range acts {
 		t.Run(a.name, func(t *testing.T) {
 			t.Parallel()
@@ -82,6 +92,7 @@ func TestEveryCallFails(t *testing.T) {
 					failed++
 				}
 				t.Logf("%d calls failed, in %d rounds", failed-1, s.round)
+				total.Add(int64(failed - 1))
 				if everyWay && failed < 10 {
 					t.Error("the test tries too little")
 				}

@@ -221,7 +221,7 @@ func TestTortureDiskFull(t *testing.T) {
 			o := endure(t, cluster.URL("postgres"), cluster.URL("postgres"))
 			rounds := torture.Size(t, 0, 20)
 			for range rounds {
-				o.round("no room for "+what, func() error { return fill(disk) }, func() error {
+				o.round("no room for "+what, func() error { return fill(disk, cluster, what) }, func() error {
 					if err := os.Remove(filepath.Join(disk, "ballast")); err != nil {
 						return err
 					}
@@ -266,8 +266,8 @@ func small(t *testing.T, cluster *pgtest.Cluster, what string) (disk string) {
 	return disk
 }
 
-// fill leaves no room on a disk.
-func fill(disk string) error {
+// fill leaves no room on a disk, and has the log of writes need some.
+func fill(disk string, cluster *pgtest.Cluster, what string) error {
 	file, err := os.Create(filepath.Join(disk, "ballast"))
 	if err != nil {
 		return err
@@ -276,6 +276,17 @@ func fill(disk string) error {
 	block := make([]byte, 64<<10)
 	for err == nil {
 		_, err = file.Write(block)
+	}
+	if what != "pg_wal" {
+		return nil
+	}
+	db, err := sqlx.Open("postgres", cluster.URL("postgres"))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	for range 30 { // until the segments are used up that there are
+		_, _ = db.Exec(`CREATE TABLE IF NOT EXISTS filler (n int); INSERT INTO filler VALUES (1); SELECT pg_switch_wal()`) // the server may be down by then
 	}
 	return nil
 }
