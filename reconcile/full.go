@@ -198,8 +198,17 @@ func (l *leg) take(ctx context.Context, s *scan, pg page) error {
 // compare reads the visible rows of the stretch up to an instant. Those that the walk did not show become suspects; what a page shows
 // of the others is returned unless they hold just that.
 func (l *leg) compare(ctx context.Context, seen *ledger, page []clerksync.Sighting, through int64) (rest []clerksync.Sighting, err error) {
+	defer func() { l.tail = l.tail.after(page, seen) }()
 	if through < seen.From || through == clerksync.Never {
 		return page, nil
+	}
+	same, err := l.holds(ctx, seen, page)
+	if err != nil {
+		return nil, err
+	}
+	if same {
+		seen.close(through)
+		return l.news(page, slices.Repeat([]bool{true}, len(page))), nil
 	}
 	shown := make(map[string]int, len(page))
 	for i := range page {

@@ -20,6 +20,7 @@ type leg struct {
 	complete bool            // a full pass: the list was read whole
 	saved    time.Time       // when the progress was last written for it
 	gone     map[string]bool // what Clerk said it does not have; guarded as the counts are
+	tail     tail            // of the last page
 }
 
 // mergeSize is how much one transaction takes of a page, so that webhooks find room in it and need not wait for it. The other half is

@@ -15,6 +15,7 @@ import (
 type statements struct {
 	merge, standing map[Kind]string
 	listings        map[Kind]listings
+	tally           map[Kind]string
 	events, changes string
 	past            string // see remark
 	erased          string
@@ -26,7 +27,7 @@ type statements struct {
 func (m *Mirror) prepareStatements(ctx context.Context) error {
 	s := statements{
 		merge: map[Kind]string{}, standing: map[Kind]string{}, prepared: map[string]*sqlx.Stmt{},
-		listings: map[Kind]listings{},
+		listings: map[Kind]listings{}, tally: map[Kind]string{},
 		events:   m.dialect.eventsStatement(), changes: m.dialect.changesStatement(), past: m.dialect.pastStatement(),
 		erased: m.dialect.erasedStatement(),
 	}
@@ -39,8 +40,8 @@ func (m *Mirror) prepareStatements(ctx context.Context) error {
 			continue
 		}
 		s.merge[k.name], s.standing[k.name] = m.dialect.mergeStatement(k), m.dialect.standingStatement(k)
-		s.listings[k.name] = m.dialect.listings(k.name)
-		all = append(all, s.merge[k.name], s.standing[k.name], s.listings[k.name].dated, s.listings[k.name].undated)
+		s.listings[k.name], s.tally[k.name] = m.dialect.listings(k.name), m.dialect.tallyStatement(k.name)
+		all = append(all, s.merge[k.name], s.standing[k.name], s.listings[k.name].dated, s.listings[k.name].undated, s.tally[k.name])
 	}
 	if !m.cfg.Unprepared {
 		for _, query := range all {

@@ -39,14 +39,15 @@ func listedRows(k Kind) string {
 // visiblePage is how many rows Visible holds in memory.
 const visiblePage = 1000
 
-// listings are the statements of Visible for one kind. Each reads the rows after one row, and tells them as one text, a line a row:
-// that costs both sides a third of what rows would. A digest of 0 stands for that of an object that was deleted once.
+// listings are the statements of Visible for one kind. Each reads the rows after one row, and tells them as two texts with a line a
+// row, ids and digests: that costs both sides a fraction of what rows would. A digest of 0 stands for that of an object that was
+// deleted once.
 type listings struct{ dated, undated string }
 
 func (d dialect) listings(k Kind) listings {
-	lines := fmt.Sprintf(`SELECT count(*) AS count, max(created_at) AS created_at,
-coalesce(%s(CASE WHEN _dead_at < -%d THEN _digest ELSE 0 END || ' ' || id, '
-'), '') AS lines FROM (SELECT id, created_at, _digest, _dead_at %s`, d.concatenate(), int64(math.MaxInt64), listedRows(k))
+	lines := fmt.Sprintf(`SELECT count(*) AS count, max(created_at) AS created_at, coalesce(%[1]s(id, '
+'), '') AS ids, coalesce(%[1]s(cast(CASE WHEN _dead_at < -%[2]d THEN _digest ELSE 0 END AS text), '
+'), '') AS digests FROM (SELECT id, created_at, _digest, _dead_at %[3]s`, d.concatenate(), int64(math.MaxInt64), listedRows(k))
 	return listings{
 		dated: d.sql(fmt.Sprintf(`%s AND (created_at, id) > ($1, $2) AND created_at <= $3
 ORDER BY created_at, id LIMIT %d) AS page`, lines, visiblePage)),
@@ -92,7 +93,8 @@ func (m *Mirror) Visible(ctx context.Context, k Kind, from, through int64) iter.
 type listing struct {
 	Count     int     `db:"count"`
 	CreatedAt stamped `db:"created_at"` // of the last one
-	Lines     string  `db:"lines"`
+	IDs       string  `db:"ids"`
+	Digests   string  `db:"digests"`
 }
 
 // place is where a page ends.
@@ -137,11 +139,10 @@ func yieldLines(yield func(Row, error) bool, read func(after place) (listing, er
 			return false
 		}
 		last.createdAt = page.CreatedAt
-		for line := range strings.SplitSeq(page.Lines, "\n") {
-			if page.Count == 0 {
-				break
-			}
-			sum, id, _ := strings.Cut(line, " ")
+		ids, digests, id, sum := page.IDs, page.Digests, "", ""
+		for range page.Count {
+			id, ids, _ = strings.Cut(ids, "\n")
+			sum, digests, _ = strings.Cut(digests, "\n")
 			digest, err := strconv.ParseInt(sum, 10, 64)
 			if last.id = id; !yield(Row{ID: id, digest: digest}, err) || err != nil {
 				return false
