@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -151,6 +152,11 @@ func enough(seen, before, after int64) bool {
 // walkOn walks to the end of the list, and reports whether the last page was short. A list that repeats itself without end is
 // left: only a walk by offsets may pass what it has shown already, and only once.
 func (l *leg) walkOn(ctx context.Context, s *scan) (short bool, err error) {
+	defer func() {
+		if ctx.Err() == nil { // also after a page that could not be read
+			err = errors.Join(err, l.flush(ctx))
+		}
+	}()
 	idle := int64(0)
 	for pg, err := range l.walk(ctx, s.At) {
 		if err != nil {
@@ -171,12 +177,20 @@ func (l *leg) walkOn(ctx context.Context, s *scan) (short bool, err error) {
 	return short, nil
 }
 
-// take compares a page, and the stretch of time that the walk has passed with it, with the rows, and applies what they do not hold.
+// take compares a page, and the stretch of time that the walk has passed with it, with the rows, and has what they do not hold applied
+// before it says how far the scan is.
 func (l *leg) take(ctx context.Context, s *scan, pg page) error {
 	s.Ledger.note(pg.sightings)
 	rest, err := l.compare(ctx, s.Ledger, pg.sightings, passed(pg.sightings))
-	if err == nil {
-		err = l.merge(ctx, rest)
+	if err != nil {
+		return err
+	}
+	l.news = append(l.news, rest...)
+	save := !pg.last && time.Since(l.saved) >= l.cfg.saveInterval // otherwise the end is near
+	if save || len(l.news) >= mergeSize {
+		err = l.flush(ctx)
+	} else {
+		own(l.news[len(l.news)-len(rest):])
 	}
 	if err != nil {
 		return err
@@ -186,13 +200,27 @@ func (l *leg) take(ctx context.Context, s *scan, pg page) error {
 	}
 	s.At = pg.next
 	l.counts.Seen = s.Ledger.Seen
-	if !pg.last { // otherwise the end is near
+	if save {
 		if err := l.saveScan(ctx, s); err != nil {
 			return err
 		}
 	}
 	l.cfg.Progress(Progress{Kind: l.kind, Seen: s.Ledger.Seen, Total: s.Counted, Started: time.UnixMilli(s.Started)})
 	return nil
+}
+
+// flush applies the news that were put off, since a transaction about a few users costs about as much as one about many.
+func (l *leg) flush(ctx context.Context) error {
+	news := l.news
+	l.news = nil
+	return l.merge(ctx, news)
+}
+
+// own gives sightings memory of their own, for when that of their page is given back.
+func own(sightings []clerksync.Sighting) {
+	for i := range sightings {
+		sightings[i].Object = bytes.Clone(sightings[i].Object)
+	}
 }
 
 // compare reads the visible rows of the stretch up to an instant. Those that the walk did not show become suspects; what a page shows
@@ -208,7 +236,7 @@ func (l *leg) compare(ctx context.Context, seen *ledger, page []clerksync.Sighti
 	}
 	if same {
 		seen.close(through)
-		return l.news(page, slices.Repeat([]bool{true}, len(page))), nil
+		return l.differing(page, slices.Repeat([]bool{true}, len(page))), nil
 	}
 	shown := make(map[string]int, len(page))
 	for i := range page {
@@ -227,11 +255,11 @@ func (l *leg) compare(ctx context.Context, seen *ledger, page []clerksync.Sighti
 	if through < math.MaxInt64 {
 		seen.close(through)
 	}
-	return l.news(page, held), nil
+	return l.differing(page, held), nil
 }
 
-// news counts the sightings that the rows hold, and returns the others.
-func (l *leg) news(page []clerksync.Sighting, held []bool) (rest []clerksync.Sighting) {
+// differing counts the sightings that the rows hold, and returns the others.
+func (l *leg) differing(page []clerksync.Sighting, held []bool) (rest []clerksync.Sighting) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, s := range page {

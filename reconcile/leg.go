@@ -17,10 +17,11 @@ type leg struct {
 	*pass
 	kind     clerksync.Kind
 	counts   Counts
-	complete bool            // a full pass: the list was read whole
-	saved    time.Time       // when the progress was last written for it
-	gone     map[string]bool // what Clerk said it does not have; guarded as the counts are
-	tail     tail            // of the last page
+	complete bool                 // a full pass: the list was read whole
+	saved    time.Time            // when the progress was last written for it
+	gone     map[string]bool      // what Clerk said it does not have; guarded as the counts are
+	tail     tail                 // of the last page
+	news     []clerksync.Sighting // what the rows do not hold, before it is applied
 }
 
 // mergeSize is how much one transaction takes of a page, so that webhooks find room in it and need not wait for it. The other half is

@@ -77,7 +77,7 @@ func (l *leg) openScan(ctx context.Context) (*scan, error) {
 
 // saveScan notes how far the scan is. One with too many ids to note goes back to an earlier page if it is killed.
 func (l *leg) saveScan(ctx context.Context, s *scan) error {
-	if len(s.Ledger.Suspects)+len(s.Ledger.Near) > maxKeptScan || time.Since(l.saved) < l.cfg.saveInterval {
+	if len(s.Ledger.Suspects)+len(s.Ledger.Near) > maxKeptScan {
 		return nil
 	}
 	l.saved = time.Now()
