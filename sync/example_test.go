@@ -296,8 +296,7 @@ func ExampleMirror_Changes() {
 		log.Fatal(err)
 	}
 	for _, c := range changes {
-		fmt.Println(c.Kind, c.Op, c.Version)
-		cursor = c.Seq
+		fmt.Println(c.Kind, c.Op, c.Version) // and c.Seq is what to ask for after, also tomorrow
 	}
 	// Output:
 	// users created 1

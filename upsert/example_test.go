@@ -7,43 +7,56 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 
-	clerk "github.com/clerk/clerk-sdk-go/v2"
-	"github.com/jmoiron/sqlx"
-	_ "modernc.org/sqlite"
+	"github.com/clerk/clerk-sdk-go/v2"
+	clerkhttp "github.com/clerk/clerk-sdk-go/v2/http"
 
 	"github.com/clerksync/clerksync/clerktest"
-	"github.com/clerksync/clerksync/migrations"
+	"github.com/clerksync/clerksync/internal/pgtest"
+	"github.com/clerksync/clerksync/reconcile"
 	clerksync "github.com/clerksync/clerksync/sync"
 	"github.com/clerksync/clerksync/upsert"
 )
 
-// The login handler of a site: a user who has just signed in is in the database, whether a webhook came or not. What is the
-// emulator's address here is left out with a real Clerk account, and the database is the site's own.
-func ExampleUpserter_UpsertOnLogin() {
-	ctx := context.Background()
-	there, db, end := site(ctx)
-	defer end()
+// site is a Clerk, a mirror of it on an application's database, and what reads Clerk's Backend API.
+func site(kinds ...clerksync.Kind) (there *clerktest.Server, mirror *clerksync.Mirror, api *clerksync.API, end func()) {
+	t, end := pgtest.Example()
+	there = clerktest.NewServer(t, clerktest.Config{})
+	mirror, err := clerksync.Open(context.Background(), pgtest.New(t), clerksync.Config{Kinds: kinds, Unprepared: pgtest.Unprepared()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	api, err = clerksync.NewAPI(clerksync.APIConfig{
+		SecretKey: there.SecretKey(), URL: there.URL(), RateLimit: -1, Transport: &http.Transport{DisableKeepAlives: true},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return there, mirror, api, end
+}
 
-	mirror, err := clerksync.Open(ctx, db, clerksync.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	api, err := clerksync.NewAPI(clerksync.APIConfig{SecretKey: there.SecretKey(), URL: there.URL()})
-	if err != nil {
-		log.Fatal(err)
-	}
+// get makes a request with a session token to a handler, behind clerk-sdk-go's middleware which verifies the token.
+func get(there *clerktest.Server, userID string, handler http.Handler) string {
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Authorization", "Bearer "+there.SessionToken(userID))
+	w := httptest.NewRecorder()
+	clerkhttp.WithHeaderAuthorization(clerkhttp.JSONWebKey(there.JWTKey()))(handler).ServeHTTP(w, r)
+	return strings.TrimSpace(w.Body.String())
+}
+
+// The login handler of a site: a user who has just signed in is in the database, whether a webhook came or not.
+func ExampleUpserter_UpsertOnLogin() {
+	there, mirror, api, end := site()
+	defer end()
 	users, err := upsert.New(upsert.Config{Mirror: mirror, Clerk: api})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer users.Close()
 
-	login := func(w http.ResponseWriter, r *http.Request) {
-		claims, ok := clerk.SessionClaimsFromContext(r.Context()) // verified by clerk-sdk-go's middleware
+	login := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claims, ok := clerk.SessionClaimsFromContext(r.Context())
 		if !ok {
 			http.Error(w, "please sign in", http.StatusUnauthorized)
 			return
@@ -57,32 +70,21 @@ func ExampleUpserter_UpsertOnLogin() {
 		default:
 			fmt.Fprintf(w, "Hello %s!", *user.FirstName)
 		}
-	}
+	})
 
-	id, err := there.CreateUser(clerktest.Fields{"first_name": "Ada"})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(signedIn(login, id))
-	// Output: Hello Ada!
+	fmt.Println(get(there, there.MustCreateUser(clerktest.Person("Ada", "Lovelace")), login))
+	fmt.Println(get(there, "user_whom_nobody_knows", login))
+	// Output:
+	// Hello Ada!
+	// please sign in again
 }
 
 // The middleware of a site: every request of a signed-in user carries the user's row, and costs the database nothing once the
 // session was seen.
 func ExampleUpserter_Middleware() {
-	ctx := context.Background()
-	there, db, end := site(ctx)
+	there, mirror, api, end := site()
 	defer end()
-
-	mirror, err := clerksync.Open(ctx, db, clerksync.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	api, err := clerksync.NewAPI(clerksync.APIConfig{SecretKey: there.SecretKey(), URL: there.URL()})
-	if err != nil {
-		log.Fatal(err)
-	}
-	users, err := upsert.New(upsert.Config{Mirror: mirror, Clerk: api})
+	users, err := upsert.New(upsert.Config{Mirror: mirror, Clerk: api, Issuer: there.Issuer()})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -97,45 +99,53 @@ func ExampleUpserter_Middleware() {
 		}
 		fmt.Fprintf(w, "Hello %s!", *user.FirstName)
 	})
-	handler := users.Middleware(mux) // behind clerkhttp.WithHeaderAuthorization()
+	handler := users.Middleware(mux)
 
-	id, err := there.CreateUser(clerktest.Fields{"first_name": "Ada"})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(signedIn(handler.ServeHTTP, id))
-	fmt.Println(signedIn(handler.ServeHTTP, "user_whom_nobody_knows"))
+	fmt.Println(get(there, there.MustCreateUser(clerktest.Person("Ada", "Lovelace")), handler))
+	fmt.Println(get(there, "user_whom_nobody_knows", handler))
 	// Output:
 	// Hello Ada!
 	// this account is not known yet; sign in again
 }
 
-// site is a Clerk to try things with, and a database with the mirror's tables.
-func site(ctx context.Context) (*clerktest.Server, *sqlx.DB, func()) {
-	there, err := clerktest.Start(ctx, clerktest.Config{})
+// The active organization of the session, and the user's role in it, as the mirror has them.
+func ExampleMembershipFromContext() {
+	there, mirror, api, end := site(clerksync.Users, clerksync.Organizations, clerksync.OrganizationMemberships)
+	defer end()
+	users, err := upsert.New(upsert.Config{Mirror: mirror, Clerk: api})
 	if err != nil {
 		log.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "site")
+	defer users.Close()
+
+	handler := users.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m, ok := upsert.MembershipFromContext(r.Context())
+		if !ok {
+			fmt.Fprint(w, "choose a team")
+			return
+		}
+		fmt.Fprintf(w, "%s, admin: %t", *m.Organization.Name, m.HasRole("org:admin"))
+	}))
+
+	ada := there.MustCreateUser(clerktest.Person("Ada", "Lovelace"))
+	fmt.Println(get(there, ada, handler))
+	lab, err := there.CreateOrganization(clerktest.Fields{"name": "Lab", "created_by": ada})
 	if err != nil {
 		log.Fatal(err)
 	}
-	db, err := sqlx.Open("sqlite", "file:"+filepath.Join(dir, "clerksync.db")+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)")
-	if err != nil {
+	if _, err := there.SignIn(ada, clerktest.SessionOptions{OrganizationID: lab}); err != nil {
 		log.Fatal(err)
 	}
-	if err := migrations.Up(ctx, db.DB, migrations.Options{Dialect: migrations.SQLite}); err != nil {
-		log.Fatal(err)
-	}
-	return there, db, func() { db.Close(); there.Close(); os.RemoveAll(dir); http.DefaultClient.CloseIdleConnections() }
+	pass(mirror, api) // or the webhook, a second later
+	fmt.Println(get(there, ada, handler))
+	// Output:
+	// choose a team
+	// Lab, admin: true
 }
 
-// signedIn makes a request as clerk-sdk-go's middleware passes it on, and returns the answer.
-func signedIn(handler http.HandlerFunc, userID string) string {
-	claims := &clerk.SessionClaims{}
-	claims.Subject, claims.SessionID = userID, "sess_1"
-	r := httptest.NewRequest("GET", "/", nil)
-	w := httptest.NewRecorder()
-	handler(w, r.WithContext(clerk.ContextWithSessionClaims(r.Context(), claims)))
-	return strings.TrimSpace(w.Body.String())
+// pass brings the mirror to what Clerk has.
+func pass(mirror *clerksync.Mirror, api *clerksync.API) {
+	if _, err := reconcile.New(reconcile.Config{Mirror: mirror, Clerk: api}).RunOnce(context.Background()); err != nil {
+		log.Fatal(err)
+	}
 }

@@ -36,16 +36,6 @@ var present = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	}
 })
 
-// switched makes a request of a session in which an organization is active.
-func switched(handler http.Handler, sessionID, userID, organizationID string) *httptest.ResponseRecorder {
-	claims := &clerk.SessionClaims{}
-	claims.SessionID, claims.Subject, claims.ActiveOrganizationID = sessionID, userID, organizationID
-	r := httptest.NewRequest("GET", "/", nil)
-	w := httptest.NewRecorder()
-	handler.ServeHTTP(w, r.WithContext(clerk.ContextWithSessionClaims(r.Context(), claims)))
-	return w
-}
-
 // team makes an organization with one admin, of which both know.
 func (h *house) team(name, admin string) (id string) {
 	h.t.Helper()

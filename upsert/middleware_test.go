@@ -33,8 +33,13 @@ var greet = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 
 // visit makes a request of a session to a handler behind the middleware.
 func visit(handler http.Handler, sessionID, userID string) *httptest.ResponseRecorder {
+	return switched(handler, sessionID, userID, "")
+}
+
+// switched makes a request of a session in which an organization is active.
+func switched(handler http.Handler, sessionID, userID, organizationID string) *httptest.ResponseRecorder {
 	claims := &clerk.SessionClaims{}
-	claims.SessionID, claims.Subject = sessionID, userID
+	claims.SessionID, claims.Subject, claims.ActiveOrganizationID = sessionID, userID, organizationID
 	r := httptest.NewRequest("GET", "/", nil)
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, r.WithContext(clerk.ContextWithSessionClaims(r.Context(), claims)))
