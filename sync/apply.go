@@ -53,7 +53,7 @@ func (m *Mirror) prepare(ctx context.Context, evidence []Evidence) (*request, er
 	pieces := make([]*piece, len(evidence))
 	for i := range evidence {
 		own := evidence[i] // the caller's may be shared, and must stay as it is
-		pieces[i] = &piece{Evidence: &own, key: Bottom, dead: Never}
+		pieces[i] = &piece{Evidence: &own, key: bottom, dead: Never}
 		if err := m.triage(ctx, pieces[i], pinned); err != nil {
 			return nil, err
 		}
@@ -122,7 +122,7 @@ func (m *Mirror) interpret(p *piece, now time.Time) {
 		return
 	}
 	p.object = o
-	p.key = Key{Alive: o.updated, Updated: o.updated, Seen: p.At, Hash: o.hash}
+	p.key = mergeKey{Alive: o.updated, Updated: o.updated, Seen: p.At, Hash: o.hash}
 	if p.At == 0 {
 		p.key.Seen = o.updated
 	}

@@ -39,9 +39,9 @@ func (m *Mirror) Compare(ctx context.Context, evidence ...Evidence) ([]Result, e
 
 // foresee sets the result that a piece would have if it were merged alone into a row.
 func (p *piece) foresee(row standing, found bool) {
-	before := State{Key: row.key, Dead: row.dead}
+	before := mergeState{Key: row.key, Dead: row.dead}
 	if !found {
-		before = Unknown
+		before = unknown
 	}
 	f := foldPieces([]*piece{p})[0]
 	after := before.Gone(f.state.Dead)

@@ -27,7 +27,7 @@
 //
 // # The merge rule
 //
-// What the mirror knows about one object is a [State]: a [Key] that says how recent its payload is, and Dead, the instant up to
+// What the mirror knows about one object is a state: a Key that says how recent its payload is, and Dead, the instant up to
 // which the object is known to be gone. The object is visible while Key.Alive > Dead. Evidence only ever raises the Key or Dead,
 // both maxima over total orders, so the order in which evidence arrives, and how often, cannot matter:
 //

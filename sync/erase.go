@@ -52,9 +52,6 @@ func (e Erased) Plus(next Erased) Erased {
 	return next
 }
 
-// ErrVisible means that an object cannot be erased because, as far as is known, it exists.
-var ErrVisible = errors.New("the object is not deleted")
-
 // Erase empties a hidden object of all that is personal, in one transaction: its row, the rows of what belongs to it, of which the
 // ids are left, and the content of kept events that name it. What was erased before is left as it is, so erasing twice, or in
 // several processes at once, does no harm. An object without a row loses its events alone.

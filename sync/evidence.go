@@ -88,13 +88,11 @@ const (
 	Ignored     Outcome = "ignored"
 	Deferred    Outcome = "deferred"
 	Quarantined Outcome = "quarantined"
+
+	// Of changes alone: an object's personal data was removed, and a remark on a sign-in, after the change that created the session.
+	ErasedOp   Outcome = "erased"
+	Suspicious Outcome = "suspicious"
 )
-
-// ErasedOp is the Op of a change that tells that an object's personal data was removed.
-const ErasedOp Outcome = "erased"
-
-// Suspicious is the Op of a change that remarks on a sign-in, after the change that created the session.
-const Suspicious Outcome = "suspicious"
 
 // Result tells what became of one piece of evidence.
 type Result struct {

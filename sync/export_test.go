@@ -29,6 +29,18 @@ func init() {
 	}
 }
 
+// The merge rule, as pure functions.
+type (
+	Key   = mergeKey
+	State = mergeState
+)
+
+// Where the rule begins: the key of an object of which nothing but its deletion is known, and the state of one of which nothing is.
+var (
+	Bottom  = bottom
+	Unknown = unknown
+)
+
 // Witness stamps evidence as a Reader does, so that a test can date a read as it likes.
 func Witness(e Evidence, margin time.Duration, skewed bool) Evidence {
 	e.read = &read{margin: margin.Milliseconds(), skewed: skewed}

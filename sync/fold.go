@@ -9,12 +9,12 @@ import (
 // piece is one piece of evidence on its way through a commit.
 type piece struct {
 	*Evidence
-	kind   *kind   // nil where the evidence speaks of nothing that is mirrored
-	object *object // nil where the object is gone
-	key    Key     // Bottom where the object is gone
-	dead   int64   // Never where the object is alive
-	same   bool    // the row holds these very bytes already
-	fresh  bool    // a read of what had no row
+	kind   *kind    // nil where the evidence speaks of nothing that is mirrored
+	object *object  // nil where the object is gone
+	key    mergeKey // bottom where the object is gone
+	dead   int64    // Never where the object is alive
+	same   bool     // the row holds these very bytes already
+	fresh  bool     // a read of what had no row
 	due    time.Time
 	held   bool // the event waits for approval, for the first time
 	result Result
@@ -34,7 +34,7 @@ func (p *piece) quiet() bool {
 // fold is all the evidence that one transaction has about one object, merged.
 type fold struct {
 	id     string
-	state  State
+	state  mergeState
 	pieces []*piece
 	live   *piece // the piece whose key the state has
 	killer *piece // the piece whose dead the state has
@@ -48,7 +48,7 @@ func foldPieces(pieces []*piece) []*fold {
 	for _, p := range pieces {
 		f := byID[p.ID]
 		if f == nil {
-			f = &fold{id: p.ID, state: Unknown}
+			f = &fold{id: p.ID, state: unknown}
 			byID[p.ID] = f
 			folds = append(folds, f)
 		}
@@ -76,7 +76,7 @@ func (f *fold) add(p *piece) {
 
 // standing is a row's merge state after a commit's statement.
 type standing struct {
-	key        Key
+	key        mergeKey
 	dead       int64
 	digest     int64
 	moved      bool // the statement wrote the row; the rest is meaningful only then

@@ -2,7 +2,6 @@ package sync
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jmoiron/sqlx"
@@ -64,9 +63,6 @@ type Transition struct {
 	// nil unless there are both.
 	Fields []string
 }
-
-// ErrHook means that a hook failed, so that nothing of what it was called for was committed.
-var ErrHook = errors.New("a hook failed")
 
 // Confirmed reports whether a deletion or erasure is more than hearsay: Clerk denied the object when it was asked for by its id, or
 // it was hidden long enough to be erased, or an operator ordered it. Of any other change it is false.

@@ -10,20 +10,20 @@ import (
 // All instants of the merge rule are Unix milliseconds.
 const Never int64 = math.MinInt64
 
-// Key orders the payloads of one object: the greater key holds the newer payload. Keys are compared field by field in the order
-// in which they are declared. [Bottom] is the least of them.
-type Key struct {
+// mergeKey orders the payloads of one object: the greater key holds the newer payload. Keys are compared field by field in the order
+// in which they are declared. [bottom] is the least of them.
+type mergeKey struct {
 	Alive   int64  // the latest instant at which the object provably existed
 	Updated int64  // Clerk's own updated_at of the payload
 	Seen    int64  // breaks ties: the event's timestamp, or the start of the read
-	Hash    string // the version byte and SHA-256 of what is mirrored, as bytes; empty in Bottom
+	Hash    string // the version byte and SHA-256 of what is mirrored, as bytes; empty in bottom
 }
 
-// Bottom is the key of an object of which nothing but its deletion is known.
-var Bottom = Key{Alive: Never, Updated: Never, Seen: Never}
+// bottom is the key of an object of which nothing but its deletion is known.
+var bottom = mergeKey{Alive: Never, Updated: Never, Seen: Never}
 
 // Compare returns -1, 0 or +1 as k is less than, equal to or greater than o.
-func (k Key) Compare(o Key) int {
+func (k mergeKey) Compare(o mergeKey) int {
 	return cmp.Or(
 		cmp.Compare(k.Alive, o.Alive),
 		cmp.Compare(k.Updated, o.Updated),
@@ -32,23 +32,23 @@ func (k Key) Compare(o Key) int {
 	)
 }
 
-// State is what is known about one object: the merge of all evidence about it. Its zero value is not meaningful; start from
-// [Unknown]. A State is a value: merging returns another one.
-type State struct {
-	Key     Key
+// mergeState is what is known about one object: the merge of all evidence about it. Its zero value is not meaningful; start from
+// [unknown]. It is a value: merging returns another one.
+type mergeState struct {
+	Key     mergeKey
 	Dead    int64  // the object is gone as of this instant
 	Payload []byte // Clerk's JSON that came with Key; nil if it came while the object was hidden
 }
 
-// Unknown is the state of an object of which nothing is known.
-var Unknown = State{Key: Bottom, Dead: Never}
+// unknown is the state of an object of which nothing is known.
+var unknown = mergeState{Key: bottom, Dead: Never}
 
 // Visible reports whether the object exists, as far as is known. A tie between the two instants means that it does not.
-func (s State) Visible() bool { return s.Key.Alive > s.Dead }
+func (s mergeState) Visible() bool { return s.Key.Alive > s.Dead }
 
 // Live merges a payload seen under key k. While the object stays hidden only the key moves: nothing personal comes back into a
 // hidden row.
-func (s State) Live(k Key, payload []byte) State {
+func (s mergeState) Live(k mergeKey, payload []byte) mergeState {
 	if k.Compare(s.Key) <= 0 {
 		return s
 	}
@@ -60,7 +60,7 @@ func (s State) Live(k Key, payload []byte) State {
 }
 
 // Gone merges the knowledge that the object does not exist as of the instant dead.
-func (s State) Gone(dead int64) State {
+func (s mergeState) Gone(dead int64) mergeState {
 	s.Dead = max(s.Dead, dead)
 	return s
 }

@@ -58,14 +58,6 @@ const (
 	defaultReadMargin = 2 * time.Minute
 )
 
-var (
-	// ErrUnavailable means that the database or Clerk cannot answer now. Nothing was decided; trying again may help.
-	ErrUnavailable = errors.New("temporarily unavailable")
-
-	// ErrWrongInstance means that the key or the events belong to another Clerk instance than the one this mirror is pinned to.
-	ErrWrongInstance = errors.New("another Clerk instance than the mirror's")
-)
-
 // Mirror is the copy of one Clerk instance in one database. Its methods may be called by any number of goroutines at once.
 type Mirror struct {
 	db         *sqlx.DB

@@ -15,17 +15,6 @@ import (
 	"github.com/clerksync/clerksync/internal/scan"
 )
 
-// ErrRefused means that Clerk refuses a request's parameters (HTTP 400 or 422), such as a cursor whose user was deleted.
-var ErrRefused = errors.New("Clerk refuses the parameters")
-
-// ErrSkewed means that Clerk does not have an object, but that the clocks differ too much for this to prove anything. It is an
-// [ErrUnavailable].
-var ErrSkewed = fmt.Errorf("the clocks differ too much for an absence to count: %w", ErrUnavailable)
-
-// ErrNotEnabled means that the Clerk instance does not use organizations, and answers no request about them. It proves nothing about
-// objects: an instance can stop using them for a while.
-var ErrNotEnabled = errors.New("organizations are not enabled in this Clerk instance")
-
 // Reader makes evidence from reads of Clerk's API. Before the first read it asks Clerk which instance the key belongs to, pins an
 // unpinned mirror to it, and reads nothing with [ErrWrongInstance] if the mirror is pinned to another one. Its methods may be
 // called by any number of goroutines at once.

@@ -13,14 +13,6 @@ import (
 
 // What typed reads have in common: see [Mirror.User].
 
-var (
-	// ErrNotFound means that there is no such object, as far as is known here.
-	ErrNotFound = errors.New("not found")
-
-	// ErrDeleted means that the object was deleted in Clerk.
-	ErrDeleted = errors.New("deleted in Clerk")
-)
-
 // columns are those of a table that a struct has fields for.
 type columns []string
 
