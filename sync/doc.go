@@ -41,15 +41,16 @@
 //
 // # The life of an object
 //
-//	             live                    gone, Dead ≥ Alive               a day later, and Clerk denies it
-//	unknown ───created──► visible ────────────deleted──────────► hidden ────────────erased────────► erased
-//	    │                  ▲  │ ▲                                 │ ▲                                  │
-//	    │            updated  │ └──────revived: live, Alive > Dead┴─│───────────────revived────────────┘
-//	    │               └─────┘                                     │
-//	    └───────────────────────gone: a tombstone, no change────────┘
+//	unknown ──live───────────────────────► visible   created
+//	unknown ──gone───────────────────────► hidden    a tombstone, and no change
+//	visible ──live, with another hash────► visible   updated
+//	visible ──gone, Dead ≥ Alive─────────► hidden    deleted
+//	hidden  ──live, Alive > Dead─────────► visible   revived
+//	hidden  ──a day later, after a 404───► erased    erased
+//	erased  ──live, Alive > Dead─────────► visible   revived
 //
-// The name of an arrow is the [Outcome] of the evidence that takes it, and that of the [Change] in the feed. What takes none is unchanged,
-// stale or, where only what does not count has moved, refreshed. The versions of an object count its changes: 1, 2, 3 … without a
+// The word behind an arrow is the [Outcome] of the evidence that takes it, and that of the [Change] in the feed. What takes none is
+// unchanged, stale or, where only what does not count has moved, refreshed. The versions of an object count its changes: 1, 2, 3 … without a
 // hole.
 //
 // # What is promised
@@ -60,16 +61,16 @@
 //   - The order of the feed is that of commits, and every visible change is in it once.
 //   - Nothing that can never be applied is answered with an error for ever: it waits in quarantine, and its neighbours do not.
 //   - Once the mirror is pinned to an instance, no other instance adds, changes or hides anything.
-//   - What was erased stays empty, whatever arrives late.
+//   - What was erased stays empty, whatever arrives late, until the object itself is truly back.
 //
-// # What is not
+// # What is not promised
 //
-//   - The mirror is behind: by a second with webhooks, by the poll interval or a night without. To be sure about one user ask package
-//     upsert.
-//   - One visible user per e-mail address: the same address comes back under another id when somebody signs up again, and the news
+//   - To be up to date at every instant. With webhooks the mirror is a second behind, without them a poll interval or a night. To be
+//     sure about one user ask package upsert.
+//   - One visible user per e-mail address. The same address comes back under another id when somebody signs up again, and the news
 //     that the first is gone may come later. Only ids are unique.
-//   - Children do not wait for their parents: a membership may be there before its user is.
-//   - A row is not Clerk's word about permissions. Session tokens are, for a minute.
+//   - Parents before their children. A membership may be there before its user is.
+//   - Clerk's word about permissions. Session tokens have that, for a minute.
 //
 // # Transactions
 //

@@ -2,6 +2,7 @@ package sync_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log"
@@ -111,6 +112,22 @@ func ExampleOpen() {
 	// Output:
 	// opening the mirror: there is no kind "groups"
 	// true false <nil>
+}
+
+// A program that has a *sql.DB wraps it, and names the driver.
+func ExampleOpen_sqlDB() {
+	ctx := context.Background()
+	_, db, end := site()
+	defer end()
+	var own *sql.DB = db.DB
+
+	mirror, err := clerksync.Open(ctx, sqlx.NewDb(own, db.DriverName()), clerksync.Config{Unprepared: pgtest.Unprepared()}) // such as "pgx"
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = mirror.User(ctx, "user_unknown")
+	fmt.Println(err)
+	// Output: reading a user: not found
 }
 
 // A user by Clerk's id. Whoever was deleted is not returned.
