@@ -170,16 +170,11 @@ func (m *Mirror) commit(ctx context.Context, batch []*request, pieces []*piece) 
 	if err := m.callHooks(ctx, tx, hooks); err != nil {
 		return nil, err
 	}
-	kept, err := m.keepEvents(ctx, tx, pieces)
+	events, err := m.eventRows(ctx, tx, pieces)
 	if err != nil {
 		return nil, err
 	}
-	if !kept { // else the statement that keeps events has done it
-		if err := m.harden(ctx, tx); err != nil {
-			return nil, err
-		}
-	}
-	if err := m.feed(ctx, tx, changes); err != nil {
+	if err := m.writeLog(ctx, tx, events, changes); err != nil {
 		return nil, err
 	}
 	if err := m.auditCommit(ctx, tx, pieces, changes); err != nil {

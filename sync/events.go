@@ -38,9 +38,9 @@ func appendEvent(dst []byte, r *eventRow) []byte {
 	return append(appendOptional(dst, "due_at", r.dueAt), '}')
 }
 
-// keepEvents writes the events rows of a commit. An event's outcome is that of its first piece. Evidence of a read has no event,
-// unless it is quarantined: then it gets one, so that an operator finds it where all quarantine is. It reports whether there was any.
-func (m *Mirror) keepEvents(ctx context.Context, tx *sqlx.Tx, pieces []*piece) (kept bool, err error) {
+// eventRows returns the events rows of a commit, in the order of ids. An event's outcome is that of its first piece. Evidence of a read
+// has no event, unless it is quarantined: then it gets one, so that an operator finds it where all quarantine is.
+func (m *Mirror) eventRows(ctx context.Context, tx *sqlx.Tx, pieces []*piece) ([]*eventRow, error) {
 	byID := map[string]*eventRow{}
 	bodies := map[string][]byte{}
 	events := map[*Event]bool{}
@@ -60,7 +60,7 @@ func (m *Mirror) keepEvents(ctx context.Context, tx *sqlx.Tx, pieces []*piece) (
 		byID[event.ID], bodies[event.ID] = m.newEventRow(event, p), event.Body
 	}
 	if len(byID) == 0 {
-		return false, nil
+		return nil, nil
 	}
 	rows := make([]*eventRow, 0, len(byID))
 	for _, row := range byID {
@@ -69,15 +69,14 @@ func (m *Mirror) keepEvents(ctx context.Context, tx *sqlx.Tx, pieces []*piece) (
 	slices.SortFunc(rows, func(a, b *eventRow) int { return strings.Compare(a.id, b.id) })
 	ignored, err := m.forget(ctx, tx, rows, bodies)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	for _, p := range pieces {
 		if p.final && !p.quiet() && ignored[p.event().ID] {
 			p.settle(Result{Outcome: Ignored, Reason: erasedReason})
 		}
 	}
-	rows = slices.DeleteFunc(rows, func(r *eventRow) bool { return r.kind == readType && ignored[r.id] })
-	return true, writeRows(ctx, m, tx, m.statements.events, eventColumns, rows, appendEvent, finish)
+	return slices.DeleteFunc(rows, func(r *eventRow) bool { return r.kind == readType && ignored[r.id] }), nil
 }
 
 // readType is the type of the rows that stand for reads.
@@ -139,8 +138,36 @@ func appendChange(dst []byte, c Change) []byte {
 	return append(dst, '}')
 }
 
-// feed appends a commit's changes, last of all: the lock before it is held until the commit and no longer than that, and makes
-// seq the order of commit, so that a relay that remembers the last seq it saw misses nothing.
+// writeLog writes a commit's events and appends its changes to the feed, last of all: the lock before the changes is held until the commit
+// and no longer than that, and makes seq the order of commit, so that a relay that remembers the last seq it saw misses nothing. One of
+// its statements hardens the transaction.
+func (m *Mirror) writeLog(ctx context.Context, tx *sqlx.Tx, events []*eventRow, changes []Change) error {
+	if m.dialect.postgres && len(events) > 0 && len(changes) > 0 {
+		return m.writeLogAtOnce(ctx, tx, events, changes)
+	}
+	if len(events) > 0 {
+		if err := writeRows(ctx, m, tx, m.statements.events, eventColumns, events, appendEvent, finish); err != nil {
+			return err
+		}
+	} else if err := m.harden(ctx, tx); err != nil {
+		return err
+	}
+	return m.feed(ctx, tx, changes)
+}
+
+// writeLogAtOnce does it in one round trip.
+func (m *Mirror) writeLogAtOnce(ctx context.Context, tx *sqlx.Tx, events []*eventRow, changes []Change) error {
+	first := appendRows(m.buffers.take(), events, appendEvent)
+	second := appendRows(m.buffers.take(), changes, appendChange)
+	defer func() { m.buffers.put(first); m.buffers.put(second) }()
+	answer, err := m.query(ctx, tx, m.statements.log, first, second)
+	if err != nil {
+		return err
+	}
+	return finish(answer)
+}
+
+// feed appends changes.
 func (m *Mirror) feed(ctx context.Context, tx *sqlx.Tx, changes []Change) error {
 	if len(changes) == 0 {
 		return nil

@@ -11,12 +11,13 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// statements are the statements of a commit. Their rows are given as [writeRows] does; the others take one parameter, a JSON array.
+// statements are the statements of a commit. Their rows are given as [writeRows] does; the others take JSON arrays.
 type statements struct {
 	merge, standing map[Kind]string
 	listings        map[Kind]listings
 	tally           map[Kind]string
 	events, changes string
+	log             string // both in one round trip, where that is one
 	past            string // see remark
 	erased          string
 	prepared        map[string]*sqlx.Stmt // empty where a pooler forbids them
@@ -28,12 +29,16 @@ func (m *Mirror) prepareStatements(ctx context.Context) error {
 	s := statements{
 		merge: map[Kind]string{}, standing: map[Kind]string{}, prepared: map[string]*sqlx.Stmt{},
 		listings: map[Kind]listings{}, tally: map[Kind]string{},
-		events:   m.dialect.eventsStatement(), changes: m.dialect.changesStatement(), past: m.dialect.pastStatement(),
+		events: m.dialect.eventsStatement(), changes: m.dialect.changesStatement(), past: m.dialect.pastStatement(),
 		erased: m.dialect.erasedStatement(),
 	}
 	all := []string{s.events, s.changes, s.erased}
 	if m.Mirrors(Sessions) {
 		all = append(all, s.past)
+	}
+	if m.dialect.postgres {
+		s.log = m.dialect.logStatement()
+		all = append(all, s.log)
 	}
 	for _, k := range kinds {
 		if !m.Mirrors(k.name) {
@@ -60,22 +65,25 @@ func (m *Mirror) prepareStatements(ctx context.Context) error {
 	return nil
 }
 
-// query runs one of the statements, in a transaction or, with tx nil, outside of any. The parameter may be used again afterwards.
-func (m *Mirror) query(ctx context.Context, tx *sqlx.Tx, query string, parameter []byte) (*sqlx.Rows, error) {
-	var argument any = parameter // a driver that takes it as text need not copy it
+// query runs one of the statements, in a transaction or, with tx nil, outside of any. The parameters may be used again afterwards.
+func (m *Mirror) query(ctx context.Context, tx *sqlx.Tx, query string, parameters ...[]byte) (*sqlx.Rows, error) {
 	stmt := m.statements.prepared[query]
-	if stmt == nil || !m.statements.takesBytes {
-		argument = string(parameter)
+	arguments := make([]any, len(parameters))
+	for i, p := range parameters {
+		arguments[i] = p // a driver that takes it as text need not copy it
+		if stmt == nil || !m.statements.takesBytes {
+			arguments[i] = string(p)
+		}
 	}
 	switch {
 	case stmt != nil && tx != nil:
-		return tx.StmtxContext(ctx, stmt).QueryxContext(ctx, argument)
+		return tx.StmtxContext(ctx, stmt).QueryxContext(ctx, arguments...)
 	case stmt != nil:
-		return stmt.QueryxContext(ctx, argument)
+		return stmt.QueryxContext(ctx, arguments...)
 	case tx != nil:
-		return tx.QueryxContext(ctx, query, argument)
+		return tx.QueryxContext(ctx, query, arguments...)
 	default:
-		return m.db.QueryxContext(ctx, query, argument)
+		return m.db.QueryxContext(ctx, query, arguments...)
 	}
 }
 

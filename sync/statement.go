@@ -154,3 +154,14 @@ func (d dialect) changesStatement() string {
 	return fmt.Sprintf(`%sINSERT INTO %s (%s) SELECT %s FROM %s`,
 		with, d.table("changes"), strings.Join(columnNames(changeColumns), ", "), strings.Join(exprs, ", "), from)
 }
+
+// logStatement does what eventsStatement and changesStatement do, in this order: the lock waits for the count of the events that were
+// written. So every transaction locks events before the feed, whichever of the statements it uses.
+func (d dialect) logStatement() string {
+	events := strings.Replace(d.eventsStatement(), "INSERT", ", kept AS (INSERT", 1) + " RETURNING id)"
+	changes := strings.NewReplacer("$1", "$2",
+		"WITH locked AS (SELECT key FROM "+d.table("state")+" WHERE key = 'feed' FOR UPDATE)",
+		"locked AS (SELECT s.key FROM "+d.table("state")+" AS s CROSS JOIN (SELECT count(*) FROM kept) AS n WHERE s.key = 'feed' FOR UPDATE OF s)",
+	).Replace(d.changesStatement())
+	return events + ", " + changes
+}

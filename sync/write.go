@@ -16,20 +16,25 @@ func writeRows[R any](ctx context.Context, m *Mirror, tx *sqlx.Tx, query string,
 	if !m.dialect.postgres {
 		return writeEach(ctx, m, tx, query, columns, rows, appendRow, read)
 	}
-	parameter := append(m.buffers.take(), '[')
-	for i, row := range rows {
-		if i > 0 {
-			parameter = append(parameter, ',')
-		}
-		parameter = appendRow(parameter, row)
-	}
-	parameter = append(parameter, ']')
+	parameter := appendRows(m.buffers.take(), rows, appendRow)
 	defer m.buffers.put(parameter)
 	answer, err := m.query(ctx, tx, query, parameter)
 	if err != nil {
 		return err
 	}
 	return read(answer)
+}
+
+// appendRows appends rows as a JSON array.
+func appendRows[R any](dst []byte, rows []R, appendRow func([]byte, R) []byte) []byte {
+	dst = append(dst, '[')
+	for i, row := range rows {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendRow(dst, row)
+	}
+	return append(dst, ']')
 }
 
 func writeEach[R any](ctx context.Context, m *Mirror, tx *sqlx.Tx, query string, columns []column, rows []R,
