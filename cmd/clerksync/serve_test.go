@@ -75,6 +75,9 @@ func count(t *testing.T, db *sqlx.DB, query string, args ...any) (n int) {
 
 func connect(t *testing.T, url string) *sqlx.DB {
 	t.Helper()
+	if pgtest.Unprepared() {
+		url += "&binary_parameters=yes"
+	}
 	db, err := sqlx.Open("postgres", url)
 	if err != nil {
 		t.Fatal(err)
