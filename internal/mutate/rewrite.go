@@ -24,7 +24,8 @@ type rewriter struct {
 	files   *token.FileSet
 	mutants []mutant
 	file    string
-	within  string // the function
+	within  string              // the function
+	written map[ast.Node]string // how nodes looked before there were mutants in them
 }
 
 // runtimeFile is added to a package whose files are rewritten.
@@ -51,18 +52,34 @@ func (r *rewriter) rewrite(path, name string) (text []byte, pkg string, err erro
 	if err != nil {
 		return nil, "", err
 	}
-	r.file = name
+	r.file, r.written = name, map[ast.Node]string{}
 	for _, d := range tree.Decls {
 		f, ok := d.(*ast.FuncDecl)
 		if !ok || f.Body == nil || f.Name.Name == "String" || f.Name.Name == "Format" {
 			continue // constants are told in the reason of a survivor, and printing is nobody's guard
 		}
 		r.within = f.Name.Name
-		f.Body = astutil.Apply(f.Body, nil, r.mutate).(*ast.BlockStmt)
+		f.Body = astutil.Apply(f.Body, r.read, r.mutate).(*ast.BlockStmt)
 	}
 	var b bytes.Buffer
 	err = printer.Fprint(&b, r.files, tree)
 	return b.Bytes(), tree.Name.Name, err
+}
+
+// read is called for each node before those within it.
+func (r *rewriter) read(c *astutil.Cursor) bool {
+	switch n := c.Node().(type) {
+	case ast.Expr, *ast.ExprStmt, *ast.IncDecStmt, *ast.AssignStmt:
+		r.written[n] = r.print(n)
+	}
+	return true
+}
+
+// print writes a node on one line.
+func (r *rewriter) print(n ast.Node) string {
+	var b strings.Builder
+	_ = printer.Fprint(&b, r.files, n) // into memory
+	return strings.Join(strings.Fields(b.String()), " ")
 }
 
 // mutate is called for each node after those within it.
@@ -72,16 +89,17 @@ func (r *rewriter) mutate(c *astutil.Cursor) bool {
 		r.binary(c, n)
 	case *ast.IfStmt:
 		if _, compares := n.Cond.(*ast.BinaryExpr); !compares && !isChoice(n.Cond) {
-			n.Cond = r.choose(n.Cond, &ast.UnaryExpr{Op: token.NOT, X: &ast.ParenExpr{X: n.Cond}})
+			n.Cond = r.choose(n.Cond, &ast.UnaryExpr{Op: token.NOT, X: &ast.ParenExpr{X: n.Cond}}, "!("+r.written[n.Cond]+")")
 		}
 	case *ast.Ident:
 		if _, returned := c.Parent().(*ast.ReturnStmt); returned && (n.Name == "true" || n.Name == "false") {
-			c.Replace(r.choose(n, ast.NewIdent(fmt.Sprint(n.Name != "true"))))
+			other := fmt.Sprint(n.Name != "true")
+			c.Replace(r.choose(n, ast.NewIdent(other), other))
 		}
 	case *ast.CallExpr:
 		if f, ok := n.Fun.(*ast.Ident); ok && (f.Name == "max" || f.Name == "min") {
 			other := map[string]string{"max": "min", "min": "max"}[f.Name]
-			c.Replace(r.choose(n, &ast.CallExpr{Fun: ast.NewIdent(other), Args: n.Args}))
+			c.Replace(r.choose(n, &ast.CallExpr{Fun: ast.NewIdent(other), Args: n.Args}, other))
 		}
 	case *ast.ExprStmt, *ast.IncDecStmt:
 		r.remove(c, n.(ast.Stmt))
@@ -108,7 +126,7 @@ func (r *rewriter) binary(c *astutil.Cursor, n *ast.BinaryExpr) {
 	var cases []ast.Stmt
 	for _, op := range others {
 		other := &ast.BinaryExpr{X: n.X, Op: op, Y: n.Y}
-		number := r.add(n, other)
+		number := r.add(r.written[n], r.written[n.X]+" "+op.String()+" "+r.written[n.Y])
 		cases = append(cases, &ast.CaseClause{List: []ast.Expr{number}, Body: []ast.Stmt{&ast.ReturnStmt{Results: []ast.Expr{other}}}})
 	}
 	c.Replace(&ast.CallExpr{Fun: &ast.FuncLit{
@@ -120,9 +138,9 @@ func (r *rewriter) binary(c *astutil.Cursor, n *ast.BinaryExpr) {
 	}})
 }
 
-// choose returns an expression that is one of two.
-func (r *rewriter) choose(as, other ast.Expr) ast.Expr {
-	return &ast.CallExpr{Fun: ast.NewIdent("mutate"), Args: []ast.Expr{r.add(as, other), as, other}}
+// choose returns an expression that is one of two, of which the other one is told by a text.
+func (r *rewriter) choose(as, other ast.Expr, text string) ast.Expr {
+	return &ast.CallExpr{Fun: ast.NewIdent("mutate"), Args: []ast.Expr{r.add(r.written[as], text), as, other}}
 }
 
 func isChoice(e ast.Expr) bool {
@@ -142,24 +160,14 @@ func (r *rewriter) remove(c *astutil.Cursor, n ast.Stmt) {
 	if c.Index() < 0 {
 		return // it is part of another statement
 	}
-	number := r.add(n, nil)
+	number := r.add(r.written[n], "nothing")
 	c.Replace(&ast.IfStmt{Cond: &ast.BinaryExpr{X: ast.NewIdent("chosenMutant"), Op: token.NEQ, Y: number}, Body: &ast.BlockStmt{List: []ast.Stmt{n}}})
 }
 
 // add notes a mutant and returns its number.
-func (r *rewriter) add(as, other ast.Node) ast.Expr {
+func (r *rewriter) add(as, other string) ast.Expr {
 	number := len(r.mutants) + 1
-	what := fmt.Sprintf("%s %s: %s → %s", r.file, r.within, r.text(as), r.text(other))
+	what := fmt.Sprintf("%s %s: %s → %s", r.file, r.within, as, other)
 	r.mutants = append(r.mutants, mutant{number, what})
 	return &ast.BasicLit{Kind: token.INT, Value: fmt.Sprint(number)}
-}
-
-// text writes a node on one line, without the mutants that are in it already.
-func (r *rewriter) text(n ast.Node) string {
-	if n == nil {
-		return "nothing"
-	}
-	var b strings.Builder
-	plain(n).print(&b, r.files)
-	return strings.Join(strings.Fields(b.String()), " ")
 }
