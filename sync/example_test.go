@@ -2,7 +2,6 @@ package sync_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log"
@@ -119,7 +118,7 @@ func ExampleOpen_sqlDB() {
 	ctx := context.Background()
 	_, db, end := site()
 	defer end()
-	var own *sql.DB = db.DB
+	own := db.DB // a *sql.DB
 
 	mirror, err := clerksync.Open(ctx, sqlx.NewDb(own, db.DriverName()), clerksync.Config{Unprepared: pgtest.Unprepared()}) // such as "pgx"
 	if err != nil {
