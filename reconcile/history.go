@@ -13,7 +13,8 @@ import (
 // Past is a pass of the past, or one that is running. Its Unannounced is nil, since that is not kept; its FinishedAt is zero while
 // the pass runs, or if it was killed.
 type Past struct {
-	ID int64 // the row of the passes table
+	ID    int64 // the row of the passes table
+	Fills bool  // no full pass had been complete when it began, so what it adds is a backfill and no drift
 	Report
 }
 
@@ -24,8 +25,9 @@ func History(ctx context.Context, m *clerksync.Mirror, n int) ([]Past, error) {
 	var all []Past
 	for _, kind := range []Kind{Full, Delta, Approved, Late} {
 		var rows []pastRow
-		err := m.DB().SelectContext(ctx, &rows, m.SQL(`SELECT id, kind, coalesce(instance_id, '') AS instance_id, started_at, finished_at,
-complete, coalesce(counts, '{}') AS counts, requests, retries, coalesce(plan, '') AS plan, coalesce(error, '') AS error FROM {passes}
+		err := m.DB().SelectContext(ctx, &rows, m.SQL(`SELECT id, NOT EXISTS (SELECT 1 FROM {passes} AS earlier
+WHERE earlier.kind = 'full' AND earlier.complete AND NOT earlier.dry_run AND earlier.id < p.id) AS fills, kind, coalesce(instance_id, '') AS instance_id, started_at, finished_at,
+complete, coalesce(counts, '{}') AS counts, requests, retries, coalesce(plan, '') AS plan, coalesce(error, '') AS error FROM {passes} AS p
 WHERE id IN `+ofKind+` ORDER BY started_at DESC, id DESC LIMIT $2)
    OR id IN `+ofKind+` AND complete ORDER BY started_at DESC, id DESC LIMIT 1)
 ORDER BY started_at DESC, id DESC`), string(kind), n)
@@ -45,6 +47,7 @@ ORDER BY started_at DESC, id DESC`), string(kind), n)
 
 type pastRow struct {
 	ID         int64      `db:"id"`
+	Fills      bool       `db:"fills"`
 	Kind       Kind       `db:"kind"`
 	InstanceID string     `db:"instance_id"`
 	StartedAt  time.Time  `db:"started_at"`
@@ -58,7 +61,7 @@ type pastRow struct {
 }
 
 func (r pastRow) past() (Past, error) {
-	p := Past{ID: r.ID, Report: Report{
+	p := Past{ID: r.ID, Fills: r.Fills, Report: Report{
 		Kind: r.Kind, InstanceID: r.InstanceID, Complete: r.Complete, StartedAt: r.StartedAt.UTC(),
 		Requests: r.Requests, Retries: r.Retries, Plan: r.Plan, Error: r.Error,
 	}}

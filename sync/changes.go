@@ -13,6 +13,16 @@ import (
 // Changes returns the changes that follow a seq in the feed, in its order, at most limit of them. A reader that remembers the last
 // seq it saw misses nothing, since that is the order of commits. The error is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) Changes(ctx context.Context, after int64, limit int) ([]Change, error) {
+	return m.changes(ctx, `WHERE seq > $1 ORDER BY seq LIMIT $2`, after, limit)
+}
+
+// ChangesOf returns the changes of one object that the feed still has, the last first, at most limit of them, and no remarks on a
+// sign-in. The error is [ErrUnavailable] where the database cannot answer.
+func (m *Mirror) ChangesOf(ctx context.Context, k Kind, id string, limit int) ([]Change, error) {
+	return m.changes(ctx, `WHERE resource = $1 AND object_id = $2 AND op <> 'suspicious' ORDER BY version DESC LIMIT $3`, string(k), id, limit)
+}
+
+func (m *Mirror) changes(ctx context.Context, which string, args ...any) ([]Change, error) {
 	var rows []struct {
 		Seq        int64          `db:"seq"`
 		Resource   Kind           `db:"resource"`
@@ -26,7 +36,7 @@ func (m *Mirror) Changes(ctx context.Context, after int64, limit int) ([]Change,
 		CreatedAt  time.Time      `db:"created_at"`
 	}
 	err := m.db.SelectContext(ctx, &rows, m.SQL(`SELECT seq, resource, object_id, op, version, initial, occurred_at,
-coalesce(source, '') AS source, reasons, created_at FROM {changes} WHERE seq > $1 ORDER BY seq LIMIT $2`), after, limit)
+coalesce(source, '') AS source, reasons, created_at FROM {changes} `+which), args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the change feed: %w", unavailable(err))
 	}

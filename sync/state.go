@@ -24,6 +24,7 @@ import (
 //	lease:…   feed       who may run a relay (lease:relay:NAME), and its term; cmd/clerksync: which daemon leads (lease:leader)
 //	progress  reconcile  where a killed full pass goes on
 //	verdict   reconcile  the term of the last complete full pass
+//	replicas  cmd        which daemons share the database, and when each was heard of last
 
 // ReadState reads one key of the state table into v. It reports false where the key is not set.
 func (m *Mirror) ReadState(ctx context.Context, key string, v any) (bool, error) {

@@ -68,22 +68,25 @@ func (d *daemon) serveChanges(w http.ResponseWriter, r *http.Request) {
 	feed.NewPull(feed.PullConfig{Mirror: o.mirror, Data: d.publishData, Initial: d.publishInitial}).ServeHTTP(w, r)
 }
 
-func (d *daemon) adminHandler() http.Handler {
+func (d *daemon) adminHandler(closing <-chan struct{}) http.Handler {
 	if d.adminToken.set() {
 		token := d.adminToken.reveal()
 		d.token.Store(&token)
 	}
 	cfg := admin.Config{Token: d.token.Load, Health: d.health, Metrics: d.metrics.handler(), Changes: http.HandlerFunc(d.serveChanges),
-		Status: func(ctx context.Context) (admin.Status, error) {
-			if o := d.open.Load(); o != nil {
-				return o.status(ctx)
-			}
-			return admin.Status{}, errNotOpen
-		}}
+		Samples: &d.samples, Closing: closing}
 	if d.secretKey.set() {
 		cfg.Reconcile = d.orderPass
 	}
-	return admin.NewHandler(cfg)
+	return admin.NewHandler(pageOf(cfg, d.ready, d.secretKey.set()))
+}
+
+// ready returns what there is once the mirror is open.
+func (d *daemon) ready() (*opened, error) {
+	if o := d.open.Load(); o != nil {
+		return o, nil
+	}
+	return nil, errNotOpen
 }
 
 var errNotOpen = errors.New("the database is not open yet")

@@ -41,6 +41,12 @@ func readStatus(ctx context.Context, m *clerksync.Mirror) (admin.Status, error) 
 	for _, p := range past {
 		notePass(s.Passes, p)
 	}
+	if s.Progress, err = readProgress(ctx, m); err != nil {
+		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+	}
+	if s.Replicas, err = readReplicas(ctx, m); err != nil {
+		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+	}
 	relays, err := feed.Positions(ctx, m)
 	if err != nil {
 		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
@@ -82,12 +88,31 @@ func describeIntake(in clerksync.Intake) admin.Events {
 	return e
 }
 
+// readProgress reads how far the full pass is with each list that it has not read to its end.
+func readProgress(ctx context.Context, m *clerksync.Mirror) (all []admin.Progress, err error) {
+	walks, err := reconcile.Walks(ctx, m)
+	for _, w := range walks {
+		if !w.Done {
+			all = append(all, admin.Progress{Kind: string(w.Kind), Seen: w.Seen, Total: w.Total, StartedAt: w.Started, AsOf: w.At})
+		}
+	}
+	return all, err
+}
+
+// driftOf is what a pass found to differ, less what a backfill adds.
+func driftOf(past reconcile.Past) int64 {
+	if past.Fills {
+		return 0
+	}
+	return past.Drift()
+}
+
 // notePass adds a pass to the last ones. The last of a kind comes first, the last complete one of it may follow.
 func notePass(last map[string]admin.Pass, past reconcile.Past) {
 	kind := string(past.Kind)
 	p, seen := last[kind]
 	if !seen {
-		p = admin.Pass{StartedAt: past.StartedAt, Complete: past.Complete, Plan: past.Plan, Error: past.Error}
+		p = admin.Pass{StartedAt: past.StartedAt, Complete: past.Complete, Plan: past.Plan, Drift: driftOf(past), Error: past.Error}
 		if !past.FinishedAt.IsZero() {
 			p.FinishedAt = &past.FinishedAt
 		}

@@ -15,6 +15,7 @@ import (
 
 	clerksync "github.com/clerksync/clerksync/sync"
 
+	"github.com/clerksync/clerksync/erasure"
 	"github.com/clerksync/clerksync/internal/admin"
 	"github.com/clerksync/clerksync/internal/crash"
 	"github.com/clerksync/clerksync/reconcile"
@@ -33,6 +34,9 @@ type daemon struct {
 
 	returned chan time.Time // holds when the database came back, until somebody has looked for what was missed
 
+	samples  admin.Samples // of the status page
+	presence *presence
+
 	open     atomic.Pointer[opened] // nil until the mirror is open
 	refused  atomic.Int64           // when a delivery could not be committed, in Unix milliseconds; 0 once one was
 	draining atomic.Bool
@@ -48,6 +52,8 @@ type opened struct {
 	handler *webhook.Handler // nil without a signing secret
 	outlet  *outlet
 	status  func(context.Context) (admin.Status, error)
+	reads   *resyncer       // nil without a key
+	eraser  *erasure.Eraser // which undoes deletions, too
 }
 
 // How long the parts of a stop may take. Together they stay below the 25 seconds after which orchestrators tend to kill.
@@ -65,7 +71,7 @@ func (d *daemon) run(ctx context.Context) error {
 		return err
 	}
 	operators, err := listen(ctx, door{setting: "CLERKSYNC_ADMIN_LISTEN", address: d.adminListen, room: adminRoom,
-		left: d.metrics.crowdedOut("admin"), log: d.log, net: d.net}, d.adminHandler())
+		left: d.metrics.crowdedOut("admin"), log: d.log, net: d.net}, d.adminHandler(ctx.Done()))
 	if err != nil {
 		return err
 	}
@@ -107,15 +113,19 @@ type part func(context.Context) error
 
 // work runs the parts that need the mirror.
 func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *listener) error {
-	o := &opened{mirror: mirror, status: admin.Recent(statusOf(mirror), 5*time.Second)}
+	o := &opened{mirror: mirror, status: admin.Recent(d.statusOf(mirror), 5*time.Second)}
 	defer d.metrics.watch(mirror, o.status)()
 	var err error
 	if o.outlet, err = d.openOutlet(mirror, d.log, d.metrics.observeRelay); err != nil {
 		return err
 	}
 	defer o.outlet.close()
-	var api *clerksync.API             // nil without a key
-	parts := []part{o.outlet.feed.Run} // each relay has a lease of its own
+	var api *clerksync.API // nil without a key
+	parts := []part{
+		o.outlet.feed.Run, // each relay has a lease of its own
+		func(ctx context.Context) error { return d.presence.run(ctx, mirror, d.leads) },
+		d.sample,
+	}
 	led := []part{
 		func(ctx context.Context) error { return d.retryDue(ctx, mirror) },
 		func(ctx context.Context) error { return d.maintain(ctx, mirror, api) },
@@ -128,6 +138,7 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 			return err
 		}
 		reader = clerksync.NewReader(mirror, api, clerksync.Login)
+		o.reads = &resyncer{mirror, clerksync.NewReader(mirror, api, clerksync.Resync)}
 		if err := d.checkInstance(ctx, reader); err != nil {
 			return err
 		}
@@ -143,6 +154,7 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 		led = append(led, r.Run, func(ctx context.Context) error { return d.recovery(ctx, r, mirror) })
 	}
 	parts = append(parts, func(ctx context.Context) error { return d.lead(ctx, mirror, led) })
+	o.eraser = d.openEraser(mirror, api, d.log)
 	if err := d.openHandler(o, conflict); err != nil {
 		return err
 	}

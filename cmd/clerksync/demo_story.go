@@ -15,6 +15,7 @@ import (
 
 	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/admin"
+	"github.com/clerksync/clerksync/internal/crash"
 	"github.com/clerksync/clerksync/reconcile"
 	"github.com/clerksync/clerksync/upsert"
 	"github.com/clerksync/clerksync/webhook"
@@ -92,18 +93,35 @@ func (d *demo) door(listener string) door {
 }
 
 func (d *demo) startPage(ctx context.Context) error {
-	status := admin.Recent(statusOf(d.mirror), time.Second)
+	status := admin.Recent(d.readStatus, time.Second)
 	stop := d.metrics.watch(d.mirror, status)
-	page, err := listen(ctx, d.door("admin"), admin.NewHandler(admin.Config{
-		Status: status, Metrics: d.metrics.handler(),
+	samples := &admin.Samples{}
+	shown := &opened{mirror: d.mirror, status: status}
+	page, err := listen(ctx, d.door("admin"), admin.NewHandler(pageOf(admin.Config{
+		Metrics: d.metrics.handler(), Samples: samples, Closing: ctx.Done(),
 		Health: func(context.Context) admin.Health { return admin.Health{Ready: true} },
-	}))
+	}, func() (*opened, error) { return shown, nil }, false)))
 	if err != nil {
 		return err
 	}
-	d.atEnd(func() { stop(); _ = page.stop(time.Second) })
+	ctx, done := context.WithCancel(ctx)
+	sampled := make(chan error, 1)
+	go func() {
+		sampled <- crash.Contain(func() error {
+			every(ctx, admin.SampleTime, func() { samples.Add(d.metrics.totals(1)) })
+			return nil
+		})
+	}()
+	d.atEnd(func() { done(); <-sampled; stop(); _ = page.stop(time.Second) })
 	d.say("status", "http://%s until Ctrl-C", page.addr)
 	return nil
+}
+
+// readStatus is [readStatus] for a story in which nobody else could lead.
+func (d *demo) readStatus(ctx context.Context) (admin.Status, error) {
+	s, err := readStatus(ctx, d.mirror)
+	s.Leader = &admin.Leader{Replica: "demo", Term: 1}
+	return s, err
 }
 
 // play tells the story and compares.

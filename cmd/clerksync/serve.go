@@ -29,6 +29,6 @@ func serveCommand() *cli.Command {
 }
 
 func newDaemon(s settings, log *slog.Logger, bar *bar, migrate bool) *daemon {
-	return &daemon{settings: s, log: log, metrics: newMetrics(), bar: bar, migrate: migrate,
+	return &daemon{settings: s, log: log, metrics: newMetrics(), presence: newPresence(), bar: bar, migrate: migrate,
 		orders: make(chan struct{}), returned: make(chan time.Time, 1), hangup: make(chan os.Signal, 1)}
 }

@@ -134,7 +134,7 @@ func TestServe(t *testing.T) {
 		{d.admin + "/livez", `"ready":true`, 200},
 		{d.admin + "/readyz", `"ready":true`, 200},
 		{d.admin + "/api/status", `"visible":12`, 200},
-		{d.admin + "/", "clerksync is ready", 200},
+		{d.admin + "/", "Healthy", 200},
 		{d.admin + "/metrics", `clerksync_events_total{outcome="created",type="user.created"} 5`, 200},
 		{d.admin + "/metrics", `clerksync_last_complete_pass_timestamp_seconds{kind="full"}`, 200},
 		{d.admin + "/nowhere", "", 404},

@@ -52,6 +52,17 @@ func (s *standing) Describe(ch chan<- *prometheus.Desc) {
 	ch <- lastEvent
 	ch <- unsent
 	ch <- lastComplete
+	ch <- objects
+	ch <- deferred
+	ch <- foreign
+	ch <- lastLag
+	ch <- position
+	ch <- replicas
+	ch <- leaderTerm
+	ch <- passDrift
+	ch <- passSeen
+	ch <- passTotal
+	ch <- checks
 }
 
 // Collect implements [prometheus.Collector]. While the database does not answer, it collects nothing: the other metrics go on.
@@ -94,6 +105,7 @@ func (s *standing) collect(ch chan<- prometheus.Metric) error {
 			ch <- prometheus.MustNewConstMetric(lastComplete, prometheus.GaugeValue, unix(*at), kind)
 		}
 	}
+	collectPage(ch, now)
 	return nil
 }
 

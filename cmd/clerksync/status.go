@@ -33,16 +33,18 @@ func statusCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			judged := status.Judge(time.Now())
 			if c.Bool("json") {
-				return printJSON(c, status)
+				return printJSON(c, judged)
 			}
-			return printStatus(c.Root().Writer, status)
+			return printStatus(c.Root().Writer, judged)
 		}),
 	}
 }
 
-func printStatus(out io.Writer, s admin.Status) error {
+func printStatus(out io.Writer, s admin.Judged) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "health\t%s\n", describeHealth(s))
 	fmt.Fprintf(w, "instance\t%s\n", or(s.InstanceID, "not pinned yet"))
 	for _, kind := range s.Order {
 		n := s.Resources[kind]
@@ -75,7 +77,22 @@ func printStatus(out io.Writer, s admin.Status) error {
 	if f := s.Events.Foreign; f != nil {
 		fmt.Fprintf(w, "events of other instances\t%d ignored, the last one of %s\n", f.Count, f.Last)
 	}
+	for _, p := range s.Progress {
+		fmt.Fprintf(w, "progress\t%d of %d %s, %.0f a second, %s left\n", p.Seen, p.Total, spaced(p.Kind), p.Rate(), p.Remaining())
+	}
 	return w.Flush()
+}
+
+// describeHealth says in the words of the status page whether all is well, and what is not.
+func describeHealth(s admin.Judged) string {
+	if s.Healthy {
+		return "healthy"
+	}
+	var amiss []string
+	for _, c := range s.Amiss() {
+		amiss = append(amiss, strings.ToLower(c.Title)+" "+c.Value)
+	}
+	return "needs attention: " + strings.Join(amiss, ", ")
 }
 
 func describePass(p admin.Pass) string {

@@ -10,6 +10,9 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
 )
 
 // Config configures the handler. Status, Health and Metrics are required.
@@ -33,6 +36,22 @@ type Config struct {
 
 	// Metrics answers /metrics.
 	Metrics http.Handler
+
+	// Board reads what the tables of the status page show. Nil means that it has none.
+	Board func(context.Context) (Board, error)
+
+	// Object reads what is known of one object, and reports false of one that the mirror does not know. Nil means that there are no
+	// such pages.
+	Object func(ctx context.Context, k clerksync.Kind, id string) (Object, bool, error)
+
+	// Acts are offered to operators.
+	Acts Acts
+
+	// Samples are what the charts of the status page show. Nil means that it has none.
+	Samples *Samples
+
+	// Closing, once it is closed, ends the live updates of open pages. Nil means that they last until the browser leaves.
+	Closing <-chan struct{}
 }
 
 // ErrBusy is what Config.Reconcile returns while a pass is running.
@@ -52,12 +71,20 @@ func NewHandler(cfg Config) http.Handler {
 	h := &handler{cfg}
 	private := http.NewServeMux()
 	private.Handle("GET /metrics", cfg.Metrics)
-	private.HandleFunc("GET /{$}", h.page)
 	private.HandleFunc("GET /api/status", h.status)
+	private.HandleFunc("GET /api/samples", h.samples)
 	if cfg.Changes != nil {
 		private.Handle("GET /api/changes", cfg.Changes)
 	}
 	private.HandleFunc("POST /api/reconcile", h.reconcile)
+	private.HandleFunc("POST /api/events/{id}/retry", h.act(cfg.Acts.Retry))
+	private.HandleFunc("POST /api/events/{id}/drop", h.act(cfg.Acts.Drop))
+	private.HandleFunc("POST /api/objects/{id}/restore", h.act(cfg.Acts.Restore))
+	private.HandleFunc("GET /{$}", h.page)
+	private.HandleFunc("GET /live", h.live)
+	private.HandleFunc("GET /objects", h.find)
+	private.HandleFunc("GET /objects/{kind}/{id}", h.object)
+	private.Handle("GET /assets/{version}/{file}", assets())
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
@@ -66,20 +93,6 @@ func NewHandler(cfg Config) http.Handler {
 	mux.HandleFunc("GET /readyz", h.ready)
 	mux.Handle("/", http.NewCrossOriginProtection().Handler(h.guarded(private)))
 	return guiding(mux)
-}
-
-// policy lets browsers load nothing but the page's own style, and show no answer within another page.
-const policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
-// guiding tells browsers to take every answer for what it says it is, and to pass on nothing about it.
-func guiding(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", policy)
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Referrer-Policy", "no-referrer")
-		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
-		next.ServeHTTP(w, r)
-	})
 }
 
 // guarded lets only operators through.
@@ -141,25 +154,15 @@ func (h *handler) status(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusServiceUnavailable, failure{err.Error()})
 		return
 	}
-	answer(w, http.StatusOK, s)
+	answer(w, http.StatusOK, s.Judge(time.Now()))
 }
 
-func (h *handler) reconcile(w http.ResponseWriter, _ *http.Request) {
-	if h.Reconcile == nil {
-		answer(w, http.StatusConflict, failure{"there is no CLERK_SECRET_KEY to read Clerk with"})
+func (h *handler) samples(w http.ResponseWriter, _ *http.Request) {
+	if h.Samples == nil {
+		answer(w, http.StatusOK, []Sample{})
 		return
 	}
-	if err := h.Reconcile(); err != nil {
-		code := http.StatusServiceUnavailable
-		if errors.Is(err, ErrBusy) {
-			code = http.StatusConflict
-		}
-		answer(w, code, failure{err.Error()})
-		return
-	}
-	answer(w, http.StatusAccepted, struct {
-		Started bool `json:"started"`
-	}{true})
+	answer(w, http.StatusOK, h.Samples.Kept(0))
 }
 
 type failure struct {

@@ -1,42 +1,143 @@
 package admin
 
 import (
-	_ "embed"
+	"bytes"
+	"context"
+	"embed"
 	"html/template"
+	"io"
 	"net/http"
-	"strings"
+	"net/url"
 	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-//go:embed page.html
-var pageText string
+//go:embed view
+var viewFiles embed.FS
 
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"title": func(kind string) string { return strings.ToUpper(kind[:1]) + strings.ReplaceAll(kind[1:], "_", " ") },
-	"ref":   func(t time.Time) *time.Time { return &t },
-	"ago": func(t *time.Time) string {
-		if t == nil {
-			return "never"
-		}
-		return time.Since(*t).Round(time.Second).String() + " ago"
-	},
-}).Parse(pageText))
+var views = template.Must(template.New("").Funcs(template.FuncMap{
+	"title":   func(kind string) string { return title(kind) },
+	"words":   func(name any) string { return words(text(name)) },
+	"machine": Machine,
+	"ago":     Ago,
+	"seconds": Seconds,
+	"clock":   clock,
+	"milli":   milli,
+	"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"link":    link,
+	"spent":   func(from, to time.Time) string { return span(to.Sub(from)) },
+	"held":    func(e clerksync.Logged) bool { return e.Held() },
+}).ParseFS(viewFiles, "view/*.html"))
 
-// page answers the status page: plain HTML that shows what /api/status tells, and loads nothing from anywhere.
-func (h *handler) page(w http.ResponseWriter, r *http.Request) {
-	health := h.Health(r.Context())
-	shown := struct {
-		Health Health
-		Status Status
-		Error  string
-		Now    time.Time
-	}{Health: health, Now: time.Now().UTC()}
-	if s, err := h.Status(r.Context()); err != nil {
-		shown.Error = err.Error()
-	} else {
-		shown.Status = s
+// Base is what every page needs.
+type Base struct {
+	Assets string // where its files are
+	Now    time.Time
+}
+
+func base() Base { return Base{"/assets/" + assetsVersion, time.Now().UTC()} }
+
+// shown is what the status page shows.
+type shown struct {
+	Base
+	Health  Health
+	Judged  Judged
+	Error   string
+	Board   Board
+	Tables  bool
+	Charts  bool
+	CanPass bool
+	Acts    Acts
+}
+
+// look reads what the status page shows.
+func (h *handler) look(ctx context.Context) shown {
+	s := shown{Base: base(), Health: h.Health(ctx), CanPass: h.Reconcile != nil, Acts: h.Acts, Charts: h.Samples != nil}
+	status, err := h.Status(ctx)
+	if err != nil {
+		s.Error = err.Error()
+		return s
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	_ = pageTemplate.Execute(w, shown) // the client has gone
+	s.Judged = status.Judge(s.Now)
+	if h.Board == nil {
+		return s
+	}
+	if s.Board, err = h.Board(ctx); err != nil {
+		s.Error = err.Error()
+		return s
+	}
+	s.Tables = true
+	return s
+}
+
+// Fine reports whether everything is as it should be.
+func (s shown) Fine() bool {
+	return s.Health.Ready && s.Error == "" && s.Judged.Healthy && len(s.Health.Warnings) == 0
+}
+
+// page answers the status page. It can be read without script, and then shows what was so when it was loaded.
+func (h *handler) page(w http.ResponseWriter, r *http.Request) {
+	s := h.look(r.Context())
+	html(w, http.StatusOK)
+	show(w, "page", s)
+}
+
+// show writes a view. What fails is only that the client has gone.
+func show(w io.Writer, name string, v any) { _ = views.ExecuteTemplate(w, name, v) }
+
+func render(name string, v any) string {
+	var b bytes.Buffer
+	show(&b, name, v)
+	return b.String()
+}
+
+func title(kind string) string {
+	text := words(kind)
+	if text == "" {
+		return ""
+	}
+	return string(text[0]-'a'+'A') + text[1:]
+}
+
+func text(name any) string {
+	switch n := name.(type) {
+	case clerksync.Kind:
+		return string(n)
+	case clerksync.Source:
+		return string(n)
+	case clerksync.Outcome:
+		return string(n)
+	case clerksync.AuditAction:
+		return string(n)
+	case string:
+		return n
+	}
+	return ""
+}
+
+// clock writes a time for people: the day only where it is not today's.
+func clock(t, now time.Time) string {
+	t = t.UTC()
+	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return t.Format(time.TimeOnly)
+	}
+	return t.Format("Jan 2 15:04:05")
+}
+
+// milli writes an instant of the merge rule.
+func milli(ms int64) string {
+	if ms == clerksync.Never {
+		return "never"
+	}
+	return time.UnixMilli(ms).UTC().Format("2006-01-02 15:04:05.000")
+}
+
+// link returns the address of an object's page, or nothing for an id of no kind that is mirrored.
+func link(id string) string {
+	kind, known := clerksync.KindOfID(id)
+	if !known {
+		return ""
+	}
+	return "/objects/" + string(kind) + "/" + url.PathEscape(id)
 }

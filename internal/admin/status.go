@@ -11,12 +11,18 @@ type Status struct {
 	InstanceID string                `json:"instance_id"` // the pinned Clerk instance; empty while none is
 	Resources  map[string]Population `json:"resources"`   // by kind, of those that are mirrored
 	Events     Events                `json:"events"`
-	Passes     map[string]Pass       `json:"passes"` // the last one of each kind, such as "full" and "delta"; dry runs are left out
-	Relays     map[string]Relay      `json:"relays"` // of the change feed, by name, also of those that no longer run
-	Leader     *Leader               `json:"leader"` // of the daemons that share the database; nil while none leads
+	Passes     map[string]Pass       `json:"passes"`             // the last one of each kind, such as "full" and "delta"; dry runs are left out
+	Relays     map[string]Relay      `json:"relays"`             // of the change feed, by name, also of those that no longer run
+	Leader     *Leader               `json:"leader"`             // of the daemons that share the database; nil while none leads
+	Replicas   []Replica             `json:"replicas,omitempty"` // the daemons that share the database and were heard of within a minute
+	Progress   []Progress            `json:"progress,omitempty"` // of the full pass that runs, or was killed within the last hour
 
 	// ClockSkewSeconds is how far Clerk's clock is ahead of ours; nil in a process that has not heard of Clerk yet.
 	ClockSkewSeconds *float64 `json:"clock_skew_seconds,omitempty"`
+
+	// WebhooksSilent tells that a pass found what a webhook should have told, and that no event has come since; nil in a process that
+	// runs no passes.
+	WebhooksSilent *bool `json:"webhooks_silent,omitempty"`
 
 	// Order lists the kinds of Resources in the order in which people are shown them.
 	Order []string `json:"-"`
@@ -58,6 +64,7 @@ type Pass struct {
 	FinishedAt     *time.Time `json:"finished_at"` // nil while it runs, or if it was killed
 	Complete       bool       `json:"complete"`
 	Plan           string     `json:"plan,omitempty"`
+	Drift          int64      `json:"drift"` // differences that it found; none for a backfill
 	Error          string     `json:"error,omitempty"`
 	LastCompleteAt *time.Time `json:"last_complete_at"` // when the last complete pass of this kind began; nil if there was none
 }
@@ -74,22 +81,56 @@ type Leader struct {
 	Term    int64  `json:"term"`    // counts how often a daemon began to lead
 }
 
-// Recent returns a function that reads a status, at most once per the given time however often it is called: counting millions of
-// rows for every scrape and every reload of the page would be a load of its own.
-func Recent(read func(context.Context) (Status, error), keep time.Duration) func(context.Context) (Status, error) {
+// Replica is one of the daemons that share the database.
+type Replica struct {
+	Name   string    `json:"name"`    // its machine, and what tells it from others there
+	SeenAt time.Time `json:"seen_at"` // by its own clock
+	Leads  bool      `json:"leads"`
+}
+
+// Progress is how far a full pass is with one kind of objects.
+type Progress struct {
+	Kind      string    `json:"kind"`
+	Seen      int64     `json:"seen"`
+	Total     int64     `json:"total"` // as Clerk counted when the walk began
+	StartedAt time.Time `json:"started_at"`
+	AsOf      time.Time `json:"as_of"`
+}
+
+// Rate returns how many objects were seen a second.
+func (p Progress) Rate() float64 {
+	spent := p.AsOf.Sub(p.StartedAt).Seconds()
+	if spent <= 0 {
+		return 0
+	}
+	return float64(p.Seen) / spent
+}
+
+// Remaining returns how long the rest takes at that rate; zero if that is not known.
+func (p Progress) Remaining() time.Duration {
+	rate := p.Rate()
+	if rate <= 0 || p.Seen >= p.Total {
+		return 0
+	}
+	return time.Duration(float64(p.Total-p.Seen) / rate * float64(time.Second)).Round(time.Second)
+}
+
+// Recent returns a function that reads something, at most once per the given time however often it is called: counting millions of
+// rows for every scrape and every open page would be a load of its own.
+func Recent[T any](read func(context.Context) (T, error), keep time.Duration) func(context.Context) (T, error) {
 	var mu sync.Mutex
-	var last Status
+	var last T
 	var at time.Time
-	return func(ctx context.Context) (Status, error) {
+	return func(ctx context.Context) (T, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if !at.IsZero() && time.Since(at) < keep {
 			return last, nil
 		}
-		s, err := read(ctx)
+		v, err := read(ctx)
 		if err == nil {
-			last, at = s, time.Now()
+			last, at = v, time.Now()
 		}
-		return s, err
+		return v, err
 	}
 }

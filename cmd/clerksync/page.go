@@ -1,0 +1,145 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/erasure"
+	"github.com/clerksync/clerksync/internal/admin"
+	"github.com/clerksync/clerksync/reconcile"
+)
+
+// pageRows is how many rows each table of the status page has.
+const pageRows = 20
+
+// pageOf adds to a configuration what the status page shows and offers. asks tells whether Clerk can be asked.
+func pageOf(cfg admin.Config, open func() (*opened, error), asks bool) admin.Config {
+	cfg.Status = func(ctx context.Context) (admin.Status, error) {
+		o, err := open()
+		if err != nil {
+			return admin.Status{}, err
+		}
+		return o.status(ctx)
+	}
+	cfg.Board = func(ctx context.Context) (admin.Board, error) {
+		o, err := open()
+		if err != nil {
+			return admin.Board{}, err
+		}
+		return readBoard(ctx, o.mirror)
+	}
+	cfg.Object = func(ctx context.Context, k clerksync.Kind, id string) (admin.Object, bool, error) {
+		o, err := open()
+		if err != nil {
+			return admin.Object{}, false, err
+		}
+		return readObject(ctx, o.mirror, k, id)
+	}
+	cfg.Acts = admin.Acts{
+		Retry: func(ctx context.Context, id string) (string, error) { return retryOne(ctx, open, id) },
+		Drop:  func(ctx context.Context, id string) (string, error) { return dropOne(ctx, open, id) },
+	}
+	if asks {
+		cfg.Acts.Restore = func(ctx context.Context, id string) (string, error) { return restoreOne(ctx, open, id) }
+	}
+	return cfg
+}
+
+func readBoard(ctx context.Context, m *clerksync.Mirror) (b admin.Board, err error) {
+	if b.Waiting, err = m.Log(ctx, clerksync.LogQuery{Outcome: clerksync.Quarantined, Limit: pageRows}); err != nil {
+		return b, err
+	}
+	if b.Events, err = m.Log(ctx, clerksync.LogQuery{Limit: pageRows}); err != nil {
+		return b, err
+	}
+	_, last, err := m.FeedEnds(ctx)
+	if err != nil {
+		return b, err
+	}
+	if b.Changes, err = m.Changes(ctx, last-pageRows, pageRows); err != nil {
+		return b, err
+	}
+	slices.Reverse(b.Changes)
+	if b.Hidden, err = m.Hidden(ctx, pageRows); err != nil {
+		return b, err
+	}
+	past, err := reconcile.History(ctx, m, pageRows)
+	for _, p := range past {
+		b.Passes = append(b.Passes, passRow(p))
+	}
+	slices.SortFunc(b.Passes, func(a, b admin.PassRow) int { return cmp.Or(b.StartedAt.Compare(a.StartedAt), cmp.Compare(b.ID, a.ID)) })
+	b.Passes = b.Passes[:min(pageRows, len(b.Passes))]
+	return b, err
+}
+
+func passRow(p reconcile.Past) admin.PassRow {
+	row := admin.PassRow{ID: p.ID, Kind: string(p.Kind), StartedAt: p.StartedAt, FinishedAt: p.FinishedAt, Complete: p.Complete, Drift: driftOf(p), Error: p.Error}
+	for _, n := range p.Resources {
+		row.Seen += n.Seen
+	}
+	return row
+}
+
+func readObject(ctx context.Context, m *clerksync.Mirror, k clerksync.Kind, id string) (o admin.Object, known bool, err error) {
+	if o.Stored, known, err = m.Stored(ctx, k, id); err != nil {
+		return o, false, err
+	}
+	if o.Events, err = m.Log(ctx, clerksync.LogQuery{ObjectID: id, Limit: 5 * pageRows}); err != nil {
+		return o, false, err
+	}
+	if o.Changes, err = m.ChangesOf(ctx, k, id, 5*pageRows); err != nil {
+		return o, false, err
+	}
+	o.Audit, err = m.AuditOf(ctx, k, id)
+	return o, known, err
+}
+
+func retryOne(ctx context.Context, open func() (*opened, error), id string) (string, error) {
+	o, err := open()
+	if err != nil {
+		return "", err
+	}
+	var told strings.Builder
+	r := &retrier{mirror: o.mirror, reads: o.reads, out: &told}
+	err = r.retry(ctx, id)
+	return strings.TrimSpace(told.String()), err
+}
+
+func dropOne(ctx context.Context, open func() (*opened, error), id string) (string, error) {
+	o, err := open()
+	if err != nil {
+		return "", err
+	}
+	dropped, err := o.mirror.Drop(ctx, id)
+	if err == nil && !dropped {
+		err = errors.New(id + " is neither quarantined nor deferred")
+	}
+	return id + " dropped", err
+}
+
+func restoreOne(ctx context.Context, open func() (*opened, error), id string) (string, error) {
+	t, err := findTarget(id)
+	if err != nil {
+		return "", err
+	}
+	o, err := open()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second) // what the listener leaves for an answer, and a little less
+	defer cancel()
+	restored, err := o.eraser.Restore(ctx, erasure.Order{Kind: t.kind, ID: t.id})
+	switch {
+	case err != nil:
+		return "", advise(id, err)
+	case !restored:
+		return id + " is not deleted", nil
+	}
+	return id + " restored", nil
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/admin"
+)
+
+const (
+	replicasKey  = "replicas"       // of the state table
+	presenceTime = 10 * time.Second // between two times that a replica is heard of
+	absenceTime  = 3 * presenceTime // after which it is no longer counted
+)
+
+// presence tells the other replicas, and people, that this one is there. Nothing depends on it: two that write at once may lose one
+// another's word, which the next time mends.
+type presence struct {
+	name  string
+	count atomic.Int64 // replicas that were heard of, this one among them
+}
+
+// beat is when a replica was heard of, by its own clock.
+type beat struct {
+	At    int64 `json:"at"` // in Unix milliseconds
+	Leads bool  `json:"leads"`
+}
+
+func newPresence() *presence {
+	host, _ := os.Hostname() // without one the rest still tells replicas apart
+	return &presence{name: fmt.Sprintf("%s/%d", host, os.Getpid())}
+}
+
+// run makes this replica heard of until the context ends, and then no longer counted.
+func (p *presence) run(ctx context.Context, mirror *clerksync.Mirror, leads func() bool) error {
+	_ = p.tell(ctx, mirror, leads) // an error is that the database does not answer, which others tell
+	every(ctx, presenceTime, func() { _ = p.tell(ctx, mirror, leads) })
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = p.tell(ctx, mirror, nil)
+	return nil
+}
+
+// leads reports whether this replica leads.
+func (d *daemon) leads() bool {
+	leads, _ := observed(d.metrics.leader)
+	return leads == 1
+}
+
+// sample draws the charts of the status page on, until the context ends.
+func (d *daemon) sample(ctx context.Context) error {
+	every(ctx, admin.SampleTime, func() { d.samples.Add(d.metrics.totals(int(d.presence.count.Load()))) })
+	return nil
+}
+
+// statusOf returns [readStatus] for one mirror, with what only this process knows.
+func (d *daemon) statusOf(m *clerksync.Mirror) func(context.Context) (admin.Status, error) {
+	return func(ctx context.Context) (admin.Status, error) {
+		s, err := readStatus(ctx, m)
+		if d.secretKey.set() {
+			silent := d.metrics.silence.read() == 1
+			s.WebhooksSilent = &silent
+		}
+		return s, err
+	}
+}
+
+// tell writes that this replica is there or, with nil, that it goes.
+func (p *presence) tell(ctx context.Context, mirror *clerksync.Mirror, leads func() bool) error {
+	heard, err := readBeats(ctx, mirror)
+	if err != nil {
+		return err
+	}
+	delete(heard, p.name)
+	if leads != nil {
+		heard[p.name] = beat{At: time.Now().UnixMilli(), Leads: leads()}
+	}
+	p.count.Store(int64(len(heard)))
+	return mirror.WriteState(ctx, replicasKey, heard)
+}
+
+// readBeats reads which replicas were heard of lately.
+func readBeats(ctx context.Context, mirror *clerksync.Mirror) (map[string]beat, error) {
+	heard := map[string]beat{}
+	if _, err := mirror.ReadState(ctx, replicasKey, &heard); err != nil {
+		return nil, err
+	}
+	for name, b := range heard {
+		if time.Since(time.UnixMilli(b.At)).Abs() > absenceTime {
+			delete(heard, name)
+		}
+	}
+	return heard, nil
+}
+
+// readReplicas lists the replicas by their names.
+func readReplicas(ctx context.Context, mirror *clerksync.Mirror) (all []admin.Replica, err error) {
+	heard, err := readBeats(ctx, mirror)
+	for name, b := range heard {
+		all = append(all, admin.Replica{Name: name, SeenAt: time.UnixMilli(b.At).UTC(), Leads: b.Leads})
+	}
+	slices.SortFunc(all, func(a, b admin.Replica) int { return strings.Compare(a.Name, b.Name) })
+	return all, err
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/clerksync/clerksync/internal/admin"
+)
+
+// totals returns what the charts of the status page are drawn from: the same counters that /metrics tells.
+func (m *metrics) totals(replicas int) admin.Totals {
+	t := admin.Totals{At: time.Now(), Replicas: replicas}
+	t.Events, _ = observed(m.events)
+	t.Lag, t.Lags = observed(m.lag)
+	t.Pieces, t.Batches = observed(m.batch)
+	return t
+}
+
+// observed adds up the values of counters or, of histograms, what they observed, and how often.
+func observed(of prometheus.Collector) (total, times float64) {
+	all := make(chan prometheus.Metric, maxTypes*len(outcomes)+len(outcomes)) // more than the largest has
+	of.Collect(all)
+	close(all)
+	for metric := range all {
+		var m dto.Metric
+		if metric.Write(&m) != nil {
+			continue // only broken ones fail, and ours are whole
+		}
+		total += m.GetCounter().GetValue() + m.GetGauge().GetValue() + m.GetHistogram().GetSampleSum()
+		times += float64(m.GetHistogram().GetSampleCount())
+	}
+	return total, times
+}
