@@ -55,7 +55,8 @@ missing = $(shell \
 	command -v psql >/dev/null || echo postgresql-client; \
 	command -v gcc >/dev/null || echo gcc; \
 	echo '\#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 || echo libc6-dev; \
-	[ -z "$(filter check torture,$(MAKECMDGOALS))" ] || PATH=$$PATH:/usr/sbin command -v pgbouncer >/dev/null || echo pgbouncer)
+	[ -z "$(filter check torture,$(MAKECMDGOALS))" ] || PATH=$$PATH:/usr/sbin command -v pgbouncer >/dev/null || echo pgbouncer; \
+	[ -z "$(filter check,$(MAKECMDGOALS))" ] || command -v chromium >/dev/null || echo chromium)
 
 .PHONY: need
 need:

@@ -53,8 +53,6 @@ func (s *standing) Describe(ch chan<- *prometheus.Desc) {
 	ch <- unsent
 	ch <- lastComplete
 	ch <- objects
-	ch <- deferred
-	ch <- foreign
 	ch <- lastLag
 	ch <- position
 	ch <- replicas

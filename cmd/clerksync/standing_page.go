@@ -11,8 +11,6 @@ import (
 // What the status page shows beside the rest, so that each of its numbers can be recorded, too.
 var (
 	objects    = prometheus.NewDesc("clerksync_objects", "Objects of the mirror; state is visible or deleted.", []string{"resource", "state"}, nil)
-	deferred   = prometheus.NewDesc("clerksync_deferred_events", "Events that wait for their time.", nil, nil)
-	foreign    = prometheus.NewDesc("clerksync_foreign_events", "Ignored events of other instances.", nil, nil)
 	lastLag    = prometheus.NewDesc("clerksync_last_event_lag_seconds", "Time from the last event's timestamp to its receipt.", nil, nil)
 	position   = prometheus.NewDesc("clerksync_feed_position", "The last change that a relay has delivered.", []string{"relay"}, nil)
 	replicas   = prometheus.NewDesc("clerksync_replicas", "Daemons that share the database.", nil, nil)
@@ -31,10 +29,6 @@ func collectPage(ch chan<- prometheus.Metric, s admin.Status) {
 	for kind, n := range s.Resources {
 		gauge(objects, float64(n.Visible), kind, "visible")
 		gauge(objects, float64(n.Hidden), kind, "deleted")
-	}
-	gauge(deferred, float64(s.Events.Deferred))
-	if s.Events.Foreign != nil {
-		gauge(foreign, float64(s.Events.Foreign.Count))
 	}
 	if lag := s.Events.LagSeconds; lag != nil {
 		gauge(lastLag, *lag)
