@@ -20,7 +20,11 @@ type Stored struct {
 	DeletedAt  *time.Time `db:"deleted_at"` // nil of a visible object
 	ErasedAt   *time.Time `db:"erased_at"`
 	Version    int64      `db:"_version"` // how many visible changes there were
-	State      State      // of the merge rule, less the hash
+	// What the merge rule knows, in Unix milliseconds, or [Never].
+	Alive   int64 `db:"_alive_at"`   // the latest instant at which the object provably existed
+	Updated int64 `db:"_updated_at"` // Clerk's updated_at of the data
+	Seen    int64 `db:"_seen_at"`    // when the data was told or read
+	Dead    int64 `db:"_dead_at"`    // the object is gone as of this instant
 }
 
 // Stored reads what the mirror keeps of one object. It reports false for one that it does not know. The error is [ErrUnavailable]
@@ -29,14 +33,8 @@ func (m *Mirror) Stored(ctx context.Context, k Kind, id string) (Stored, bool, e
 	if _, known := describe(k); !known {
 		return Stored{}, false, fmt.Errorf("reading an object of %q: no such kind", k)
 	}
-	var row struct {
-		Stored
-		Alive   int64 `db:"_alive_at"`
-		Updated int64 `db:"_updated_at"`
-		Seen    int64 `db:"_seen_at"`
-		Dead    int64 `db:"_dead_at"`
-	}
-	err := m.db.GetContext(ctx, &row, m.SQL(`SELECT id, data, coalesce(unstorable, '') AS unstorable, source, synced_at, deleted_at, erased_at,
+	var s Stored
+	err := m.db.GetContext(ctx, &s, m.SQL(`SELECT id, data, coalesce(unstorable, '') AS unstorable, source, synced_at, deleted_at, erased_at,
 _version, _alive_at, _updated_at, _seen_at, _dead_at FROM {`+string(k)+`} WHERE id = $1`), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Stored{}, false, nil
@@ -44,9 +42,7 @@ _version, _alive_at, _updated_at, _seen_at, _dead_at FROM {`+string(k)+`} WHERE 
 	if err != nil {
 		return Stored{}, false, fmt.Errorf("reading an object of %s: %w", k, unavailable(err))
 	}
-	s := row.Stored
 	s.Kind, s.SyncedAt = k, s.SyncedAt.UTC()
-	s.State = State{Key: Key{Alive: row.Alive, Updated: row.Updated, Seen: row.Seen}, Dead: row.Dead}
 	return s, true, nil
 }
 
