@@ -301,6 +301,9 @@ func (b *browser) lookAt(what string) {
 	for range 12 {
 		b.do(chromedp.KeyEvent("\t"))
 		at := eval[int](b, `[...document.querySelectorAll('*')].indexOf(document.activeElement)`)
+		if last >= 0 && eval[bool](b, `document.activeElement === document.body`) {
+			break // behind the last element
+		}
 		if at <= last {
 			b.t.Errorf("%s: the focus goes from element %d to %d", what, last, at)
 		}
