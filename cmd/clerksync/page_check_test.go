@@ -73,6 +73,9 @@ func (b *browser) wantQuiet() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, text := range b.complaints {
+		if strings.Contains(text, "409 (Conflict)") { // Chromium remarks on every refusal, such as that of a restore which comes too early
+			continue
+		}
 		b.t.Error("the console says: ", text)
 	}
 }
@@ -216,10 +219,9 @@ func (b *browser) restores(clerk *clerktest.Server, id string) {
 	clerk.Send(clerktest.Event{Type: "user.deleted", Data: []byte(`{"id":"` + id + `","object":"user","deleted":true}`)})
 	b.shows("#board", id)
 	eventually(b.t, 20*time.Second, "the deletion lies in the past", func() bool { // what Clerk answers at once could be older
-		b.click("Restore " + id)
-		return strings.Contains(eval[string](b, `document.querySelector('#told').innerText`), id+" restored")
+		b.click("Restore " + id) // perhaps once more before the answer to the one that did it is seen
+		return strings.Contains(eval[string](b, `document.querySelector('#board').innerText`), "revived")
 	})
-	b.shows("#board", "revived")
 }
 
 // retries deletes more users than the guard allows, and has the page approve one of those that are held.

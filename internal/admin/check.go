@@ -182,7 +182,10 @@ func checkFeed(s Status, _ time.Time) Check {
 func checkClock(s Status, _ time.Time) Check {
 	c := Check{Name: "clock", Title: "Clock", OK: true, Value: "not known yet", Unknown: s.ClockSkewSeconds == nil}
 	if skew := s.ClockSkewSeconds; skew != nil {
-		c.Value, c.Detail = Seconds(*skew), "Clerk's clock is ahead of ours by this"
+		c.Value, c.Detail = Seconds(math.Abs(*skew)), "so far is Clerk's clock ahead of ours"
+		if *skew < 0 {
+			c.Detail = "so far is Clerk's clock behind ours"
+		}
 		c.OK = math.Abs(*skew) < skewTooWide.Seconds()
 		c.Advice = "Set this machine's clock: until then absences prove nothing."
 	}

@@ -62,7 +62,7 @@ func TestRoutes(t *testing.T) {
 			`hx-post="/api/events/read:users:user_1/retry"`, `hx-post="/api/events/read:users:user_1/drop"`, `it has &lt;no&gt; id`,
 			`hx-post="/api/objects/user_2/restore"`, `<a href="/objects/users/user_1">user_1</a>`, `data-drift="3"`, `hx-post="/api/reconcile"`,
 		}, `/api/objects/sess_3/restore`},
-		{"/", 200, []string{`hx-sse:connect="/live"`, `<h1 id="verdict" role="status">Needs attention</h1>`}, "style="},
+		{"/", 200, []string{`hx-sse:connect="/live"`, `<h1 id="verdict"><span role="status">Needs attention</span></h1>`}, "style="},
 		{"/objects/users/user_1", 200, []string{"&lt;Ada&gt;", "Personal data.", "Visible."}, "Restore</button>"},
 		{"/objects/users/user_2", 200, []string{"Deleted at", `action="/api/objects/user_2/restore"`, "In the audit log"}, "<script"},
 		{"/objects/users/user_3", 503, []string{"temporarily unavailable"}, ""},

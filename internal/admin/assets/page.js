@@ -29,17 +29,23 @@
     const axis = {stroke: muted, grid: {stroke: line, width: 1}, ticks: {show: false}, font: '11px system-ui, sans-serif', size: 22, gap: 4};
     const ordinal = name === 'drift';
     return {
-      width: box.clientWidth, height: 128, legend: {show: false}, cursor: {show: false}, padding: [10, 4, 0, 0],
+      width: box.clientWidth, height: 128, legend: {show: false}, cursor: {show: false}, padding: [10, 4, ordinal ? 8 : 0, 0],
       scales: {
         x: {time: !ordinal, range: ordinal ? (_, min, max) => [(min ?? 1) - 0.6, (max ?? 1) + 0.6] : undefined},
         y: {range: (_, min, max) => [0, Math.max(max ?? 0, name === 'lag' ? 0.1 : 1) * 1.15]},
       },
-      axes: [ordinal ? {...axis, show: false} : {...axis, values: (_, ticks) => ticks.map(t => new Date(t * 1000).toISOString().slice(11, 16))}, {...axis, size: 38}],
+      axes: [ordinal ? {...axis, show: false} : {...axis, values: clock}, {...axis, size: 38}],
       series: [{}, {
         stroke: accent, width: 2, fill: color('--fill'), spanGaps: !!charts[name].dots, points: {show: !!charts[name].dots, size: 4, fill: accent},
         ...(charts[name].paths ? {paths: charts[name].paths()} : {}),
       }],
     };
+  }
+
+  // clock tells the times of an axis, with seconds where minutes would repeat.
+  function clock(_, ticks) {
+    const end = ticks.length > 1 && ticks[1] - ticks[0] < 60 ? 19 : 16;
+    return ticks.map(t => new Date(t * 1000).toISOString().slice(11, end));
   }
 
   function draw(name) {
@@ -77,10 +83,17 @@
 
   document.addEventListener('DOMContentLoaded', async () => {
     const stream = element('stream');
-    document.addEventListener('htmx:sse:after:connection', () => tell('live', 'live'));
+    for (const name of ['htmx:sse:after:connection', 'htmx:sse:after:message']) {
+      document.addEventListener(name, () => tell('live', 'live'));
+    }
     for (const name of ['htmx:sse:error', 'htmx:sse:close', 'htmx:sse:before:connection']) {
       document.addEventListener(name, () => { if (element('line').dataset.state === 'live') tell('lost', 'the daemon does not answer: this page is old'); });
     }
+    let told;
+    new MutationObserver(() => {
+      clearTimeout(told);
+      if (element('told').firstChild) told = setTimeout(() => element('told').replaceChildren(), 8000);
+    }).observe(element('told'), {childList: true});
     document.addEventListener('keydown', e => { if (e.key === 'Escape') element('told').replaceChildren(); });
     if (!element('chart-events')) return;
     stream.addEventListener('samples', e => { add(JSON.parse(e.detail.data)); drawAll(); });
