@@ -105,14 +105,15 @@ func (d *demo) startPage(ctx context.Context) error {
 		return err
 	}
 	ctx, done := context.WithCancel(ctx)
-	sampled := make(chan error, 1)
+	ended := make(chan struct{})
 	go func() {
-		sampled <- crash.Contain(func() error {
+		defer close(ended)
+		_ = crash.Contain(func() error { // without samples the page goes on
 			every(ctx, admin.SampleTime, func() { samples.Add(d.metrics.totals(1)) })
 			return nil
 		})
 	}()
-	d.atEnd(func() { done(); <-sampled; stop(); _ = page.stop(time.Second) })
+	d.atEnd(func() { done(); <-ended; stop(); _ = page.stop(time.Second) })
 	d.say("status", "http://%s until Ctrl-C", page.addr)
 	return nil
 }

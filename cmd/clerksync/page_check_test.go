@@ -37,11 +37,11 @@ func browse(t *testing.T) *browser {
 	t.Cleanup(stop)
 	ctx, stop = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(stop)
-	return openTab(t, ctx)
+	return openTab(ctx, t)
 }
 
 // openTab opens a tab, agrees to every question and notes what the console says.
-func openTab(t *testing.T, ctx context.Context) *browser {
+func openTab(ctx context.Context, t *testing.T) *browser {
 	t.Helper()
 	ctx, stop := chromedp.NewContext(ctx)
 	t.Cleanup(stop)
@@ -269,7 +269,7 @@ func (b *browser) press(name, told string) {
 // lookAtAll looks at the status page and at an object's, dark and light, on a screen and on a phone.
 func (b *browser) lookAtAll(admin, id string) {
 	b.t.Helper()
-	other := openTab(b.t, b.ctx)
+	other := openTab(b.ctx, b.t)
 	for _, path := range []string{"/", "/objects/users/" + id} {
 		other.do(chromedp.Navigate(admin + path))
 		for _, scheme := range []string{"light", "dark"} {
