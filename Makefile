@@ -20,11 +20,11 @@ check: need ## what a release needs beyond make test: formatting, linters, known
 	$(lint) run ./...
 	$(vuln) ./...
 	go build -o bin/clerksync ./cmd/clerksync && bin/clerksync version --sbom >bin/sbom.json
-	go test -race -tags check ./...
+	go test -race -tags check -timeout 30m ./...
 	for site in chi echo gin; do (cd examples/$$site && go vet ./... && go test -count=1 ./...) || exit 1; done
 	PGTEST_ROLE=clerk_daemon go test -count=1 $(rooms)
 	PGTEST_DRIVER=pgx go test -count=1 $(rooms)
-	PGTEST_BOUNCER=1 go test -count=1 $(rooms)
+	PGTEST_BOUNCER=1 go test -count=1 -timeout 30m $(rooms) ./cmd/clerksync
 	PGTEST_BOUNCER=1 PGTEST_DRIVER=pgx go test -count=1 $(rooms)
 
 # How much of the long forms is run, and where their figures go. TORTURE_SIZE=1 is all of it, which takes days.
@@ -56,7 +56,8 @@ missing = $(shell \
 	command -v gcc >/dev/null || echo gcc; \
 	echo '\#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 || echo libc6-dev; \
 	[ -z "$(filter check torture,$(MAKECMDGOALS))" ] || PATH=$$PATH:/usr/sbin command -v pgbouncer >/dev/null || echo pgbouncer; \
-	[ -z "$(filter check,$(MAKECMDGOALS))" ] || command -v chromium >/dev/null || echo chromium)
+	[ -z "$(filter check,$(MAKECMDGOALS))" ] || command -v chromium >/dev/null || echo chromium; \
+	[ -z "$(filter check,$(MAKECMDGOALS))" ] || command -v promtool >/dev/null || echo prometheus)
 
 .PHONY: need
 need:
