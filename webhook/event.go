@@ -66,7 +66,7 @@ func read(body []byte, mirrors func(clerksync.Kind) bool) (*clerksync.Event, []c
 	}
 	event.Body = body
 	if len(evidence) == 0 {
-		return event, []clerksync.Evidence{{Source: clerksync.Webhook, Event: event}}, nil
+		return event, ofNothing(event), nil
 	}
 	if data.id == "" {
 		event.Quarantine = "data has no id"
@@ -74,10 +74,14 @@ func read(body []byte, mirrors func(clerksync.Kind) bool) (*clerksync.Event, []c
 	return event, evidence, nil
 }
 
-// unread is what is kept of a body that nobody could read because of a mistake of ours, for the release in which it is mended.
-func unread(body []byte, why error) (*clerksync.Event, []clerksync.Evidence) {
-	event := &clerksync.Event{Type: "unread", Body: body, Quarantine: why.Error() + ": please report this"}
-	return event, []clerksync.Evidence{{Source: clerksync.Webhook, Event: event}}
+// ofNothing is the evidence that keeps an event which tells of nothing here.
+func ofNothing(event *clerksync.Event) []clerksync.Evidence {
+	return []clerksync.Evidence{{Source: clerksync.Webhook, Event: event}}
+}
+
+// unread is what is kept of an event that nobody could read because of a mistake of ours. Its body is not: it may be a mail with a code.
+func unread(why error) *clerksync.Event {
+	return &clerksync.Event{Type: "unread", Quarantine: why.Error() + ": please report this"}
 }
 
 func readEnvelope(body []byte) (envelope, error) {

@@ -285,3 +285,12 @@ func TestConflict(t *testing.T) {
 		t.Errorf("conflicts (-want +got):\n%s", diff)
 	}
 }
+
+// TestUnread has decoding panic at an event of a mail with a code in it: what is kept tells where, and holds nothing of the body.
+func TestUnread(t *testing.T) {
+	t.Parallel()
+	kept := webhook.UnreadForTest([]byte(`{"type":"user.updated","object":"event","data":{"id":"user_1","body_plain":"your code is 424242"}}`), "Canaria")
+	if kept == nil || !strings.Contains(kept.Quarantine, "export_test.go:") || strings.Contains(kept.Quarantine, "Canaria") || len(kept.Body) != 0 {
+		t.Errorf("kept %+v, want the place of the panic alone", kept)
+	}
+}

@@ -1,8 +1,10 @@
 package webhook
 
 import (
+	"errors"
 	"net/http"
 
+	"github.com/clerksync/clerksync/internal/crash"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
@@ -22,4 +24,13 @@ func (h *Handler) VerifyForTest(header http.Header, body []byte) string {
 func DecodeForTest(body []byte) (int, error) {
 	_, evidence, err := decode(body, func(clerksync.Kind) bool { return true })
 	return len(evidence), err
+}
+
+// UnreadForTest returns what is kept of a body that makes decoding panic with a value; nil if it is taken for another error.
+func UnreadForTest(body []byte, value any) *clerksync.Event {
+	_, _, err := decode(body, func(clerksync.Kind) bool { panic(value) })
+	if panicked := new(crash.Error); errors.As(err, &panicked) {
+		return unread(panicked)
+	}
+	return nil
 }

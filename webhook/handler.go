@@ -160,8 +160,8 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) delivery {
 func (h *Handler) apply(ctx context.Context, id string, body []byte) delivery {
 	event, evidence, err := decode(body, h.cfg.Mirror.Mirrors)
 	if panicked := new(crash.Error); errors.As(err, &panicked) {
-		event, evidence = unread(body, panicked)
-		err = nil
+		event, err = unread(panicked), nil
+		evidence = ofNothing(event)
 	}
 	d := delivery{id: id, err: err}
 	if err != nil {

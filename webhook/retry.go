@@ -64,7 +64,7 @@ func retry(ctx context.Context, mirror *clerksync.Mirror, kept clerksync.Event, 
 	event, evidence, err := decode(kept.Body, mirror.Mirrors)
 	if err != nil { // it was decoded before it was kept, so the rules have become stricter since
 		kept.Quarantine = err.Error()
-		event, evidence = &kept, []clerksync.Evidence{{Source: clerksync.Webhook, Event: &kept}}
+		event, evidence = &kept, ofNothing(&kept)
 	}
 	event.ID, event.ReceivedAt, event.Approved = kept.ID, kept.ReceivedAt, approved
 	results, err := mirror.Apply(ctx, evidence...)
