@@ -123,18 +123,31 @@ var eventColumns = []column{
 // the outcome of its last try; every other one keeps its first. It hardens the transaction, as [Mirror.harden] does, and so spares
 // its caller a round trip.
 func (d dialect) eventsStatement() string {
+	if !d.postgres {
+		return d.insertEvents()
+	}
+	return "WITH " + hardenedSQL + d.insertEvents()
+}
+
+const hardenedSQL = "hardened AS (" + hardenSQL + ")\n"
+
+func (d dialect) insertEvents() string {
 	from, exprs := d.given(eventColumns)
 	var set []string
 	for _, name := range []string{"outcome", "error", "payload", "due_at"} {
 		set = append(set, fmt.Sprintf("%[1]s = CASE WHEN r.outcome IN ('quarantined', 'deferred') THEN excluded.%[1]s ELSE r.%[1]s END", name))
 	}
-	with := ""
-	if d.postgres {
-		with, from = "WITH hardened AS ("+hardenSQL+")\n", "hardened CROSS JOIN "+from
-	}
-	return fmt.Sprintf(`%sINSERT INTO %s AS r (%s) SELECT %s FROM %s WHERE true %s
+	return fmt.Sprintf(`INSERT INTO %s AS r (%s) SELECT %s FROM %s WHERE true %s
 ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + excluded.attempts, %s`,
-		with, d.table("events"), strings.Join(columnNames(eventColumns), ", "), strings.Join(exprs, ", "), from, d.inOrder(), strings.Join(set, ", "))
+		d.table("events"), strings.Join(columnNames(eventColumns), ", "), strings.Join(exprs, ", "), d.behind("hardened", from), d.inOrder(), strings.Join(set, ", "))
+}
+
+// behind makes a statement wait for one of its WITH, if it has any.
+func (d dialect) behind(first, from string) string {
+	if d.postgres {
+		return first + " CROSS JOIN " + from
+	}
+	return from
 }
 
 var changeColumns = []column{
@@ -145,23 +158,26 @@ var changeColumns = []column{
 // changesStatement appends to the feed, in the order of the parameter. Before it draws the first seq it takes the feed's lock, as
 // [Mirror.lockFeed] does, and so spares its caller a round trip.
 func (d dialect) changesStatement() string {
-	from, exprs := d.given(changeColumns)
-	with := ""
-	if d.postgres {
-		with, from = `WITH locked AS (SELECT key FROM `+d.table("state")+` WHERE key = 'feed' FOR UPDATE)
-`, "locked CROSS JOIN "+from
+	if !d.postgres {
+		return d.insertChanges()
 	}
-	return fmt.Sprintf(`%sINSERT INTO %s (%s) SELECT %s FROM %s`,
-		with, d.table("changes"), strings.Join(columnNames(changeColumns), ", "), strings.Join(exprs, ", "), from)
+	return "WITH " + d.locked("") + d.insertChanges()
+}
+
+// locked takes the feed's lock once there are the rows of another item of FROM, if one is given.
+func (d dialect) locked(after string) string {
+	return "locked AS (SELECT s.key FROM " + d.table("state") + " AS s " + after + " WHERE s.key = 'feed' FOR UPDATE OF s)\n"
+}
+
+func (d dialect) insertChanges() string {
+	from, exprs := d.given(changeColumns)
+	return fmt.Sprintf(`INSERT INTO %s (%s) SELECT %s FROM %s`,
+		d.table("changes"), strings.Join(columnNames(changeColumns), ", "), strings.Join(exprs, ", "), d.behind("locked", from))
 }
 
 // logStatement does what eventsStatement and changesStatement do, in this order: the lock waits for the count of the events that were
-// written. So every transaction locks events before the feed, whichever of the statements it uses.
+// written. So every transaction locks events before the feed, whichever of the statements it uses. Its second parameter are the changes.
 func (d dialect) logStatement() string {
-	events := strings.Replace(d.eventsStatement(), "INSERT", ", kept AS (INSERT", 1) + " RETURNING id)"
-	changes := strings.NewReplacer("$1", "$2",
-		"WITH locked AS (SELECT key FROM "+d.table("state")+" WHERE key = 'feed' FOR UPDATE)",
-		"locked AS (SELECT s.key FROM "+d.table("state")+" AS s CROSS JOIN (SELECT count(*) FROM kept) AS n WHERE s.key = 'feed' FOR UPDATE OF s)",
-	).Replace(d.changesStatement())
-	return events + ", " + changes
+	return "WITH " + hardenedSQL + ", kept AS (" + d.insertEvents() + " RETURNING id),\n" +
+		d.locked("CROSS JOIN (SELECT count(*) FROM kept) AS n") + strings.ReplaceAll(d.insertChanges(), "$1", "$2")
 }
