@@ -102,13 +102,12 @@ func (r *request) quarantine(refusal error) {
 
 // describeRefusal says why a piece cannot be merged without what the database said: that can quote rows.
 func describeRefusal(refusal error) string {
-	var state interface{ SQLState() string }
 	var panicked *crash.Error
-	switch {
+	switch state := sqlState(refusal); {
 	case errors.As(refusal, &panicked):
 		return "merging it panicked at " + panicked.Line + ": please report this"
-	case errors.As(refusal, &state):
-		return "the database refused it with SQLSTATE " + state.SQLState()
+	case state != "":
+		return "the database refused it with SQLSTATE " + state
 	default:
 		return "the database refused it"
 	}

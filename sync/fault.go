@@ -38,9 +38,8 @@ func diagnose(err error) fault {
 	if errors.As(err, &panicked) {
 		return poison
 	}
-	var state interface{ SQLState() string }
-	if errors.As(err, &state) {
-		return diagnoseSQLState(state.SQLState())
+	if state := sqlState(err); state != "" {
+		return diagnoseSQLState(state)
 	}
 	var sqlite interface{ Code() int }
 	if errors.As(err, &sqlite) {
@@ -51,6 +50,15 @@ func diagnose(err error) fault {
 		return outage
 	}
 	return outage
+}
+
+// sqlState returns the SQLSTATE of an error of PostgreSQL, and of any other one "".
+func sqlState(err error) string {
+	var state interface{ SQLState() string }
+	if errors.As(err, &state) {
+		return state.SQLState()
+	}
+	return ""
 }
 
 func diagnoseSQLState(state string) fault {
@@ -82,9 +90,8 @@ func diagnoseSQLite(code int) fault {
 
 // violated reports whether an error tells of a constraint: the team's own, since the mirror's hold by themselves.
 func violated(err error) bool {
-	var state interface{ SQLState() string }
-	if errors.As(err, &state) {
-		return strings.HasPrefix(state.SQLState(), "23")
+	if state := sqlState(err); state != "" {
+		return strings.HasPrefix(state, "23")
 	}
 	var sqlite interface{ Code() int }
 	return errors.As(err, &sqlite) && sqlite.Code()&0xff == 19
@@ -92,9 +99,8 @@ func violated(err error) bool {
 
 // referred reports whether an error says that another table refers to a row.
 func referred(err error) bool {
-	var state interface{ SQLState() string }
-	if errors.As(err, &state) {
-		return state.SQLState() == "23503"
+	if state := sqlState(err); state != "" {
+		return state == "23503"
 	}
 	var sqlite interface{ Code() int }
 	return errors.As(err, &sqlite) && (sqlite.Code() == 787 || sqlite.Code() == 1811) // a foreign key, or a trigger
@@ -103,12 +109,11 @@ func referred(err error) bool {
 // unavailable marks an error of the database as one that trying again may cure. The driver's message stays out of it: it can
 // quote rows.
 func unavailable(err error) error {
-	var state interface{ SQLState() string }
-	switch {
+	switch state := sqlState(err); {
 	case err == nil:
 		return nil
-	case errors.As(err, &state):
-		return fmt.Errorf("the database answered SQLSTATE %s: %w", state.SQLState(), ErrUnavailable)
+	case state != "":
+		return fmt.Errorf("the database answered SQLSTATE %s: %w", state, ErrUnavailable)
 	default:
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

@@ -31,15 +31,14 @@ func (f hookFailures) with(reason string, calls ...hookCall) hookFailures {
 
 // describeFailure says what a hook's failure was without what it said.
 func describeFailure(err error) string {
-	var state interface{ SQLState() string }
 	var panicked *crash.Error
-	switch {
+	switch state := sqlState(err); {
 	case errors.As(err, &panicked):
 		return "panicked at " + panicked.Line
 	case isDone(err):
 		return "ended the transaction"
-	case errors.As(err, &state):
-		return "failed with SQLSTATE " + state.SQLState()
+	case state != "":
+		return "failed with SQLSTATE " + state
 	default:
 		return "failed"
 	}
@@ -50,8 +49,7 @@ func isDone(err error) bool { return errors.Is(err, sql.ErrTxDone) }
 
 // isNobodysFault reports whether a hook met what could have met any statement: a clash of transactions, or a server that goes away.
 func isNobodysFault(err error) bool {
-	var state interface{ SQLState() string }
-	if errors.As(err, &state) && (strings.HasPrefix(state.SQLState(), "08") || strings.HasPrefix(state.SQLState(), "57P")) {
+	if state := sqlState(err); strings.HasPrefix(state, "08") || strings.HasPrefix(state, "57P") {
 		return true
 	}
 	return errors.Is(err, driver.ErrBadConn) || diagnose(err) == clash

@@ -59,8 +59,7 @@ func (f *fold) fresh() bool {
 // distrust makes the next try of a batch merge what this one inserted, and reports whether there is such a thing: a row may have
 // come into being since the batch was prepared, or COPY may be forbidden.
 func distrust(batch []*request, err error) (again bool) {
-	var state interface{ SQLState() string }
-	if !errors.As(err, &state) {
+	if sqlState(err) == "" {
 		return false
 	}
 	for _, r := range batch {

@@ -110,14 +110,7 @@ func (o *object) keys(name string) (keys []string) {
 }
 
 func appendTexts(dst []byte, texts []string) []byte {
-	dst = append(dst, '[')
-	for i, s := range texts {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendText(dst, s)
-	}
-	return append(dst, ']')
+	return appendRows(dst, texts, appendText)
 }
 
 func freeMember(name string) func(*object) []byte {

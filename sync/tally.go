@@ -3,7 +3,6 @@ package sync
 import (
 	"context"
 	"fmt"
-	"math"
 )
 
 // Tally sums up objects as Clerk shows them. Two tallies of the same objects, to the byte, are equal, in whatever order they were
@@ -28,8 +27,8 @@ func (s *Sighting) Tally() Tally {
 // rows does. Halves of the digests are summed, since sums of the whole leave the range of a bigint.
 func (d dialect) tallyStatement(k Kind) string {
 	return d.sql(fmt.Sprintf(`SELECT count(*) AS count, cast(coalesce(sum(digest & 4294967295), 0) AS bigint) AS low, cast(coalesce(sum(digest >> 32), 0) AS bigint) AS high
-FROM (SELECT CASE WHEN _dead_at < -%d THEN _digest ELSE 0 END AS digest %s AND created_at >= $1 AND created_at <= $2) AS stretch`,
-		int64(math.MaxInt64), listedRows(k)))
+FROM (SELECT %s AS digest %s AND created_at >= $1 AND created_at <= $2) AS stretch`,
+		shownDigest, listedRows(k)))
 }
 
 // Tally sums up the objects that [Mirror.Visible] yields of a window of dated ones. An object that was deleted once counts as another
@@ -46,13 +45,7 @@ func (m *Mirror) Tally(ctx context.Context, k Kind, from, through int64) (Tally,
 		Low   int64 `db:"low"`
 		High  int64 `db:"high"`
 	}
-	var err error
-	if stmt := m.statements.prepared[statement]; stmt != nil {
-		err = stmt.GetContext(ctx, &sums, first, last)
-	} else {
-		err = m.db.GetContext(ctx, &sums, statement, first, last)
-	}
-	if err != nil {
+	if err := m.get(ctx, &sums, statement, first, last); err != nil {
 		return Tally{}, fmt.Errorf("summing up visible rows: %w", unavailable(err))
 	}
 	return Tally{sums.Count, uint64(sums.Low) + uint64(sums.High)<<32}, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -46,8 +45,8 @@ type listings struct{ dated, undated string }
 
 func (d dialect) listings(k Kind) listings {
 	lines := fmt.Sprintf(`SELECT count(*) AS count, max(created_at) AS created_at, coalesce(%[1]s(id, '
-'), '') AS ids, coalesce(%[1]s(cast(CASE WHEN _dead_at < -%[2]d THEN _digest ELSE 0 END AS text), '
-'), '') AS digests FROM (SELECT id, created_at, _digest, _dead_at %[3]s`, d.concatenate(), int64(math.MaxInt64), listedRows(k))
+'), '') AS ids, coalesce(%[1]s(cast(%[2]s AS text), '
+'), '') AS digests FROM (SELECT id, created_at, _digest, _dead_at %[3]s`, d.concatenate(), shownDigest, listedRows(k))
 	return listings{
 		dated: d.sql(fmt.Sprintf(`%s AND (created_at, id) > ($1, $2) AND created_at <= $3
 ORDER BY created_at, id LIMIT %d) AS page`, lines, visiblePage)),
@@ -122,11 +121,20 @@ func (s *stamped) Scan(v any) error {
 }
 
 func (m *Mirror) list(ctx context.Context, query string, args ...any) (l listing, err error) {
-	if stmt := m.statements.prepared[query]; stmt != nil {
-		return l, stmt.GetContext(ctx, &l, args...)
-	}
-	return l, m.db.GetContext(ctx, &l, query, args...)
+	err = m.get(ctx, &l, query, args...)
+	return l, err
 }
+
+// get reads the one row of one of the statements.
+func (m *Mirror) get(ctx context.Context, into any, query string, args ...any) error {
+	if stmt := m.statements.prepared[query]; stmt != nil {
+		return stmt.GetContext(ctx, into, args...)
+	}
+	return m.db.GetContext(ctx, into, query, args...)
+}
+
+// shownDigest is the digest of a row's payload, or 0 where the object was deleted once.
+const shownDigest = `CASE WHEN _dead_at < -9223372036854775807 THEN _digest ELSE 0 END`
 
 // yieldLines yields the rows of one page after the other, each read after the last row of the one before it. It reports whether it
 // came to the end.
