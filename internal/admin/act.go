@@ -20,25 +20,24 @@ func (h *handler) act(do func(context.Context, string) (string, error)) http.Han
 	return func(w http.ResponseWriter, r *http.Request) {
 		id := r.PathValue("id")
 		if do == nil {
-			h.tell(w, r, http.StatusConflict, "this needs CLERK_SECRET_KEY", failure{"this needs CLERK_SECRET_KEY"})
+			refuse(w, r, http.StatusConflict, "this needs CLERK_SECRET_KEY")
 			return
 		}
 		text, err := do(r.Context(), id)
 		switch {
 		case errors.Is(err, clerksync.ErrUnavailable):
-			h.tell(w, r, http.StatusServiceUnavailable, err.Error(), failure{err.Error()})
+			refuse(w, r, http.StatusServiceUnavailable, err.Error())
 		case err != nil:
-			h.tell(w, r, http.StatusConflict, err.Error(), failure{err.Error()})
+			refuse(w, r, http.StatusConflict, err.Error())
 		default:
-			h.tell(w, r, http.StatusOK, text, told{id, text})
+			tell(w, r, http.StatusOK, text, told{id, text})
 		}
 	}
 }
 
 func (h *handler) reconcile(w http.ResponseWriter, r *http.Request) {
 	if h.Reconcile == nil {
-		const why = "there is no CLERK_SECRET_KEY to read Clerk with"
-		h.tell(w, r, http.StatusConflict, why, failure{why})
+		refuse(w, r, http.StatusConflict, "there is no CLERK_SECRET_KEY to read Clerk with")
 		return
 	}
 	if err := h.Reconcile(); err != nil {
@@ -46,17 +45,22 @@ func (h *handler) reconcile(w http.ResponseWriter, r *http.Request) {
 		if errors.Is(err, ErrBusy) {
 			code = http.StatusConflict
 		}
-		h.tell(w, r, code, err.Error(), failure{err.Error()})
+		refuse(w, r, code, err.Error())
 		return
 	}
-	h.tell(w, r, http.StatusAccepted, "a full pass begins", struct {
+	tell(w, r, http.StatusAccepted, "a full pass begins", struct {
 		Started bool `json:"started"`
 	}{true})
 }
 
+// refuse answers a POST that did nothing.
+func refuse(w http.ResponseWriter, r *http.Request, code int, why string) {
+	tell(w, r, code, why, failure{why})
+}
+
 // tell answers a POST as whoever sent it can read: a line for the open page, a page of its own for a browser that runs no script, or
 // JSON.
-func (h *handler) tell(w http.ResponseWriter, r *http.Request, code int, text string, v any) {
+func tell(w http.ResponseWriter, r *http.Request, code int, text string, v any) {
 	line := struct {
 		OK   bool
 		Text string

@@ -47,7 +47,13 @@ func Start(o Options) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{bin: bin, owner: owner, options: o}
-	if err := c.create(); err != nil {
+	return c.begin("making the database files", "initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+}
+
+// begin has a program make the database files, and starts the server on a port that is free.
+func (c *Cluster) begin(doing, program string, args ...string) (*Cluster, error) {
+	err := c.create(doing, program, args...)
+	if err != nil {
 		return nil, errors.Join(err, c.remove())
 	}
 	for range 5 { // another process may take the free port before the server does
@@ -61,8 +67,8 @@ func Start(o Options) (*Cluster, error) {
 	return nil, errors.Join(err, c.remove())
 }
 
-// create makes the folder and the database files in it.
-func (c *Cluster) create() error {
+// create makes the folder and has a program make the database files in it.
+func (c *Cluster) create(doing, program string, args ...string) error {
 	var err error
 	if c.folder, err = makeFolder(); err != nil {
 		return err
@@ -73,9 +79,8 @@ func (c *Cluster) create() error {
 			return err
 		}
 	}
-	initdb := c.command("initdb", "-D", c.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return fmt.Errorf("making the database files: %w\n%s", err, out)
+	if out, err := c.command(program, append([]string{"-D", c.data()}, args...)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", doing, err, out)
 	}
 	return nil
 }
