@@ -69,7 +69,7 @@ func runAuditList(ctx context.Context, c *cli.Command, s settings) error {
 		if c.Bool("json") {
 			err = printJSON(c, showEntry(e))
 		} else {
-			err = printEntry(c.Root().Writer, e)
+			err = printEntry(fitted(c.Root().Writer), e)
 		}
 		if err != nil {
 			return err

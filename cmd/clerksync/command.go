@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -10,17 +11,17 @@ import (
 
 // newCommand returns the whole command line.
 func newCommand() *cli.Command {
+	cli.HelpPrinterCustom = func(out io.Writer, templ string, data any, custom map[string]any) {
+		cli.DefaultPrintHelpCustom(fitted(out), templ, data, custom)
+	}
 	root := &cli.Command{
-		Name:                  "clerksync",
-		Usage:                 "a faithful, live copy of your Clerk users in your own database",
-		Description:           "Try it without any set-up: clerksync demo",
-		Version:               readBuild().Version,
-		EnableShellCompletion: true,
-		ConfigureShellCompletionCommand: func(c *cli.Command) {
-			c.Hidden = false
-			c.Usage = "print the completion script of a shell: bash, zsh, fish, pwsh"
-		},
-		Suggest: true,
+		Name:                            "clerksync",
+		Usage:                           "a faithful, live copy of your Clerk users in your own database",
+		Description:                     "Try it without any set-up: clerksync demo",
+		Version:                         readBuild().Version,
+		EnableShellCompletion:           true,
+		ConfigureShellCompletionCommand: configureCompletion,
+		Suggest:                         true,
 		Commands: []*cli.Command{
 			serveCommand(), reconcileCommand(), checkCommand(), resyncCommand(), restoreCommand(), eraseCommand(), migrateCommand(),
 			statusCommand(), eventsCommand(), auditCommand(), reportCommand(), doctorCommand(), emulateCommand(), demoCommand(), versionCommand(),
@@ -39,6 +40,7 @@ func prepareUsage(c *cli.Command) {
 	if c.Action == nil {
 		c.Action = chooseSubcommand
 	}
+	c.HideHelpCommand = len(c.Commands) == 0 // --help is enough for those, and help would be completed as if it were an argument
 	for _, sub := range c.Commands {
 		prepareUsage(sub)
 	}

@@ -58,7 +58,9 @@ func runDemo(ctx context.Context, c *cli.Command) error {
 			return err
 		}
 	}
-	if err := d.play(ctx, newBar(c.Root().ErrWriter)); err != nil {
+	bar := newBar(c.Root().ErrWriter)
+	bar.tell = func(s stretch) { fmt.Fprintln(c.Root().ErrWriter, s) }
+	if err := d.play(ctx, bar); err != nil {
 		return err
 	}
 	if lingers {
@@ -176,7 +178,7 @@ func (d *demo) startClerk(ctx context.Context) (err error) {
 
 // say prints one line of the demo's story.
 func (d *demo) say(what, format string, args ...any) {
-	fmt.Fprintf(d.out, "%-10s %s\n", what, fmt.Sprintf(format, args...))
+	fmt.Fprintf(fitted(d.out), "%-10s  %s\n", what, fmt.Sprintf(format, args...))
 }
 
 func (d *demo) atEnd(f func()) { d.closers = append(d.closers, f) }

@@ -136,6 +136,7 @@ func (d *demo) play(ctx context.Context, b *bar) error {
 		}
 	}
 	differences, err := d.compare(ctx)
+	b.close()
 	if err != nil {
 		return err
 	}

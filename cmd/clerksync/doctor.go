@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/urfave/cli/v3"
@@ -29,6 +27,8 @@ const (
 	failed  verdict = "failed"
 	skipped verdict = "skipped"
 )
+
+var verdictColours = map[verdict]colour{fine: green, warned: yellow, failed: red, skipped: grey}
 
 // errUnwell means that a check failed.
 var errUnwell = errors.New("something is wrong with this set-up: see above")
@@ -105,12 +105,16 @@ func (d *doctor) tell(c *cli.Command) error {
 }
 
 func printFindings(out io.Writer, findings []finding) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var t columns
 	for _, f := range findings {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", f.Verdict, f.Check, f.Found)
+		word := string(f.Verdict)
+		if coloured(out) {
+			word = verdictColours[f.Verdict].paint(word)
+		}
+		t.row(word, f.Check, f.Found)
 		if f.Advice != "" {
-			fmt.Fprintf(w, "\t\t→ %s\n", f.Advice)
+			t.row("", "", "→ "+f.Advice)
 		}
 	}
-	return w.Flush()
+	return t.print(out)
 }

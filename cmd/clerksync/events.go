@@ -130,7 +130,7 @@ func runEventsList(ctx context.Context, c *cli.Command, s settings) error {
 		}
 		return nil
 	}
-	return printEvents(c.Root().Writer, events, terminalWidth(c.Root().Writer))
+	return printEvents(c.Root().Writer, events)
 }
 
 func runEventsShow(ctx context.Context, c *cli.Command, s settings) error {

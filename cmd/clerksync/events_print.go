@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 
@@ -31,17 +30,17 @@ func showEvent(e clerksync.Logged) shownEvent {
 }
 
 func printEvent(out io.Writer, e clerksync.Logged) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var t columns
 	for _, line := range []struct{ name, value string }{
 		{"id", e.ID}, {"type", e.Type}, {"object", e.ObjectID}, {"instance", e.InstanceID}, {"occurred", instant(e.OccurredAt)},
 		{"received", instant(&e.ReceivedAt)}, {"attempts", fmt.Sprint(e.Attempts)}, {"outcome", string(e.Outcome)}, {"error", e.Error},
 		{"due", instant(e.DueAt)}, {"payload", size(e.BodySize)},
 	} {
 		if line.value != "" {
-			fmt.Fprintf(w, "%s\t%s\n", line.name, printable(line.value))
+			t.row(line.name, printable(line.value))
 		}
 	}
-	return w.Flush()
+	return t.print(out)
 }
 
 func instant(t *time.Time) string {
@@ -58,46 +57,12 @@ func size(n int64) string {
 	return fmt.Sprintf("%d bytes, kept until it is applied or dropped", n)
 }
 
-// printEvents prints a table. Where lines have a width, what can be looked up with events show is cut to fit it: objects first, then
-// types. Ids are whole, to be copied.
-func printEvents(out io.Writer, events []clerksync.Logged, width int) error {
-	rows := [][]string{{"RECEIVED", "OUTCOME", "TYPE", "OBJECT", "ID"}}
+func printEvents(out io.Writer, events []clerksync.Logged) error {
+	t := columns{{"RECEIVED", "OUTCOME", "TYPE", "OBJECT", "ID"}}
 	for _, e := range events {
-		rows = append(rows, []string{
-			e.ReceivedAt.Format(time.DateTime), string(e.Outcome), printable(e.Type), or(printable(e.ObjectID), "-"), printable(e.ID),
-		})
+		t.row(e.ReceivedAt.Format(time.DateTime), string(e.Outcome), printable(e.Type), or(printable(e.ObjectID), "-"), printable(e.ID))
 	}
-	widths := make([]int, len(rows[0]))
-	total := 2 * (len(widths) - 1)
-	for i := range widths {
-		for _, row := range rows {
-			widths[i] = max(widths[i], len([]rune(row[i])))
-		}
-		total += widths[i]
-	}
-	if width > 0 {
-		for _, i := range []int{3, 2} {
-			least := min(widths[i], 12)
-			cut := min(max(total-width, 0), widths[i]-least)
-			widths[i], total = widths[i]-cut, total-cut
-		}
-	}
-	for _, row := range rows {
-		for i, text := range row[:len(row)-1] {
-			fmt.Fprintf(out, "%-*s  ", widths[i], cut(text, widths[i]))
-		}
-		if _, err := fmt.Fprintln(out, row[len(row)-1]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func cut(text string, width int) string {
-	if runes := []rune(text); len(runes) > width {
-		return string(runes[:width-1]) + "…"
-	}
-	return text
+	return t.print(out)
 }
 
 // printable keeps what others wrote from steering a terminal.

@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/reconcile"
 )
 
 // What the external tests need of a command, which nobody can import.
@@ -27,6 +29,7 @@ var (
 	ParseResources = parseResources
 	ReadStatus     = readStatus
 	PrintEvents    = printEvents
+	Fold           = fold
 	NewServer      = newServer
 )
 
@@ -47,6 +50,19 @@ func Serve(ctx context.Context, told map[string]string, log io.Writer,
 	s.database.brief, s.database.alone = true, true
 	s.net = network{listen, clerk}
 	return newDaemon(s, newLogger(log, s), newBar(log), true).run(ctx)
+}
+
+// Progress shows progress as a command does, and returns the lines that it tells where nothing can be drawn.
+func Progress(w io.Writer) (show func(reconcile.Progress), told func() []string) {
+	var lines []string
+	b := newBar(w)
+	b.tell = func(s stretch) { lines = append(lines, s.String()) }
+	return b.show, func() []string { return lines }
+}
+
+// Draw writes the bar of a pass that saw so many objects in some time, before which it had seen others.
+func Draw(p reconcile.Progress, from int64, spent time.Duration, width int) string {
+	return draw(stretch{p, from, spent}, width)
 }
 
 // SetHooks gives the command hooks.

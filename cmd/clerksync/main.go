@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -22,8 +23,11 @@ func main() {
 		os.Exit(exitFailed)
 	}()
 	err := crash.Contain(func() error { return newCommand().Run(ctx, os.Args) })
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "clerksync:", err)
+	switch {
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "clerksync: interrupted")
+	case err != nil:
+		fmt.Fprintln(fitted(os.Stderr), "clerksync:", err)
 	}
 	os.Exit(exitCode(err))
 }

@@ -82,12 +82,15 @@ func launch(t testing.TB, env []string, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{t: t, cmd: cmd, stdout: new(output), stderr: new(output), exited: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env = t.TempDir(), append(append([]string{"HOME=" + t.TempDir(), race}, unprepared()...), env...)
-	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
+	if cmd.Stdout == nil {
+		p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
+	}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	exited := p.exited
 	go func() {
-		defer close(p.exited)
+		defer close(exited)
 		_ = p.cmd.Wait() // the state tells
 	}()
 	t.Cleanup(func() {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -53,16 +52,15 @@ func migrateStatus(ctx context.Context, c *cli.Command, s settings) error {
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(c.Root().Writer, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "VERSION\tNAME\tAPPLIED")
+	t := columns{{"VERSION", "NAME", "APPLIED"}}
 	for _, step := range steps {
 		applied := "pending"
 		if !step.AppliedAt.IsZero() {
 			applied = step.AppliedAt.Format(time.RFC3339)
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\n", step.Version, or(step.Name, "(of a later release)"), applied)
+		t.row(fmt.Sprint(step.Version), or(step.Name, "(of a later release)"), applied)
 	}
-	return w.Flush()
+	return t.print(c.Root().Writer)
 }
 
 func migratePrint(_ context.Context, c *cli.Command, s settings) error {

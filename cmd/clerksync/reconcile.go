@@ -70,22 +70,25 @@ func (s *settings) pass(ctx context.Context, c *cli.Command, order reconcile.Pas
 	if err != nil {
 		return err
 	}
-	bar := newBar(c.Root().ErrWriter)
+	bar, log := s.watched(c)
 	reconciler := reconcile.New(reconcile.Config{
 		Mirror: mirror, Clerk: api, MaxDeletes: s.maxDeletes, MaxDeletePercent: s.maxPercent,
-		WebhooksExpected: len(s.signingSecrets) > 0, Logger: s.logger(c), Progress: bar.show,
+		WebhooksExpected: len(s.signingSecrets) > 0, Logger: log, Progress: bar.show,
 	})
 	report, err := reconciler.Do(ctx, order)
 	bar.close()
-	if !order.DryRun && !errors.Is(err, clerksync.ErrWrongInstance) {
+	switch {
+	case ctx.Err() != nil && !order.DryRun:
+		err = errors.New("interrupted: the next pass goes on where this one was")
+	case !order.DryRun && !errors.Is(err, clerksync.ErrWrongInstance):
 		_, retryErr := webhook.Retry(ctx, mirror)
-		_, upkeepErr := s.upkeep(ctx, mirror, api, s.logger(c))
-		err = errors.Join(err, retryErr, upkeepErr, s.publishOnce(ctx, mirror, s.logger(c)))
+		_, upkeepErr := s.upkeep(ctx, mirror, api, log)
+		err = errors.Join(err, retryErr, upkeepErr, s.publishOnce(ctx, mirror, log))
 	}
 	if c.Bool("json") {
 		err = errors.Join(err, printJSON(c, report))
 	} else {
-		printReport(c.Root().Writer, report)
+		printReport(fitted(c.Root().Writer), report)
 	}
 	if c.Name == "check" && report.Drift() > 0 {
 		err = errors.Join(err, errDrift)

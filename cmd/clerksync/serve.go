@@ -21,9 +21,9 @@ func serveCommand() *cli.Command {
 		Flags:        append([]cli.Flag{noMigrateFlag()}, settingFlags(scopeDaemon)...),
 		ArgValidator: noArguments,
 		Action: withSettings(scopeDaemon, func(ctx context.Context, c *cli.Command, s settings) error {
-			bar := newBar(c.Root().ErrWriter)
+			bar, log := s.watched(c)
 			defer bar.close()
-			return newDaemon(s, s.logger(c), bar, !c.Bool("no-migrate")).run(ctx)
+			return newDaemon(s, log, bar, !c.Bool("no-migrate")).run(ctx)
 		}),
 	}
 }

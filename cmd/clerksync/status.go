@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -18,10 +16,13 @@ import (
 func statusCommand() *cli.Command {
 	const scopes = scopeLog | scopeDatabase | scopeKinds | scopeGuard
 	return &cli.Command{
-		Name:         "status",
-		Usage:        "show how the mirror is: counts, last passes, quarantine, webhooks",
-		Description:  secretsHelp(scopes),
-		Flags:        append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print it as JSON"}}, settingFlags(scopes)...),
+		Name:        "status",
+		Usage:       "show how the mirror is: counts, last passes, quarantine, webhooks",
+		Description: secretsHelp(scopes),
+		Flags: append([]cli.Flag{
+			&cli.BoolFlag{Name: "watch", Usage: fmt.Sprintf("show it again every %d seconds, until Ctrl-C", watchEvery/time.Second)},
+			&cli.BoolFlag{Name: "json", Usage: "print it as JSON"},
+		}, settingFlags(scopes)...),
 		ArgValidator: noArguments,
 		Action: withSettings(scopes, func(ctx context.Context, c *cli.Command, s settings) error {
 			mirror, closeMirror, err := s.openMirror(ctx, false)
@@ -29,70 +30,83 @@ func statusCommand() *cli.Command {
 				return err
 			}
 			defer closeMirror()
+			if c.Bool("watch") {
+				return watchStatus(ctx, c, mirror)
+			}
 			status, err := readStatus(ctx, mirror)
 			if err != nil {
 				return err
 			}
-			judged := status.Judge(time.Now())
-			if c.Bool("json") {
-				return printJSON(c, judged)
-			}
-			return printStatus(c.Root().Writer, judged)
+			return showStatus(c, status.Judge(time.Now()))
 		}),
 	}
 }
 
-func printStatus(out io.Writer, s admin.Judged) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "health\t%s\n", describeHealth(s))
-	fmt.Fprintf(w, "instance\t%s\n", or(s.InstanceID, "not pinned yet"))
+func showStatus(c *cli.Command, s admin.Judged) error {
+	if c.Bool("json") {
+		return printJSON(c, s)
+	}
+	out := c.Root().Writer
+	return statusTable(s, coloured(out)).print(out)
+}
+
+// statusTable writes a status for people.
+func statusTable(s admin.Judged, colours bool) columns {
+	var t columns
+	say := func(name, format string, args ...any) { t.row(name, fmt.Sprintf(format, args...)) }
+	say("health", "%s", describeHealth(s, colours))
+	say("instance", "%s", or(s.InstanceID, "not pinned yet"))
 	for _, kind := range s.Order {
 		n := s.Resources[kind]
-		fmt.Fprintf(w, "%s\t%d visible, %d deleted\n", spaced(kind), n.Visible, n.Hidden)
+		say(spaced(kind), "%d visible, %d deleted", n.Visible, n.Hidden)
 	}
 	for _, kind := range []string{"full", "delta"} {
 		p, ran := s.Passes[kind]
 		if !ran {
-			fmt.Fprintf(w, "last %s pass\tnever\n", kind)
+			say("last "+kind+" pass", "never")
 			continue
 		}
-		fmt.Fprintf(w, "last %s pass\t%s\n", kind, describePass(p))
+		say("last "+kind+" pass", "%s", describePass(p))
 	}
-	fmt.Fprintf(w, "last event\t%s\n", describeLast(s.Events))
-	fmt.Fprintf(w, "quarantined events\t%d\n", s.Events.Quarantined)
+	say("last event", "%s", describeLast(s.Events))
+	say("quarantined events", "%d", s.Events.Quarantined)
 	if s.Events.Held > 0 {
-		fmt.Fprintf(w, "held deletions\t%d, among those in quarantine: clerksync events list --held\n", s.Events.Held)
+		say("held deletions", "%d, among those in quarantine: clerksync events list --held", s.Events.Held)
 	}
 	for _, kind := range s.Order {
 		if n := s.Resources[kind]; n.Burst() {
-			fmt.Fprintf(w, "burst of deletions\t%d %s within an hour, and the guard allows %d\n", n.DeletionsTold, spaced(kind), n.DeletionsAllowed)
+			say("burst of deletions", "%d %s within an hour, and the guard allows %d", n.DeletionsTold, spaced(kind), n.DeletionsAllowed)
 		}
 	}
-	fmt.Fprintf(w, "deferred events\t%d\n", s.Events.Deferred)
-	fmt.Fprintf(w, "leader\t%s\n", describeLeader(s.Leader))
+	say("deferred events", "%d", s.Events.Deferred)
+	say("leader", "%s", describeLeader(s.Leader))
 	for _, name := range slices.Sorted(maps.Keys(s.Relays)) {
 		r := s.Relays[name]
-		fmt.Fprintf(w, "relay %s\tdelivered up to change %d, %.0f s behind\n", name, r.Seq, r.OldestSeconds)
+		say("relay "+name, "delivered up to change %d, %.0f s behind", r.Seq, r.OldestSeconds)
 	}
 	if f := s.Events.Foreign; f != nil {
-		fmt.Fprintf(w, "events of other instances\t%d ignored, the last one of %s\n", f.Count, f.Last)
+		say("events of other instances", "%d ignored, the last one of %s", f.Count, printable(f.Last))
 	}
 	for _, p := range s.Progress {
-		fmt.Fprintf(w, "progress\t%d of %d %s, %.0f a second, %s left\n", p.Seen, p.Total, spaced(p.Kind), p.Rate(), p.Remaining())
+		say("progress", "%d of %d %s, %.0f a second, %s left", p.Seen, p.Total, spaced(p.Kind), p.Rate(), p.Remaining())
 	}
-	return w.Flush()
+	return t
 }
 
 // describeHealth says in the words of the status page whether all is well, and what is not.
-func describeHealth(s admin.Judged) string {
+func describeHealth(s admin.Judged, colours bool) string {
+	healthy, unwell := "healthy", "needs attention"
+	if colours {
+		healthy, unwell = green.paint(healthy), red.paint(unwell)
+	}
 	if s.Healthy {
-		return "healthy"
+		return healthy
 	}
 	var amiss []string
 	for _, c := range s.Amiss() {
 		amiss = append(amiss, strings.ToLower(c.Title)+" "+c.Value)
 	}
-	return "needs attention: " + strings.Join(amiss, ", ")
+	return unwell + ": " + strings.Join(amiss, ", ")
 }
 
 func describePass(p admin.Pass) string {
@@ -125,7 +139,7 @@ func describeLast(e admin.Events) string {
 	if e.LastAt == nil {
 		return "never"
 	}
-	text := e.LastAt.Format(time.RFC3339) + ", " + e.LastType
+	text := e.LastAt.Format(time.RFC3339) + ", " + printable(e.LastType)
 	if e.LagSeconds != nil {
 		text += fmt.Sprintf(", %.2f s after it happened", *e.LagSeconds)
 	}
