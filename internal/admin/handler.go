@@ -69,6 +69,9 @@ type handler struct{ Config }
 // NewHandler returns the handler of the admin listener.
 func NewHandler(cfg Config) http.Handler {
 	h := &handler{cfg}
+	if cfg.Board != nil {
+		h.Board = Recent(cfg.Board, SampleTime/2) // all open pages share a read, and none waits for it twice as long
+	}
 	private := http.NewServeMux()
 	private.Handle("GET /metrics", cfg.Metrics)
 	private.HandleFunc("GET /api/status", h.status)

@@ -8,8 +8,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -156,27 +154,4 @@ func TestPage(t *testing.T) {
 	if users < 0 || others < users {
 		t.Errorf("the page does not show users and then memberships:\n%s", page)
 	}
-}
-
-// TestRecent reads once, however often it is asked within its time, and again after a failure.
-func TestRecent(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		reads, failure := 0, errors.New("no answer")
-		recent := admin.Recent(func(context.Context) (admin.Status, error) {
-			reads++
-			return admin.Status{}, failure
-		}, time.Minute)
-		for _, c := range []struct {
-			wait time.Duration
-			err  error
-			want int
-		}{{0, failure, 1}, {0, nil, 2}, {59 * time.Second, failure, 2}, {time.Second, nil, 3}} {
-			time.Sleep(c.wait)
-			failure = c.err
-			if _, err := recent(t.Context()); reads != c.want {
-				t.Errorf("%d reads (%v), want %d", reads, err, c.want)
-			}
-		}
-	})
 }

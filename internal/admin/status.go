@@ -1,10 +1,6 @@
 package admin
 
-import (
-	"context"
-	"sync"
-	"time"
-)
+import "time"
 
 // Status is what an operator wants to know about a mirror at a glance.
 type Status struct {
@@ -113,24 +109,4 @@ func (p Progress) Remaining() time.Duration {
 		return 0
 	}
 	return time.Duration(float64(p.Total-p.Seen) / rate * float64(time.Second)).Round(time.Second)
-}
-
-// Recent returns a function that reads something, at most once per the given time however often it is called: counting millions of
-// rows for every scrape and every open page would be a load of its own.
-func Recent[T any](read func(context.Context) (T, error), keep time.Duration) func(context.Context) (T, error) {
-	var mu sync.Mutex
-	var last T
-	var at time.Time
-	return func(ctx context.Context) (T, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if !at.IsZero() && time.Since(at) < keep {
-			return last, nil
-		}
-		v, err := read(ctx)
-		if err == nil {
-			last, at = v, time.Now()
-		}
-		return v, err
-	}
 }

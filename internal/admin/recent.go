@@ -1,0 +1,67 @@
+package admin
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/clerksync/clerksync/internal/crash"
+)
+
+// reading is one read, shared by all who asked for it.
+type reading[T any] struct {
+	began time.Time
+	done  chan struct{} // closed once the rest is there
+	value T
+	err   error
+}
+
+// readTime is how long a read may take: a little less than the listener leaves for an answer.
+const readTime = 15 * time.Second
+
+// Recent returns a function that reads something for all who call it: at most once per the given time, after a failure anew, and never
+// twice at once. Counting millions of rows for every scrape and every open page would be a load of its own, and callers who queue up before a
+// database that does not answer would wait for each other's time-outs. The read outlives the caller that began it.
+func Recent[T any](read func(context.Context) (T, error), keep time.Duration) func(context.Context) (T, error) {
+	var mu sync.Mutex
+	var last *reading[T]
+	return func(ctx context.Context) (T, error) {
+		mu.Lock()
+		if last == nil || last.stale(keep) {
+			last = begin(context.WithoutCancel(ctx), read)
+		}
+		r := last
+		mu.Unlock()
+		select {
+		case <-r.done:
+			return r.value, r.err
+		case <-ctx.Done():
+			var none T
+			return none, ctx.Err()
+		}
+	}
+}
+
+func begin[T any](ctx context.Context, read func(context.Context) (T, error)) *reading[T] {
+	r := &reading[T]{began: time.Now(), done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		ctx, cancel := context.WithTimeout(ctx, readTime)
+		defer cancel()
+		r.err = crash.Contain(func() (err error) {
+			r.value, err = read(ctx)
+			return err
+		})
+	}()
+	return r
+}
+
+// stale reports whether a read has ended and is not good enough any more.
+func (r *reading[T]) stale(keep time.Duration) bool {
+	select {
+	case <-r.done:
+		return r.err != nil || time.Since(r.began) >= keep
+	default:
+		return false
+	}
+}

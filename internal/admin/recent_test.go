@@ -1,0 +1,115 @@
+package admin_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/clerksync/clerksync/internal/admin"
+)
+
+// TestRecent reads once, however often it is asked within its time, and again after a failure.
+func TestRecent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		reads, failure := 0, errors.New("no answer")
+		recent := admin.Recent(func(context.Context) (admin.Status, error) {
+			reads++
+			return admin.Status{}, failure
+		}, time.Minute)
+		for _, c := range []struct {
+			wait time.Duration
+			err  error
+			want int
+		}{{0, failure, 1}, {0, nil, 2}, {59 * time.Second, failure, 2}, {time.Second, nil, 3}} {
+			time.Sleep(c.wait)
+			failure = c.err
+			if _, err := recent(t.Context()); reads != c.want {
+				t.Errorf("%d reads (%v), want %d", reads, err, c.want)
+			}
+		}
+	})
+}
+
+// TestRecentHangs asks a database that does not answer: nobody waits for the time-out of another, and who leaves takes nothing with them.
+func TestRecentHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hangs := true
+		recent := admin.Recent(func(ctx context.Context) (int, error) {
+			answers := time.After(2 * time.Second)
+			if hangs {
+				answers = nil
+			}
+			select {
+			case <-answers:
+				return 7, nil
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			}
+		}, time.Minute)
+		began := time.Now()
+		var failed atomic.Int32
+		for range 20 { // open pages
+			go func() {
+				if _, err := recent(t.Context()); err != nil {
+					failed.Add(1)
+				}
+			}()
+		}
+		scrape, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if _, err := recent(scrape); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 5*time.Second {
+			t.Errorf("after %s a scrape got %v", time.Since(began), err)
+		}
+		time.Sleep(10 * time.Second)
+		if synctest.Wait(); failed.Load() != 20 {
+			t.Errorf("after %s %d of 20 pages have an answer", time.Since(began), failed.Load())
+		}
+		hangs = false
+		left, leave := context.WithCancel(t.Context())
+		go func() { _, _ = recent(left) }()
+		synctest.Wait()
+		leave()
+		if v, err := recent(t.Context()); v != 7 || err != nil {
+			t.Errorf("who stayed got %d, %v", v, err)
+		}
+	})
+}
+
+// TestPagesShareReads opens many pages and counts what they cost the database.
+func TestPagesShareReads(t *testing.T) {
+	t.Parallel()
+	cfg := whole()
+	board := cfg.Board
+	var reads atomic.Int32
+	cfg.Board = func(ctx context.Context) (admin.Board, error) {
+		reads.Add(1)
+		return board(ctx)
+	}
+	closing := make(chan struct{})
+	cfg.Closing = closing
+	server := httptest.NewServer(admin.NewHandler(cfg))
+	defer server.Close()
+	defer close(closing)
+	began := time.Now()
+	for range 20 {
+		resp, err := http.Get(server.URL + "/live")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if lines := bufio.NewScanner(resp.Body); !lines.Scan() {
+			t.Fatal("a page got nothing")
+		}
+	}
+	if most := 1 + int32(time.Since(began)/(admin.SampleTime/2)); reads.Load() > most {
+		t.Errorf("20 pages cost %d reads within %s, want at most %d", reads.Load(), time.Since(began), most)
+	}
+}
