@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
@@ -157,6 +159,11 @@ const unlabelled = `[...document.querySelectorAll('button, input, a[href], progr
   }
 }).map(e => e.outerHTML.slice(0, 120))`
 
+// holes lists the grids of cards whose last card ends before the grid does.
+const holes = `[...document.querySelectorAll('.checks, .kinds, .charts')].filter(e =>
+  e.getBoundingClientRect().right - e.lastElementChild.getBoundingClientRect().right > 2
+).map(e => e.className)`
+
 // TestPage drives the status page of the real daemon in a real browser.
 func TestPage(t *testing.T) {
 	url := pgtest.Empty(t)
@@ -197,6 +204,7 @@ func TestPage(t *testing.T) {
 	b.shows("#glance", "7 differences")
 	b.shows("#now-drift", "7")
 	clerk.SetWebhookURL(d.webhook)
+	b.script(`document.querySelector('#told').innerHTML = ''`)
 	b.shoot(picture, 1240)
 
 	b.restores(clerk, ids[0])
@@ -211,6 +219,75 @@ func TestPage(t *testing.T) {
 	d.signal(syscall.SIGTERM)
 	b.shows("#line", "does not answer")
 	d.wantExit(0, 25*time.Second)
+}
+
+// TestPageToken drives the page where a token is asked for, as somebody does who types it into the browser's own question.
+func TestPageToken(t *testing.T) {
+	clerk := emulate(t, clerktest.Config{Users: 5})
+	const token = "correct horse battery staple"
+	d := serve(t, clerk, environment(clerk, pgtest.Empty(t), "CLERKSYNC_ADMIN_TOKEN="+token, "CLERKSYNC_POLL_INTERVAL=0", "CLERKSYNC_RECONCILE_SCHEDULE=off"))
+	clerk.SetWebhookURL(d.webhook)
+
+	b := browse(t)
+	asked := b.types("wrong")
+	b.do(chromedp.Navigate(d.admin + "/"))
+	b.shows("body", "CLERKSYNC_ADMIN_TOKEN is needed")
+	if n := asked(); n < 2 {
+		t.Errorf("after a wrong token the browser asks again: asked %d times", n)
+	}
+
+	b = browse(t)
+	asked = b.types(token)
+	b.do(chromedp.Navigate(d.admin + "/"))
+	b.shows("#line", "live")
+	b.shows("#verdict", "Healthy")
+	b.press("Run a full pass", "a full pass begins")
+	b.shows("#passes", "complete")
+	id, err := clerk.CreateUser(clerktest.Fields{"first_name": "Ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.shows("#board", id)
+	b.script(fmt.Sprintf(`document.querySelector('a[href$=%q]').click()`, id))
+	b.shows("pre", "Ada")
+	if n := asked(); n != 1 {
+		t.Errorf("the token had to be typed %d times", n)
+	}
+	if text := eval[string](b, `location.href + document.cookie + JSON.stringify({...localStorage, ...sessionStorage}) + document.documentElement.outerHTML`); strings.Contains(text, token) {
+		t.Error("the page keeps the token")
+	}
+	b.wantQuiet()
+}
+
+// types answers the browser's question for a password, which it gives up after three tries. It returns how often it was asked.
+func (b *browser) types(password string) (asked func() int) {
+	b.t.Helper()
+	requests, questions := chromedp.Events(b.ctx, fetch.RequestPaused), chromedp.Events(b.ctx, fetch.AuthRequired)
+	handle := true
+	if _, err := chromedp.Call(b.ctx, fetch.Enable, fetch.EnableParams{HandleAuthRequests: &handle}); err != nil {
+		b.t.Fatal(err)
+	}
+	go func() {
+		for e, err := range requests {
+			if err == nil {
+				_, _ = chromedp.Call(b.ctx, fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: e.RequestID}) // the test sees it
+			}
+		}
+	}()
+	var n atomic.Int32
+	go func() {
+		for e, err := range questions {
+			if err != nil {
+				continue
+			}
+			answer := &fetch.AuthChallengeResponse{Response: fetch.AuthChallengeResponseResponseProvideCredentials, Username: "admin", Password: password}
+			if n.Add(1) > 3 {
+				answer = &fetch.AuthChallengeResponse{Response: fetch.AuthChallengeResponseResponseCancelAuth}
+			}
+			_, _ = chromedp.Call(b.ctx, fetch.ContinueWithAuth, fetch.ContinueWithAuthParams{RequestID: e.RequestID, AuthChallengeResponse: answer})
+		}
+	}()
+	return func() int { return int(n.Load()) }
 }
 
 // restores forges a deletion, and has the page undo it.
@@ -273,7 +350,7 @@ func (b *browser) lookAtAll(admin, id string) {
 	for _, path := range []string{"/", "/objects/users/" + id} {
 		other.do(chromedp.Navigate(admin + path))
 		for _, scheme := range []string{"light", "dark"} {
-			for name, width := range map[string]int64{"screen": 1280, "phone": 360} {
+			for name, width := range map[string]int64{"screen": 1280, "tablet": 800, "phone": 390} {
 				other.prefer(scheme, width)
 				other.lookAt(strings.Join([]string{map[bool]string{true: "status", false: "object"}[path == "/"], scheme, name}, "-"))
 			}
@@ -298,12 +375,19 @@ func (b *browser) lookAt(what string) {
 	if wide := eval[int](b, `document.documentElement.scrollWidth - innerWidth`); wide > 0 {
 		b.t.Errorf("%s: it scrolls sideways by %d", what, wide)
 	}
-	b.script(`document.activeElement?.blur(); scrollTo(0, 0)`)
-	last := -1
-	for range 12 {
+	for _, found := range eval[[]string](b, holes) {
+		b.t.Errorf("%s: a row ends in a hole: %s", what, found)
+	}
+	if most, high := 8000, eval[int](b, `document.documentElement.scrollHeight`); high > most {
+		b.t.Errorf("%s: it is %d pixels high: nobody scrolls past %d", what, high, most)
+	}
+	b.script(`document.querySelector('.skip').focus()`)
+	const focused = `[...document.querySelectorAll('*')].indexOf(document.activeElement)`
+	first, steps := eval[int](b, focused), 0
+	for last := first; steps < 12; steps++ {
 		b.do(chromedp.KeyEvent("\t"))
-		at := eval[int](b, `[...document.querySelectorAll('*')].indexOf(document.activeElement)`)
-		if last >= 0 && eval[bool](b, `document.activeElement === document.body`) {
+		at := eval[int](b, focused)
+		if at == first || eval[bool](b, `document.activeElement === document.body`) {
 			break // behind the last element
 		}
 		if at <= last {
@@ -312,6 +396,9 @@ func (b *browser) lookAt(what string) {
 		if last = at; !eval[bool](b, `getComputedStyle(document.activeElement).outlineStyle !== 'none'`) {
 			b.t.Errorf("%s: the focus cannot be seen on %s", what, eval[string](b, `document.activeElement.outerHTML`))
 		}
+	}
+	if steps < 3 {
+		b.t.Errorf("%s: the keyboard reaches %d elements", what, steps)
 	}
 }
 

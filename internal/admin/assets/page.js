@@ -29,7 +29,7 @@
     const axis = {stroke: muted, grid: {stroke: line, width: 1}, ticks: {show: false}, font: '11px system-ui, sans-serif', size: 22, gap: 4};
     const ordinal = name === 'drift';
     return {
-      width: box.clientWidth, height: 128, legend: {show: false}, cursor: {show: false}, padding: [10, 4, ordinal ? 8 : 0, 0],
+      width: box.clientWidth, height: 128, legend: {show: false}, cursor: {show: false}, padding: [10, 20, ordinal ? 8 : 0, 0],
       scales: {
         x: {time: !ordinal, range: ordinal ? (_, min, max) => [(min ?? 1) - 0.6, (max ?? 1) + 0.6] : undefined},
         y: {range: (_, min, max) => [0, Math.max(max ?? 0, name === 'lag' ? 0.1 : 1) * 1.15]},
