@@ -1,13 +1,18 @@
 package main
 
 import (
+	"debug/buildinfo"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
+	"os"
 	"runtime/debug"
 	"strings"
+
+	"github.com/urfave/cli/v3"
 )
 
-// bill is the software bill of materials of this binary, as CycloneDX 1.6 has it (https://cyclonedx.org): what the Go toolchain
+// bill is the software bill of materials of a binary, as CycloneDX 1.6 has it (https://cyclonedx.org): what the Go toolchain
 // linked in, by its own record.
 type bill struct {
 	Format     string      `json:"bomFormat"`
@@ -34,12 +39,24 @@ type hash struct {
 	Content   string `json:"content"`
 }
 
-func readBill() bill {
-	b := bill{Format: "CycloneDX", Spec: "1.6", Version: 1, Components: []component{}}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return b
+// printBill prints the bill of the file that is named, or else of the program that runs.
+func printBill(c *cli.Command) error {
+	file := c.Args().First()
+	if file == "" {
+		var err error
+		if file, err = os.Executable(); err != nil {
+			return fmt.Errorf("finding this program: %w", err)
+		}
 	}
+	info, err := buildinfo.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("reading what a binary was built from: %w", err)
+	}
+	return printJSON(c, newBill(info))
+}
+
+func newBill(info *debug.BuildInfo) bill {
+	b := bill{Format: "CycloneDX", Spec: "1.6", Version: 1, Components: []component{}}
 	b.Metadata.Component = describeModule("application", &info.Main)
 	b.Components = append(b.Components, component{Type: "library", Name: "std", Version: strings.TrimPrefix(info.GoVersion, "go"),
 		PURL: "pkg:golang/std@" + strings.TrimPrefix(info.GoVersion, "go")})

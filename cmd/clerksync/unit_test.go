@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 
@@ -106,6 +107,16 @@ func TestBillOfMaterials(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, _ := run(t, 0, nil, "version", "--sbom")
+	if named, _ := run(t, 0, nil, "version", "--sbom", self); named != own {
+		t.Errorf("the bill of the file differs from that of the program:\n%s\n%s", named, own)
+	}
+	run(t, 1, nil, "version", "--sbom", "unit_test.go")
+	run(t, 2, nil, "version", self)
 	for _, c := range bill.Components {
 		if c.Name != "std" && build.Dependencies[c.Name] != c.Version || c.PURL != "pkg:golang/"+c.Name+"@"+c.Version {
 			t.Errorf("the bill has %+v, the build %q", c, build.Dependencies[c.Name])

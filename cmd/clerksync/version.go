@@ -48,12 +48,15 @@ func versionCommand() *cli.Command {
 		Usage: "print version, commit and Go release",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Usage: "with the versions of all dependencies"},
-			&cli.BoolFlag{Name: "sbom", Usage: "print the software bill of materials: CycloneDX, as JSON"},
+			&cli.BoolFlag{Name: "sbom", Usage: "print the software bill of materials: CycloneDX, as JSON; of FILE, if there is one, such as a binary for another platform"},
 		},
-		ArgValidator: noArguments,
-		Action: func(_ context.Context, c *cli.Command) error {
+		ArgsUsage: "[FILE]",
+		Action: func(ctx context.Context, c *cli.Command) error {
 			if c.Bool("sbom") {
-				return printJSON(c, readBill())
+				return printBill(c)
+			}
+			if err := noArguments(ctx, c); err != nil {
+				return err
 			}
 			b := readBuild()
 			if c.Bool("json") {
