@@ -13,10 +13,13 @@ test: need ## vet and test everything with the race detector; installs PostgreSQ
 	go vet ./...
 	go test -race -timeout 25m ./...
 
-.PHONY: check
-check: need ## what a release needs beyond make test: formatting, linters, known vulnerabilities, tests that need more software
+.PHONY: form
+form: ## the part of make check that takes seconds: formatting, and whether dependencies are what go.sum says
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "run gofmt -w on: $$unformatted"; exit 1; }
 	go mod verify
+
+.PHONY: check
+check: need form ## what a release needs beyond make test: formatting, linters, known vulnerabilities, tests that need more software
 	$(lint) run ./...
 	$(vuln) ./...
 	go build -o bin/clerksync ./cmd/clerksync && bin/clerksync version --sbom >bin/sbom.json

@@ -114,7 +114,7 @@ func (d *demo) findDatabase(address string) (database, error) {
 	}
 	folder, err := os.MkdirTemp("", "clerksync-demo-")
 	if err != nil {
-		return database{}, fmt.Errorf("making a temporary folder: %w", err)
+		return database{}, fmt.Errorf("making a temporary folder, which TMPDIR or --database-url puts elsewhere: %w", err)
 	}
 	d.atEnd(func() { os.RemoveAll(folder) })
 	return database{dialect: migrations.SQLite, path: filepath.Join(folder, "clerksync.db"), brief: true}, nil
