@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ func emulateCommand() *cli.Command {
 		Usage: "emulate Clerk (Backend API and signed webhooks) for development and tests",
 		Description: "Prints one line of JSON when it is ready: api_url, secret_key, webhook_secret, instance_id. Point CLERK_API_URL,\n" +
 			"CLERK_SECRET_KEY and CLERK_WEBHOOK_SIGNING_SECRET there, and set CLERKSYNC_READ_MARGIN=0s: the two share a clock.\n" +
+			"On a terminal these are printed, too, to be pasted into another one.\n" +
 			"What was created is gone when it ends; the users of --users and --seed are there again.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:7071", Usage: "the address of the API"},
@@ -70,6 +72,10 @@ func runEmulate(ctx context.Context, c *cli.Command) error {
 	}{server.URL(), server.SecretKey(), server.WebhookSecret(), server.InstanceID()})
 	if err != nil {
 		return err
+	}
+	if isTerminal(c.Root().ErrWriter) {
+		fmt.Fprintf(c.Root().ErrWriter, "\nFor clerksync in another terminal:\nexport CLERK_API_URL=%s CLERKSYNC_READ_MARGIN=0s\nexport CLERK_SECRET_KEY=%s\nexport CLERK_WEBHOOK_SIGNING_SECRET=%s\n",
+			server.URL(), server.SecretKey(), server.WebhookSecret())
 	}
 	<-ctx.Done()
 	return nil

@@ -132,6 +132,20 @@ func TestTerminalProgress(t *testing.T) {
 	}
 }
 
+// TestTerminalEmulate has the emulator print what another terminal needs, as a shell reads it.
+func TestTerminalEmulate(t *testing.T) {
+	t.Parallel()
+	p := startTerminal(t, 80, nil, "emulate", "--listen", "127.0.0.1:0")
+	told := regexp.MustCompile(`(?s)(export CLERK_API_URL=http://127.*whsec_\S+)\r\n$`)
+	eventually(t, time.Minute, "the lines to paste", func() bool { return told.MatchString(p.stdout.String()) })
+	lines := strings.ReplaceAll(told.FindStringSubmatch(p.stdout.String())[1], "\r", "")
+	doctor := startShell(t, nil, lines+"\nclerksync migrate up && clerksync doctor")
+	doctor.wantExit(0, time.Minute)
+	if !strings.Contains(doctor.stdout.String(), "the key belongs to ins_emulator") {
+		t.Errorf("with the lines of the emulator: %s", doctor.stdout)
+	}
+}
+
 // TestTerminalWatch watches the status until it was drawn over.
 func TestTerminalWatch(t *testing.T) {
 	t.Parallel()
