@@ -32,16 +32,15 @@ check: need form ## what a release needs beyond make test: formatting, linters, 
 
 # How much of the long forms is run, and where their figures go. TORTURE_SIZE=1 is all of it, which takes days.
 TORTURE_SIZE ?= 0.01
-figures = $(CURDIR)/bin/torture
+figures = $(CURDIR)/internal/torture/figures
 
 .PHONY: torture
 torture: need ## make it suffer, as much as TORTURE_SIZE says (1 = all of it), and write docs/reliability.md; root may fill disks, too
-	@mkdir -p $(figures)
 	for room in . ./sync ./reconcile ./cmd/clerksync; do \
 		TORTURE_SIZE=$(TORTURE_SIZE) TORTURE_FIGURES=$(figures) go test -tags torture -count=1 -timeout 240h -v -run 'Torture|Kill|Toxic|Bubble|EveryCall|Hangs|Histories|SQLMerges|Hostile|Soak' $$room || failed=1; \
 	done; \
 	go run ./internal/mutate -figures $(figures) || failed=1; \
-	go run ./internal/torture/report -from $(figures) -write docs/reliability.md; \
+	go run ./internal/torture/report -write docs/reliability.md; \
 	[ -z "$$failed" ]
 
 .PHONY: demo

@@ -2,8 +2,10 @@ package torture
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +20,7 @@ type Run struct {
 	Figures []Figure `json:"figures"`
 	Seconds float64  `json:"seconds"` // that it took
 	At      string   `json:"at"`      // its end, RFC 3339
+	Machine string   `json:"machine"` // that it ran on
 	Failed  bool     `json:"failed"`
 }
 
@@ -28,7 +31,7 @@ type Figure struct {
 	Bound string `json:"bound,omitempty"` // what it is held to; empty where it is told only
 }
 
-// Record appends what the long form of a suite found to the folder that TORTURE_FIGURES names, once the test is over. The fields that it
+// Record keeps what the long form of a suite found in the folder that TORTURE_FIGURES names, once the test is over. The fields that it
 // can tell itself are filled in.
 func Record(t testing.TB, begun time.Time, run Run) {
 	t.Helper()
@@ -39,23 +42,21 @@ func Record(t testing.TB, begun time.Time, run Run) {
 	run.Suite = t.Name()
 	run.Seconds = time.Since(begun).Seconds()
 	t.Cleanup(func() {
-		run.At, run.Failed = time.Now().UTC().Format(time.RFC3339), t.Failed()
-		if err := appendLine(filepath.Join(folder, strings.ReplaceAll(run.Suite, "/", "-")+".jsonl"), run); err != nil {
+		run.Failed = t.Failed()
+		if err := Keep(folder, run); err != nil {
 			t.Error("recording figures: ", err)
 		}
 	})
 }
 
-func appendLine(path string, run Run) error {
-	line, err := json.Marshal(run)
+// Keep writes what a run that ends now found into its suite's file in a folder, where it takes the place of the run before.
+func Keep(folder string, run Run) error {
+	run.At = time.Now().UTC().Format(time.RFC3339)
+	run.Machine = fmt.Sprintf("%d processors, %s", runtime.NumCPU(), runtime.Version())
+	text, err := json.MarshalIndent(run, "", "\t")
 	if err != nil {
 		return err
 	}
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	_, err = file.Write(append(line, '\n'))
-	return err
+	name := strings.NewReplacer("/", "-", " ", "-").Replace(run.Suite) + ".json"
+	return os.WriteFile(filepath.Join(folder, name), append(text, '\n'), 0o644)
 }

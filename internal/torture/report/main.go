@@ -1,19 +1,16 @@
 // Command report writes docs/reliability.md from the figures that the suites of make torture left, and from nothing else: what was not
-// run is not on the page.
+// run is not on the page. The figures are kept in the repository, so that a suite which is run alone does not take the others off the page.
 //
-//	go run ./internal/torture/report -from bin/torture -write docs/reliability.md
+//	go run ./internal/torture/report -write docs/reliability.md
 package main
 
 import (
-	"bufio"
 	_ "embed"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +24,7 @@ var head string
 var found string
 
 func main() {
-	from := flag.String("from", "bin/torture", "the `folder` with the figures")
+	from := flag.String("from", "internal/torture/figures", "the `folder` with the figures")
 	write := flag.String("write", "", "write the page to this `file` instead of standard output")
 	flag.Parse()
 	if err := run(*from, *write); err != nil {
@@ -51,40 +48,27 @@ func run(from, write string) error {
 
 // read returns the last run of each suite.
 func read(folder string) (runs []torture.Run, err error) {
-	paths, err := filepath.Glob(filepath.Join(folder, "*.jsonl"))
+	paths, err := filepath.Glob(filepath.Join(folder, "*.json"))
 	if err != nil {
 		return nil, err
 	}
-	slices.Sort(paths)
 	for _, path := range paths {
-		last, err := lastRun(path)
+		text, err := os.ReadFile(path)
 		if err != nil {
+			return nil, err
+		}
+		var run torture.Run
+		if err := json.Unmarshal(text, &run); err != nil {
 			return nil, fmt.Errorf("reading %s: %w", path, err)
 		}
-		runs = append(runs, last)
+		runs = append(runs, run)
 	}
 	return runs, nil
-}
-
-func lastRun(path string) (last torture.Run, err error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return last, err
-	}
-	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		last = torture.Run{}
-		if err := json.Unmarshal(lines.Bytes(), &last); err != nil {
-			return last, err
-		}
-	}
-	return last, nil
 }
 
 func page(runs []torture.Run) string {
 	var b strings.Builder
 	b.WriteString(head)
-	fmt.Fprintf(&b, "\nThese figures are of a machine with %d processors, %s.\n", runtime.NumCPU(), runtime.Version())
 	for _, r := range runs {
 		b.WriteString(section(r))
 	}
@@ -95,7 +79,7 @@ func page(runs []torture.Run) string {
 func section(r torture.Run) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", r.Suite, r.What)
-	fmt.Fprintf(&b, "Ran %s in %s, %s", r.Size, time.Duration(r.Seconds*float64(time.Second)).Round(time.Second), r.At[:min(10, len(r.At))])
+	fmt.Fprintf(&b, "Ran %s in %s, %s, on %s", r.Size, time.Duration(r.Seconds*float64(time.Second)).Round(time.Second), r.At[:min(10, len(r.At))], r.Machine)
 	if r.Seed != 0 {
 		fmt.Fprintf(&b, ", seed %d", r.Seed)
 	}
@@ -104,14 +88,15 @@ func section(r torture.Run) string {
 	}
 	b.WriteString(".\n\n| figure | measured | bound |\n|---|---|---|\n")
 	for _, f := range r.Figures {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", f.Name, f.Value, orDash(f.Bound))
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", cell(f.Name), cell(f.Value), cell(f.Bound))
 	}
 	return b.String()
 }
 
-func orDash(s string) string {
+// cell is a text within a table.
+func cell(s string) string {
 	if s == "" {
 		return "–"
 	}
-	return s
+	return strings.ReplaceAll(s, "|", `\|`)
 }
