@@ -292,3 +292,58 @@ func TestPlansThatCannotBeApproved(t *testing.T) {
 	h.wantNoPlan(plan, "organizations, which are not mirrored any more")
 	h.wantAudit("refused reconcile plan=" + plan + " organizations=11")
 }
+
+// Only a pass that read every list to its end takes a plan's place: not one that did not, nor one that asked for a few rows alone.
+func TestPlanOutlivesLesserLooks(t *testing.T) {
+	t.Parallel()
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 60, Seed: 37})
+	h.full()
+	h.delete(h.ids(11)...)
+	plan := h.refused()
+	h.faults(clerktest.Faults{CountDelta: 50})
+	if _, err := h.run(reconcile.Pass{}); !errors.Is(err, reconcile.ErrIncomplete) {
+		t.Fatalf("error %v, want ErrIncomplete", err)
+	}
+	h.faults(clerktest.Faults{})
+	report, err := reconcile.New(h.cfg).DoLate(t.Context(), h.ids(1))
+	must(t, err)
+	if !report.Complete {
+		t.Error("the late pass did not end")
+	}
+	h.wantCounts(h.pass(reconcile.Pass{Approve: plan}), reconcile.Counts{Candidates: 11, Deleted: 11})
+	h.wantEqual()
+}
+
+// What a late pass may not delete by itself is a plan like any other.
+func TestPlanOfALatePass(t *testing.T) {
+	t.Parallel()
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 60, Seed: 38})
+	h.full()
+	ids := h.ids(11)
+	h.delete(ids...)
+	report, err := reconcile.New(h.cfg).DoLate(t.Context(), ids)
+	if !errors.Is(err, reconcile.ErrGuard) {
+		t.Fatalf("error %v, want ErrGuard", err)
+	}
+	h.wantAudit("refused reconcile plan=" + report.Plan + " users=11")
+	h.wantCounts(h.pass(reconcile.Pass{Approve: report.Plan}), reconcile.Counts{Candidates: 11, Deleted: 11})
+	h.wantEqual()
+}
+
+// A plan that is not whole, since more is missing than memory holds, is only named: whoever approved it would not know what he does.
+func TestPlanThatIsNotWhole(t *testing.T) {
+	t.Parallel()
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 60, Seed: 39})
+	h.full()
+	h.delete(h.ids(20)...)
+	h.cfg = h.cfg.WithMaxSuspects(3)
+	report, err := h.run(reconcile.Pass{})
+	if !errors.Is(err, reconcile.ErrGuard) || report.Plan == "" {
+		t.Fatalf("error %v, plan %q; want ErrGuard and a name", err, report.Plan)
+	}
+	if n := report.Resources[clerksync.Users].Candidates; n != 20 {
+		t.Errorf("%d candidates, want 20, of which memory holds 3", n)
+	}
+	h.wantAudit("refused reconcile plan=" + report.Plan + " users=20")
+	h.wantNoPlan(report.Plan, "there is no plan")
+}

@@ -39,7 +39,7 @@ var targets = []target{
 		"^TestSQLMergesLikeGo$",
 	}, []string{"-rapid.nofailfile"}},
 	{"reconcile", []string{"guard.go"}, []string{
-		"^Test(Guard.*|IncompleteScan|LatePass|Enough|Plan.*|Approve.*)$",
+		"^Test(Guard.*|IncompleteScan|LatePass|Enough|Plan.*|Approve.*|Prune)$",
 		"^TestEmptyScan$",
 	}, nil},
 	{"webhook", []string{"verify.go"}, []string{

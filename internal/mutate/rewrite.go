@@ -94,12 +94,12 @@ func (r *rewriter) mutate(c *astutil.Cursor) bool {
 	case *ast.Ident:
 		if _, returned := c.Parent().(*ast.ReturnStmt); returned && (n.Name == "true" || n.Name == "false") {
 			other := fmt.Sprint(n.Name != "true")
-			c.Replace(r.choose(n, ast.NewIdent(other), other))
+			r.replace(c, r.choose(n, ast.NewIdent(other), other))
 		}
 	case *ast.CallExpr:
 		if f, ok := n.Fun.(*ast.Ident); ok && (f.Name == "max" || f.Name == "min") {
 			other := map[string]string{"max": "min", "min": "max"}[f.Name]
-			c.Replace(r.choose(n, &ast.CallExpr{Fun: ast.NewIdent(other), Args: n.Args}, other))
+			r.replace(c, r.choose(n, &ast.CallExpr{Fun: ast.NewIdent(other), Args: n.Args}, other))
 		}
 	case *ast.ExprStmt, *ast.IncDecStmt:
 		r.remove(c, n.(ast.Stmt))
@@ -129,13 +129,19 @@ func (r *rewriter) binary(c *astutil.Cursor, n *ast.BinaryExpr) {
 		number := r.add(r.written[n], r.written[n.X]+" "+op.String()+" "+r.written[n.Y])
 		cases = append(cases, &ast.CaseClause{List: []ast.Expr{number}, Body: []ast.Stmt{&ast.ReturnStmt{Results: []ast.Expr{other}}}})
 	}
-	c.Replace(&ast.CallExpr{Fun: &ast.FuncLit{
+	r.replace(c, &ast.CallExpr{Fun: &ast.FuncLit{
 		Type: &ast.FuncType{Params: &ast.FieldList{}, Results: &ast.FieldList{List: []*ast.Field{{Type: ast.NewIdent("bool")}}}},
 		Body: &ast.BlockStmt{List: []ast.Stmt{
 			&ast.SwitchStmt{Tag: ast.NewIdent("chosenMutant"), Body: &ast.BlockStmt{List: cases}},
 			&ast.ReturnStmt{Results: []ast.Expr{n}},
 		}},
 	}})
+}
+
+// replace puts a node in the place of another, which still looks as that one did.
+func (r *rewriter) replace(c *astutil.Cursor, by ast.Node) {
+	r.written[by] = r.written[c.Node()]
+	c.Replace(by)
 }
 
 // choose returns an expression that is one of two, of which the other one is told by a text.
