@@ -175,3 +175,35 @@ func TestEmptyListOfEveryKind(t *testing.T) {
 		t.Errorf("rows were written: %v", after)
 	}
 }
+
+// unlisted is a network on which Clerk refuses the list of users, and answers about some of them.
+type unlisted struct{}
+
+func (unlisted) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Path == "/v1/users" && !r.URL.Query().Has("user_id") {
+		return &http.Response{StatusCode: http.StatusBadRequest, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// A membership leads to a user who is gone, after the users' list could not be read: that is neither an empty list, of which the guard
+// would have to be told, nor one to delete by.
+func TestParentsOfAnUnreadList(t *testing.T) {
+	t.Parallel()
+	h := openWorld(t, pgtest.SQLite(t), clerktest.Config{Users: 30, Organizations: 3, Members: 5, Seed: 81})
+	h.do(reconcile.Pass{})
+	_, user := h.member(h.first(clerksync.OrganizationMemberships, 1)[0])
+	h.delete(user)
+	well := h.cfg.Clerk
+	h.cfg.Clerk = h.newAPI(clerksync.APIConfig{RateLimit: -1, Transport: unlisted{}})
+	report, err := h.run(reconcile.Pass{})
+	if err == nil || errors.Is(err, reconcile.ErrGuard) || len(report.Refused) > 0 {
+		t.Errorf("error %v, refused %v; want the error of the list alone", err, report.Refused)
+	}
+	if n := h.mirrored(); n != 30 {
+		t.Errorf("%d visible, want all 30", n)
+	}
+	h.cfg.Clerk = well
+	h.do(reconcile.Pass{})
+	h.wantWorld()
+}

@@ -71,11 +71,11 @@ func (c *confirmation) withParents(ctx context.Context, batch []string) ([]strin
 	return slices.DeleteFunc(batch, func(id string) bool { return orphans[id] }), nil
 }
 
-// sweepMore deletes what was found to be missing after the leg's own walk, unless that is known, the guard has refused already, or
-// only what a plan names may be deleted.
+// sweepMore deletes what was found to be missing after the leg's own walk, unless that is known, the walk could not be ended, the guard
+// has refused already, or only what a plan names may be deleted.
 func (l *leg) sweepMore(ctx context.Context, missing []string) error {
 	missing = slices.DeleteFunc(missing, func(id string) bool { return l.gone[id] })
-	if slices.Contains(l.report.Refused, l.kind) || l.order.Kind == Approved {
+	if l.order.Kind == Full && !l.complete || slices.Contains(l.report.Refused, l.kind) || l.order.Kind == Approved {
 		return nil
 	}
 	return l.sweep(ctx, missing, 0)

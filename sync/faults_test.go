@@ -159,7 +159,7 @@ func TestQuestionsMeetFaults(t *testing.T) {
 // every way. begin itself meets no fault.
 func meetFaults(t *testing.T, db *pgtest.Faulty, name string, begin func() (do func() error)) {
 	t.Helper()
-	for n, struck := 1, true; struck && n < 1000; n++ {
+	for n, struck := 1, true; struck && n < 1000; n += torture.Step() {
 		struck = false
 		for i, way := range pgtest.Ways {
 			if !torture.Long && i != n%len(pgtest.Ways) {

@@ -20,6 +20,15 @@ import (
 // Long tells the long form from the short one. Bounds on time are held in the long form alone: make test may run beside anything.
 const Long = long
 
+// Step returns how far apart things are that are tried one after the other, where there are too many: all are tried in the long form and,
+// without the race detector, in the short one. With it everything takes several times as long, and every eighth will do.
+func Step() int {
+	if race && !Long {
+		return 8
+	}
+	return 1
+}
+
 // Size returns how often something is done: so often in the short form, and so often in the long one, of which TORTURE_SIZE says how
 // much is run, but at least once.
 func Size(t testing.TB, inShort, inLong int) int {
