@@ -150,6 +150,5 @@ func (p *piece) conflicts(s standing) bool {
 	if p.object == nil {
 		return s.visible()
 	}
-	return !s.visible() && p.object.updated <= s.dead ||
-		s.visible() && p.key.Updated == s.key.Updated && p.key.Hash != s.key.Hash
+	return !s.visible() || p.key.Updated == s.key.Updated && p.key.Hash != s.key.Hash
 }

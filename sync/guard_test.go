@@ -66,7 +66,7 @@ func TestGuard(t *testing.T) {
 		}
 		guards = append(guards, clerksync.NewGuard(pinned(t, db), clerksync.Limits{}, clerksync.Login)) // a process that has just begun
 		for i, g := range guards {
-			for _, id := range ids[11:13] {
+			for _, id := range []string{ids[11], ids[12], ids[12]} {
 				if g.Admit(t.Context(), clerksync.Users, id) {
 					t.Errorf("guard %d let a twelfth user through", i)
 				}
@@ -154,4 +154,88 @@ func TestGuardAfterOutage(t *testing.T) {
 	if err := db.Get(&refusals, m.SQL(`SELECT count(*) FROM {audit} WHERE action = 'refused'`)); err != nil || refusals != 0 {
 		t.Errorf("%d refusals in the audit log, %v; want none", refusals, err)
 	}
+}
+
+// TestGuardRests asks the database nothing for a second after it has refused somebody: when Clerk denies everybody, counting for each of
+// them would be the next trouble. An hour later it works out anew how many it lets through, and not before.
+func TestGuardRests(t *testing.T) {
+	t.Parallel()
+	db := pgtest.FaultySQLite(t)
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(time.UnixMilli(past + 2*hour))) // a bubble begins in the year 2000
+		m := pinned(t, db.DB)
+		ids := people(t, m, 240)
+		g := clerksync.NewGuard(m, clerksync.Limits{}, clerksync.Login)
+		admits := func(id string) bool { return g.Admit(t.Context(), clerksync.Users, id) }
+		asked := func(id string) bool {
+			db.Fail(1, pgtest.Cut)
+			if admits(id) {
+				t.Errorf("%s was let through", id)
+			}
+			return db.Heal() != ""
+		}
+		for _, id := range ids[200:206] {
+			apply(t, m, denied(id)) // another process let them through
+		}
+		for _, id := range ids[:5] { // together a twentieth of 234
+			if !admits(id) {
+				t.Fatalf("%s was not let through", id)
+			}
+		}
+		if admits(ids[12]) {
+			t.Error("the twelfth of 240 was let through")
+		}
+		if asked(ids[12]) {
+			t.Error("the guard counted again at once")
+		}
+		time.Sleep(2 * time.Second)
+		if !asked(ids[12]) {
+			t.Error("the guard did not count again after a while")
+		}
+		people(t, m, 1000)
+		time.Sleep(2 * time.Second)
+		if admits(ids[12]) {
+			t.Error("the guard worked its size out again within the hour")
+		}
+		time.Sleep(time.Hour)
+		for _, id := range ids[20:69] { // a twentieth of 994
+			if !admits(id) {
+				t.Fatalf("%s was not let through an hour later", id)
+			}
+		}
+		if admits(ids[69]) {
+			t.Error("the fiftieth of 994 was let through")
+		}
+		db.Close() // its goroutines belong to the bubble
+		db.Well.Close()
+	})
+}
+
+// TestGuardTellsOnce has each call of the database fail while a guard refuses somebody: sooner or later the audit log is told, once.
+func TestGuardTellsOnce(t *testing.T) {
+	t.Parallel()
+	db := pgtest.FaultySQLite(t)
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(time.UnixMilli(past + 2*hour))) // a bubble begins in the year 2000
+		m := pinned(t, db.DB)
+		id := people(t, m, 1)[0]
+		for n, struck := 1, true; struck; n++ {
+			g := clerksync.NewGuard(m, clerksync.Limits{MaxDeletes: -1}, clerksync.Login)
+			db.Fail(n, pgtest.Refused)
+			for tries := range 4 {
+				if g.Admit(t.Context(), clerksync.Users, id) {
+					t.Errorf("call %d: a user was let through", n)
+				}
+				if tries == 0 {
+					struck = db.Heal() != ""
+				}
+				time.Sleep(2 * time.Second)
+			}
+			if got := tally(t, m)[clerksync.AuditRefused]; got != n {
+				t.Fatalf("call %d: %d refusals in the audit log, want %d", n, got, n)
+			}
+		}
+		db.Close() // its goroutines belong to the bubble
+		db.Well.Close()
+	})
 }

@@ -35,7 +35,7 @@ type target struct {
 var targets = []target{
 	{"sync", []string{"merge.go", "fold.go", "guard.go"}, []string{
 		"^Test(SmallHistories|Outcomes|Conflicts|Initial|EvidenceSays|Fold.*|Limits|Hold|Burst|Poison.*)$",
-		"^Test(LazyWrite|Guard.*|InsertIsMerge)$",
+		"^Test(LazyWrite|Guard.*|InsertIsMerge|KeptEvents|HookFailureOfARead)$",
 		"^TestSQLMergesLikeGo$",
 	}, []string{"-rapid.nofailfile"}},
 	{"reconcile", []string{"guard.go"}, []string{
