@@ -40,6 +40,7 @@ torture: need ## make it suffer, as much as TORTURE_SIZE says (1 = all of it), a
 		TORTURE_SIZE=$(TORTURE_SIZE) TORTURE_FIGURES=$(figures) go test -tags torture -count=1 -timeout 240h -v -run 'Torture|Kill|Toxic|Bubble|EveryCall|Hangs|Histories|SQLMerges|Hostile|Soak' $$room || failed=1; \
 	done; \
 	go run ./internal/mutate -figures $(figures) || failed=1; \
+	TORTURE_SIZE=$(TORTURE_SIZE) go run ./internal/torture/fuzz -figures $(figures) || failed=1; \
 	go run ./internal/torture/report -write docs/reliability.md; \
 	[ -z "$$failed" ]
 

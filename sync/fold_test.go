@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"testing"
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -95,5 +96,18 @@ func (m *model) commit(batch []clerksync.Evidence) {
 		if is := m.state(id); is.Visible() != was.Visible() || is.Visible() && is.Key.Hash != was.Key.Hash {
 			m.versions[id]++
 		}
+	}
+}
+
+// TestLiveTie leaves a payload alone that the same key came with before: it is no newer, and the statement writes nothing either.
+func TestLiveTie(t *testing.T) {
+	t.Parallel()
+	key := clerksync.Key{Alive: 2, Updated: 1, Seen: 3, Hash: "h"}
+	first := clerksync.Unknown.Live(key, []byte("first"))
+	if got := first.Live(key, []byte("second")); string(got.Payload) != "first" || got.Key != key {
+		t.Errorf("the payload is %s, want the first", got.Payload)
+	}
+	if got := first.Gone(2).Live(key, []byte("second")); got.Visible() {
+		t.Error("visible, although alive is no later than dead")
 	}
 }

@@ -181,8 +181,9 @@ func TestDeadlock(t *testing.T) {
 	db := pgtest.New(t)
 	m := pinned(t, db)
 	apply(t, m, numbered(1), numbered(2))
-	tx := db.MustBegin()
+	tx := admin(t, db).MustBegin()
 	defer tx.Rollback()
+	tx.MustExec(`SET LOCAL deadlock_timeout = '1min'`) // the victim is whoever looks first
 	tx.MustExec(`SELECT 1 FROM clerk.users WHERE id = 'user_002' FOR UPDATE`)
 	newer := func(i int) clerksync.Evidence {
 		return user{ID: fmt.Sprintf("user_%03d", i), Updated: past + hour, Name: "later"}.told()

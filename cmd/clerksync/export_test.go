@@ -114,6 +114,16 @@ func Settings() (rows []Setting) {
 	return rows
 }
 
+// Set sets one setting.
+func Set(name, value string) (err error) {
+	for _, row := range table {
+		if row.name == name {
+			err = row.set(&settings{}, value)
+		}
+	}
+	return err
+}
+
 // MetricNames describes every metric with its labels, as in docs/operations.md.
 func MetricNames(m *clerksync.Mirror) (names []string) {
 	all := newMetrics()

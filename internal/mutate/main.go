@@ -34,7 +34,7 @@ type target struct {
 
 var targets = []target{
 	{"sync", []string{"merge.go", "fold.go", "guard.go"}, []string{
-		"^Test(SmallHistories|Outcomes|Conflicts|Initial|EvidenceSays|Fold.*|Limits|Hold|Burst|Poison.*)$",
+		"^Test(SmallHistories|Outcomes|Conflicts|Initial|EvidenceSays|LiveTie|Limits|Hold|Burst|Poison.*)$",
 		"^Test(LazyWrite|Guard.*|InsertIsMerge|KeptEvents|HookFailureOfARead)$",
 		"^TestSQLMergesLikeGo$",
 	}, []string{"-rapid.nofailfile"}},

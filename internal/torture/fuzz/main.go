@@ -1,0 +1,169 @@
+// Command fuzz runs every fuzz target of the module for ten minutes, or for as much of them as TORTURE_SIZE says, and at least for five
+// seconds. An input that a target fails at is in its testdata afterwards, as go test leaves it there.
+//
+//	go run ./internal/torture/fuzz [-only FuzzBody] [-keep] [-figures FOLDER]
+//
+// With -keep, the smallest of the inputs that were found to take ways of their own are copied to testdata, where go test tries them each
+// time.
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/clerksync/clerksync/internal/torture"
+)
+
+// The time that a target gets, and how many of its inputs are kept.
+const (
+	whole = 10 * time.Minute
+	least = 5 * time.Second
+	most  = 40
+)
+
+// target is a function that go test can fuzz.
+type target struct{ room, name string }
+
+func main() {
+	only := flag.String("only", "", "fuzz this `target` alone")
+	keep := flag.Bool("keep", false, "copy inputs to testdata")
+	figures := flag.String("figures", "", "keep what was found in this `folder`")
+	flag.Parse()
+	if err := run(*only, *keep, *figures); err != nil {
+		fmt.Fprintln(os.Stderr, "fuzz:", err)
+		os.Exit(1)
+	}
+}
+
+func run(only string, keep bool, figures string) error {
+	begun := time.Now()
+	span, err := span()
+	if err != nil {
+		return err
+	}
+	targets, err := find()
+	if err != nil {
+		return err
+	}
+	found := torture.Run{Suite: "Fuzzing", What: "Has go test make up inputs for whatever reads what others wrote."}
+	var failed error
+	tried := 0
+	for _, t := range targets {
+		if only != "" && t.name != only {
+			continue
+		}
+		tried++
+		executions, err := t.fuzz(span)
+		value := fmt.Sprintf("%d executions, no failure", executions)
+		if err != nil {
+			value = fmt.Sprintf("%d executions, and **a failure**", executions)
+			failed = errors.Join(failed, err)
+		}
+		fmt.Printf("%s of %s: %s\n", t.name, t.room, value)
+		found.Figures = append(found.Figures, torture.Figure{Name: t.name + " of " + t.room, Value: value, Bound: "no failure"})
+		if keep {
+			if err := t.keep(); err != nil {
+				return err
+			}
+		}
+	}
+	if tried == 0 {
+		return errors.New("there is no such target")
+	}
+	if figures == "" || only != "" {
+		return failed
+	}
+	found.Size = fmt.Sprintf("%d targets for %s each", tried, span)
+	found.Seconds, found.Failed = time.Since(begun).Seconds(), failed != nil
+	return errors.Join(failed, torture.Keep(figures, found))
+}
+
+func span() (time.Duration, error) {
+	share, err := strconv.ParseFloat(cmp.Or(os.Getenv("TORTURE_SIZE"), "1"), 64)
+	if err != nil || share <= 0 {
+		return 0, errors.New("TORTURE_SIZE is no positive number")
+	}
+	return max(least, time.Duration(share*float64(whole)).Round(time.Second)), nil
+}
+
+var declaration = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(f \*testing\.F\)`)
+
+// find lists the targets of the module.
+func find() (all []target, err error) {
+	err = filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, match := range declaration.FindAllSubmatch(text, -1) {
+			all = append(all, target{filepath.Dir(path), string(match[1])})
+		}
+		return err
+	})
+	return all, err
+}
+
+var told = regexp.MustCompile(`execs: (\d+)`)
+
+// fuzz returns how often a target was run.
+func (t target) fuzz(span time.Duration) (executions int, err error) {
+	out, err := exec.Command("go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", span.String(), "./"+t.room).CombinedOutput()
+	if all := told.FindAllSubmatch(out, -1); len(all) > 0 {
+		executions, _ = strconv.Atoi(string(all[len(all)-1][1])) // the pattern is of digits
+	}
+	if err != nil {
+		err = fmt.Errorf("%s of %s: %w\n%s", t.name, t.room, err, out)
+	}
+	return executions, err
+}
+
+// keep copies the smallest inputs of the cache to testdata, up to so many in all.
+func (t target) keep() error {
+	cache, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		return err
+	}
+	pkg, err := exec.Command("go", "list", "./"+t.room).Output()
+	if err != nil {
+		return err
+	}
+	from := filepath.Join(strings.TrimSpace(string(cache)), "fuzz", strings.TrimSpace(string(pkg)), t.name)
+	to := filepath.Join(t.room, "testdata", "fuzz", t.name)
+	kept, err := filepath.Glob(filepath.Join(to, "*"))
+	if err != nil {
+		return err
+	}
+	inputs, err := filepath.Glob(filepath.Join(from, "*"))
+	if err != nil {
+		return err
+	}
+	texts := map[string][]byte{}
+	for _, path := range inputs {
+		if texts[path], err = os.ReadFile(path); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(inputs, func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(texts[a]), len(texts[b])), cmp.Compare(a, b))
+	})
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	for _, path := range inputs[:min(len(inputs), max(0, most-len(kept)))] {
+		if err := os.WriteFile(filepath.Join(to, filepath.Base(path)), texts[path], 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
