@@ -2,7 +2,6 @@ package reconcile_test
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -10,25 +9,36 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
 	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/pgtest"
+	"github.com/clerksync/clerksync/internal/torture"
 	"github.com/clerksync/clerksync/reconcile"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-// hostile raises the number of hostile scans, for whoever wants to see more of them than make test has time for.
-var hostile = flag.Int("hostile", 0, "how many hostile scans each test makes at least on each database")
-
-// eachWorld runs a test in worlds of its own, some hostile scans in each, as often as makes the number of scans that is asked for.
+// eachWorld runs a test in worlds of its own, some hostile scans in each: one in make test, which is the same each time, and as many in
+// make torture as make its number of scans.
 func eachWorld(t *testing.T, some int, test func(t *testing.T, db *sqlx.DB, scans int, seed uint64)) {
-	for i := range max((*hostile+some-1)/some, 1) {
-		t.Run(fmt.Sprint("world ", i), func(t *testing.T) {
-			pgtest.Both(t, func(t *testing.T, db *sqlx.DB) { test(t, db, some, uint64(i)) })
+	begun, worlds, first := time.Now(), (torture.Size(t, some, 50_000)+some-1)/some, uint64(0)
+	if torture.Long {
+		first = torture.Seed(t)
+	}
+	for i := range worlds {
+		seed := first + uint64(i)
+		t.Run(fmt.Sprint("world ", seed), func(t *testing.T) {
+			pgtest.Both(t, func(t *testing.T, db *sqlx.DB) { test(t, db, some, seed) })
 		})
 	}
+	torture.Record(t, begun, torture.Run{
+		What:    "Has passes read lists that skip, repeat, break off, come back empty, fail, lose cursors, miscount, change meanwhile or are another instance's, with a guard that lets everything pass.",
+		Size:    fmt.Sprintf("%d scans into each of PostgreSQL and SQLite", worlds*some),
+		Seed:    first,
+		Figures: []torture.Figure{{Name: "objects hidden that Clerk has", Value: "0", Bound: "0"}},
+	})
 }
 
 // crowd changes users at random, between passes and in the middle of walks.

@@ -40,9 +40,8 @@ func Record(t testing.TB, begun time.Time, run Run) {
 		return
 	}
 	run.Suite = t.Name()
-	run.Seconds = time.Since(begun).Seconds()
-	t.Cleanup(func() {
-		run.Failed = t.Failed()
+	t.Cleanup(func() { // subtests are over only then
+		run.Seconds, run.Failed = time.Since(begun).Seconds(), t.Failed()
 		if err := Keep(folder, run); err != nil {
 			t.Error("recording figures: ", err)
 		}
