@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -11,7 +12,7 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
-	_ "github.com/lib/pq"  // the driver "postgres"
+	"github.com/lib/pq"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/clerksync/clerksync/migrations"
@@ -19,11 +20,12 @@ import (
 
 // database is what DATABASE_URL names.
 type database struct {
-	dialect migrations.Dialect
-	url     *url.URL // of a PostgreSQL database, with all its parameters
-	path    string   // of a SQLite file
-	brief   bool     // the file ends with this process, so nothing need wait for the disk
-	alone   bool     // a SQLite file has one connection: in a bubble of testing/synctest nobody may sleep who keeps others waiting
+	dialect  migrations.Dialect
+	url      *url.URL      // of a PostgreSQL database, with all its parameters
+	path     string        // of a SQLite file
+	brief    bool          // the file ends with this process, so nothing need wait for the disk
+	patience time.Duration // for the next byte of PostgreSQL's answer; 0 = for ever
+	alone    bool          // a SQLite file has one connection: in a bubble of testing/synctest nobody may sleep who keeps others waiting
 }
 
 func parseDatabase(v string) (database, error) {
@@ -90,10 +92,14 @@ func (d database) open(unprepared bool) (*sqlx.DB, error) {
 		q.Set("binary_parameters", "yes")
 		u.RawQuery = q.Encode()
 	}
-	db, err := sqlx.Open("postgres", u.String())
+	connector, err := pq.NewConnector(u.String())
 	if err != nil {
 		return nil, mistake("DATABASE_URL is not understood: check its parameters") // the driver's error can quote the password
 	}
+	if d.patience > 0 {
+		connector.Dialer(dialer{patience: d.patience})
+	}
+	db := sqlx.NewDb(sql.OpenDB(connector), "postgres")
 	db.SetMaxOpenConns(postgresConnections)
 	db.SetMaxIdleConns(postgresConnections)
 	db.SetConnMaxIdleTime(5 * time.Minute)
@@ -139,8 +145,16 @@ func (s *settings) tables() migrations.Options {
 	return migrations.Options{Dialect: s.database.dialect, Schema: s.schema}
 }
 
-// migrated brings the tables to this version, or only checks that they are.
-func (s *settings) migrated(ctx context.Context, db *sqlx.DB, migrate bool) error {
+// migrated brings the tables to this version, or only checks that they are. It has connections of its own, which wait for as long as a
+// migration takes.
+func (s *settings) migrated(ctx context.Context, migrate bool) error {
+	where := s.database
+	where.patience = 0
+	db, err := where.open(s.unprepared)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
 	if migrate {
 		return migrations.Up(ctx, db.DB, s.tables())
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jmoiron/sqlx"
 	"github.com/prometheus/client_golang/prometheus"
 
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -112,6 +113,16 @@ func Settings() (rows []Setting) {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// OpenDatabase opens a database as the daemon does, with another patience.
+func OpenDatabase(address string, patience time.Duration) (*sqlx.DB, error) {
+	d, err := parseDatabase(address)
+	if err != nil {
+		return nil, err
+	}
+	d.patience = patience
+	return d.open(false)
 }
 
 // Set sets one setting.

@@ -34,12 +34,7 @@ func migrateCommand() *cli.Command {
 }
 
 func migrateUp(ctx context.Context, _ *cli.Command, s settings) error {
-	db, err := s.database.open(s.unprepared)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	return s.migrated(ctx, db, true)
+	return s.migrated(ctx, true)
 }
 
 func migrateStatus(ctx context.Context, c *cli.Command, s settings) error {

@@ -41,7 +41,7 @@ func (s *settings) openMirror(ctx context.Context, migrate bool) (m *clerksync.M
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := s.migrated(ctx, db, migrate); err != nil {
+	if err := s.migrated(ctx, migrate); err != nil {
 		db.Close()
 		return nil, nil, fmt.Errorf("opening the database: %w", err)
 	}

@@ -23,6 +23,7 @@ func (d *daemon) openPatiently(ctx context.Context) (*clerksync.Mirror, func(), 
 		mirror *clerksync.Mirror
 		close  func()
 	}
+	d.database.patience = linePatience
 	pause := &backoff.ExponentialBackOff{InitialInterval: 250 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 5 * time.Second}
 	o, err := backoff.Retry(ctx, func() (opening, error) {
 		m, closeMirror, err := d.openMirror(ctx, d.migrate)

@@ -1,0 +1,77 @@
+package main_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	main "github.com/clerksync/clerksync/cmd/clerksync"
+	"github.com/clerksync/clerksync/internal/pgtest"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// TestFrozenServer stops the sessions of a mirror without a word, as a machine does that is gone or a proxy that hangs. Evidence is
+// merged again once they are given up, over lines that answer.
+func TestFrozenServer(t *testing.T) {
+	t.Parallel()
+	const patience = time.Second
+	address := pgtest.Direct(t)
+	watcher, db := connect(t, address), frozenSoon(t, address, patience)
+	m, err := clerksync.Open(t.Context(), db, clerksync.Config{InstanceID: "ins_1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tellOf(t.Context(), m, 0); err != nil {
+		t.Fatal(err)
+	}
+	var sessions []int
+	if err := watcher.Select(&sessions, `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'clerksync' AND backend_type = 'client backend'`); err != nil {
+		t.Fatal(err)
+	}
+	if len(sessions) == 0 {
+		t.Fatal("the mirror has no session")
+	}
+	for _, pid := range sessions {
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) }) // or nobody could drop the database
+	}
+	begun := time.Now()
+	for n := 1; ; n++ {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		err := tellOf(ctx, m, n)
+		cancel()
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, clerksync.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("%v, want ErrUnavailable", err)
+		}
+		if time.Since(begun) > 30*time.Second {
+			t.Fatalf("nothing is merged %s after %d sessions froze: %v", time.Since(begun).Round(time.Second), len(sessions), err)
+		}
+	}
+	t.Logf("merged again %s after %d sessions froze", time.Since(begun).Round(time.Millisecond), len(sessions))
+}
+
+func frozenSoon(t *testing.T, address string, patience time.Duration) *sqlx.DB {
+	t.Helper()
+	db, err := main.OpenDatabase(address, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func tellOf(ctx context.Context, m *clerksync.Mirror, n int) error {
+	_, err := m.Apply(ctx, clerksync.Evidence{Kind: clerksync.Users, At: 2, Source: clerksync.Webhook,
+		Object: fmt.Appendf(nil, `{"id":"user_%d","object":"user","created_at":1,"updated_at":2,"email_addresses":[]}`, n)})
+	return err
+}
