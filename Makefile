@@ -37,7 +37,7 @@ figures = $(CURDIR)/internal/torture/figures
 .PHONY: torture
 torture: need ## make it suffer, as much as TORTURE_SIZE says (1 = all of it), and write docs/reliability.md; root may fill disks, too
 	for room in . ./sync ./reconcile ./migrations ./cmd/clerksync; do \
-		TORTURE_SIZE=$(TORTURE_SIZE) TORTURE_FIGURES=$(figures) go test -tags torture -count=1 -timeout 240h -v -run 'Torture|Kill|Toxic|Bubble|EveryCall|Hangs|UnderLoad|Histories|SQLMerges|Hostile|Soak' $$room || failed=1; \
+		TORTURE_SIZE=$(TORTURE_SIZE) TORTURE_FIGURES=$(figures) go test -tags torture -count=1 -timeout 240h -v -run 'Torture|Kill|Toxic|Bubble|EveryCall|Hangs|UnderLoad|NextMigration|Histories|SQLMerges|Hostile|Soak' $$room || failed=1; \
 	done; \
 	go run ./internal/mutate -figures $(figures) || failed=1; \
 	TORTURE_SIZE=$(TORTURE_SIZE) go run ./internal/torture/fuzz -figures $(figures) || failed=1; \
