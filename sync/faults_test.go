@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jmoiron/sqlx"
+
 	clerksync "github.com/clerksync/clerksync/sync"
 
 	"github.com/clerksync/clerksync/internal/pgtest"
@@ -221,6 +223,15 @@ var chores = []chore{
 	{"recording", func(ctx context.Context, m *clerksync.Mirror, p person) error {
 		return m.Record(ctx, nil, clerksync.AuditEntry{Action: clerksync.AuditRefused, Kind: clerksync.Users, ObjectID: p.id(), Source: clerksync.Operator})
 	}, `SELECT count(*) FROM {users} AS u WHERE NOT EXISTS (SELECT 1 FROM {audit} AS a WHERE a.object_id = u.id AND a.action = 'refused') AND u.id = $1`},
+	{"applying", func(ctx context.Context, m *clerksync.Mirror, p person) error {
+		next := person{word: leaver.word, born: p.born, key: p.key + " next"}
+		evidence := []clerksync.Evidence{tells("msg_next_"+p.suffix(), clerksync.Users, next.id(), next.user(p.born), p.born)}
+		for k, object := range next.belonging(p.born) {
+			evidence = append(evidence, tells("msg_next_"+string(k)+p.suffix(), k, "", object, p.born))
+		}
+		_, err := m.Apply(ctx, evidence...)
+		return err
+	}, `SELECT 1 - count(*) FROM {users} WHERE id = $1 || '206e657874'`},
 	{"dropping an event", func(ctx context.Context, m *clerksync.Mirror, p person) error {
 		_, err := m.Drop(ctx, "msg_unread_"+p.suffix())
 		return err
@@ -252,7 +263,9 @@ var chores = []chore{
 func TestChoresMeetFaults(t *testing.T) {
 	t.Parallel()
 	pgtest.BothFaulty(t, func(t *testing.T, db *pgtest.Faulty) {
-		well, ill := everything(t, db.Well), everything(t, db.DB)
+		well, hooked := everything(t, db.Well), allOfIt
+		hooked.Hooks = clerksync.Hooks{clerksync.Users: same(func(context.Context, *sqlx.Tx, clerksync.Transition) error { return nil })}
+		ill := open(t, db.DB, hooked)
 		start := time.Now().UnixMilli() - 200*day
 		owner := admin(t, db.Well)
 		var p person
@@ -286,4 +299,62 @@ func TestChoresMeetFaults(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestNoSuchKind refuses what is asked about a kind that there is not, in each of the ways.
+func TestNoSuchKind(t *testing.T) {
+	t.Parallel()
+	m := everything(t, pgtest.SQLite(t))
+	const ghosts = clerksync.Kind("ghosts")
+	for name, ask := range ofKind(ghosts) {
+		if name == "returned" {
+			continue // nothing belongs to what there is not
+		}
+		if got, err := ask(t.Context(), m); err == nil {
+			t.Errorf("%s: answered %v", name, got)
+		}
+	}
+	_, _, find := m.Find(t.Context(), ghosts, "id")
+	_, tally := m.Tally(t.Context(), ghosts, 0, 1)
+	_, erase := m.Erase(t.Context(), clerksync.Erasure{Kind: ghosts, ID: "id"})
+	_, apply := m.Apply(t.Context(), clerksync.Evidence{Kind: ghosts, ID: "id", Source: clerksync.Webhook})
+	for name, err := range map[string]error{"Find": find, "Tally": tally, "Erase": erase, "Apply": apply} {
+		if err == nil {
+			t.Errorf("%s took the kind", name)
+		}
+	}
+	if results, err := m.Apply(t.Context()); results != nil || err != nil {
+		t.Errorf("no evidence at all: %v, %v", results, err)
+	}
+	if ghosts.Resource() != "" || ghosts.Prefix() != "" || ghosts.Readable() || ghosts.Askable() || ghosts.Listed() || ghosts.ByID() || ghosts.Cursor() {
+		t.Error("it is told something about a kind that there is not")
+	}
+}
+
+// TestKinds tells of each kind what commands and reports say.
+func TestKinds(t *testing.T) {
+	t.Parallel()
+	all := clerksync.Kinds()
+	if len(all) != len(allOfIt.Kinds) || len(clerksync.Described()) != len(all) {
+		t.Fatalf("there are %v", all)
+	}
+	prefixes := map[string]clerksync.Kind{}
+	for _, k := range all {
+		if k.Resource() == "" || k.Prefix() == "" || k.Singular() == "" {
+			t.Errorf("%s: resource %q, prefix %q, singular %q", k, k.Resource(), k.Prefix(), k.Singular())
+		}
+		if other, taken := prefixes[k.Prefix()]; taken {
+			t.Errorf("%s and %s have ids that begin alike", k, other)
+		}
+		prefixes[k.Prefix()] = k
+		if got, found := clerksync.KindOfID(k.Prefix() + "2abc"); !found || got != k {
+			t.Errorf("%s2abc is of %s, %t", k.Prefix(), got, found)
+		}
+	}
+	if k, found := clerksync.KindOfID("what_2abc"); found {
+		t.Errorf("what_2abc is of %s", k)
+	}
+	if !clerksync.Users.Readable() || !clerksync.Users.Askable() {
+		t.Error("Clerk cannot be asked for a user")
+	}
 }
