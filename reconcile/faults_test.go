@@ -208,6 +208,41 @@ func TestSpoiledRows(t *testing.T) {
 	}
 }
 
+// TestForgedDeletion brings back whom an event hid and Clerk has.
+func TestForgedDeletion(t *testing.T) {
+	t.Parallel()
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 5, Seed: 85})
+	h.full()
+	id := h.ids(1)[0]
+	_, err := h.mirror.Apply(t.Context(), clerksync.Evidence{Kind: clerksync.Users, ID: id, At: time.Now().Add(-time.Minute).UnixMilli(), Source: clerksync.Webhook,
+		Event: &clerksync.Event{ID: "msg_forged", Type: "user.deleted", ObjectID: id, InstanceID: h.clerk.InstanceID()}})
+	must(t, err)
+	h.write(`UPDATE {users} SET _dead_at = _alive_at + 1, deleted_at = '2026-01-01T00:00:00.000Z' WHERE id = $1 AND deleted_at IS NULL`, id) // it may have been seen since
+	h.wantCounts(h.full(), reconcile.Counts{Seen: 5, Unchanged: 4, Revived: 1})
+	h.wantEqual()
+}
+
+// TestOddOrders refuses a pass of a kind that there is not, and leaves what waits in quarantine and cannot be asked for by its id.
+func TestOddOrders(t *testing.T) {
+	t.Parallel()
+	h := openWorld(t, pgtest.SQLite(t), clerktest.Config{Users: 5, Seed: 86})
+	h.do(reconcile.Pass{})
+	if _, err := h.run(reconcile.Pass{Kind: "odd"}); err == nil || !strings.Contains(err.Error(), `"odd"`) {
+		t.Errorf("%v, want that there is no such pass", err)
+	}
+	h.write(`INSERT INTO {events} (id, type, object_id, received_at, outcome, attempts)
+VALUES ('read:organization_memberships:orgmem_1', 'read', 'orgmem_1', '2026-01-01T00:00:00.000Z', 'quarantined', 1), ('read:users:', 'read', NULL, '2026-01-01T00:00:00.000Z', 'quarantined', 1)`)
+	h.do(reconcile.Pass{})
+	if n := h.count(`SELECT count(*) FROM {events}`); n != 2 {
+		t.Errorf("%d rows wait in quarantine, want 2", n)
+	}
+	l := reconcile.NewLedger()
+	l.Note([]clerksync.Sighting{{}})
+	if l.Seen != 0 {
+		t.Errorf("%d seen, of one without an id", l.Seen)
+	}
+}
+
 // beside opens the mirror once more, where calls fail.
 func (h *house) beside(db *pgtest.Faulty) *clerksync.Mirror {
 	h.t.Helper()
