@@ -154,8 +154,9 @@ func enough(seen, before, after int64) bool {
 func (l *leg) walkOn(ctx context.Context, s *scan) (short bool, err error) {
 	defer func() {
 		if ctx.Err() == nil { // also after a page that could not be read
-			err = errors.Join(err, l.flush(ctx))
+			l.flush(ctx, nil)
 		}
+		err = errors.Join(err, l.flights.land())
 	}()
 	idle := int64(0)
 	for pg, err := range l.walk(ctx, s.At) {
@@ -185,22 +186,25 @@ func (l *leg) take(ctx context.Context, s *scan, pg page) error {
 	if err != nil {
 		return err
 	}
+	release := func() {
+		if pg.whole {
+			l.reader.Release(pg.sightings)
+		}
+	}
 	l.news = append(l.news, rest...)
 	save := !pg.last && time.Since(l.saved) >= l.cfg.saveInterval // otherwise the end is near
 	if save || len(l.news) >= mergeSize {
-		err = l.flush(ctx)
+		l.flush(ctx, release)
 	} else {
 		own(l.news[len(l.news)-len(rest):])
-	}
-	if err != nil {
-		return err
-	}
-	if pg.whole {
-		l.reader.Release(pg.sightings)
+		release()
 	}
 	s.At = pg.next
 	l.counts.Seen = s.Ledger.Seen
 	if save {
+		if err := l.flights.land(); err != nil {
+			return err
+		}
 		if err := l.saveScan(ctx, s); err != nil {
 			return err
 		}
@@ -209,11 +213,11 @@ func (l *leg) take(ctx context.Context, s *scan, pg page) error {
 	return nil
 }
 
-// flush applies the news that were put off, since a transaction about a few users costs about as much as one about many.
-func (l *leg) flush(ctx context.Context) error {
+// flush has the news applied that were put off, since a transaction about a few users costs about as much as one about many.
+func (l *leg) flush(ctx context.Context, applied func()) {
 	news := l.news
 	l.news = nil
-	return l.merge(ctx, news)
+	l.flights.begin(func() error { return l.merge(ctx, news) }, applied)
 }
 
 // own gives sightings memory of their own, for when that of their page is given back.

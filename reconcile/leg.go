@@ -22,6 +22,7 @@ type leg struct {
 	gone     map[string]bool      // what Clerk said it does not have; guarded as the counts are
 	tail     tail                 // of the last page
 	news     []clerksync.Sighting // what the rows do not hold, before it is applied
+	flights  flights              // news on their way into the mirror
 }
 
 // mergeSize is how much one transaction takes of a page, so that webhooks find room in it and need not wait for it. The other half is

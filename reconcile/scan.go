@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -38,6 +39,18 @@ type scan struct {
 	Done    bool     `json:"done"` // nothing is left to do but to report it
 }
 
+// clone returns a scan that stays as it is while the walk goes on: progress may be written again for the sake of another kind, and what
+// the walk has seen since it was noted need not have been applied.
+func (s *scan) clone() *scan {
+	c := *s
+	if s.Ledger != nil {
+		ledger := *s.Ledger
+		ledger.Near, ledger.Suspects = maps.Clone(ledger.Near), maps.Clone(ledger.Suspects)
+		c.Ledger = &ledger
+	}
+	return &c
+}
+
 // openProgress goes on with the full pass that did not end, or begins one.
 func (p *pass) openProgress(ctx context.Context) error {
 	kept := &progress{}
@@ -65,7 +78,7 @@ func (p *progress) fresh() bool {
 func (l *leg) openScan(ctx context.Context) (*scan, error) {
 	if s := l.progress.Scans[l.kind]; s != nil && (s.Done || s.Ledger != nil && s.Ledger.Suspects != nil) {
 		l.counts = s.Counts
-		return s, nil
+		return s.clone(), nil
 	}
 	s := &scan{Started: time.Now().UnixMilli(), Ledger: newLedger(), At: start(l.kind)}
 	var err error
@@ -82,7 +95,7 @@ func (l *leg) saveScan(ctx context.Context, s *scan) error {
 	}
 	l.saved = time.Now()
 	s.Counts = l.counts
-	l.progress.Scans[l.kind] = s
+	l.progress.Scans[l.kind] = s.clone()
 	return l.saveProgress(ctx)
 }
 

@@ -20,7 +20,7 @@ type page struct {
 }
 
 // prefetched is how many pages are read ahead of the one that is being applied.
-const prefetched = 2
+const prefetched = 1
 
 // walk reads the list from a position to its end. The next page is asked for while the one before it is being applied.
 func (l *leg) walk(ctx context.Context, from position) iter.Seq2[page, error] {

@@ -41,8 +41,11 @@ func (m *Mirror) insert(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold
 	}
 	defer func() { err = errors.Join(err, stmt.Close()) }()
 	moved = make(map[string]standing, len(folds))
+	data := m.buffers.take()
+	defer func() { m.buffers.put(data) }()
 	for _, f := range folds {
-		if _, err := stmt.ExecContext(ctx, f.inserted()...); err != nil {
+		data = f.live.object.appendData(data[:0])
+		if _, err := stmt.ExecContext(ctx, f.inserted(string(data))...); err != nil {
 			return nil, err
 		}
 		moved[f.id] = standing{moved: true, version: 1, changed: true, key: f.state.Key, dead: f.state.Dead}
@@ -72,7 +75,7 @@ func distrust(batch []*request, err error) (again bool) {
 }
 
 // inserted returns the values of a fresh fold's row, in the order of insertStatement.
-func (f *fold) inserted() []any {
+func (f *fold) inserted(data string) []any {
 	o := f.live.object
 	at, ok := stampMilli(f.live.At)
 	if !ok {
@@ -85,7 +88,7 @@ func (f *fold) inserted() []any {
 	key := f.state.Key
 	values := make([]any, 0, len(insertedColumns)+len(o.kind.columns))
 	values = append(values, f.id, string(f.live.Source), at, key.Alive, key.Updated, key.Seen, f.state.Dead, []byte(key.Hash), false, 1, true,
-		unstorable, string(o.appendData(make([]byte, 0, len(f.live.Object)+64))), o.digest)
+		unstorable, data, o.digest)
 	for _, c := range o.kind.columns {
 		values = append(values, c.typ.plain(c.read(o)))
 	}

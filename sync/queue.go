@@ -54,6 +54,10 @@ const (
 	maxBatchBytes  = 8 << 20
 )
 
+// ample is how many pieces of one caller make a batch of their own that need not grow: half a page of a pass. The next batch begins beside
+// it at once.
+const ample = maxBatchPieces / 2
+
 // join queues a request, unless its caller has to commit the next batch itself.
 func (q *queue) join(r *request) (leads bool) {
 	q.mu.Lock()
@@ -155,6 +159,9 @@ func (m *Mirror) lead(ctx context.Context, r *request) {
 	defer m.queue.land()
 	r.handOn = sync.OnceFunc(m.queue.handOn)
 	defer r.handOn()
+	if len(r.pieces) >= ample {
+		r.handOn()
+	}
 	m.answer(context.WithoutCancel(ctx), m.queue.batch(r))
 }
 
