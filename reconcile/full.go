@@ -29,9 +29,12 @@ func (p *pass) full(ctx context.Context) error {
 			p.cfg.Logger.Debug("not listed: the instance does not use organizations", "kind", l.kind)
 			l.complete, err = true, nil
 		}
+		if err == nil {
+			err = ctx.Err()
+		}
 		errs = append(errs, err)
 		if ctx.Err() != nil || errors.Is(err, clerksync.ErrWrongInstance) {
-			return errors.Join(append(errs, ctx.Err())...)
+			return errors.Join(errs...)
 		}
 		complete = complete && l.complete
 		if errors.Is(err, ErrIncomplete) {
@@ -156,7 +159,9 @@ func (l *leg) walkOn(ctx context.Context, s *scan) (short bool, err error) {
 		if ctx.Err() == nil { // also after a page that could not be read
 			l.flush(ctx, nil)
 		}
-		err = errors.Join(err, l.flights.land())
+		if late := l.flights.land(); err == nil || ctx.Err() == nil { // who is told to stop is told once
+			err = errors.Join(err, late)
+		}
 	}()
 	idle := int64(0)
 	for pg, err := range l.walk(ctx, s.At) {

@@ -125,6 +125,9 @@ func TestTerminalProgress(t *testing.T) {
 	if !strings.HasSuffix(text, "\r\nclerksync: interrupted: the next pass goes on where this one was\r\n") {
 		t.Errorf("what an interrupt says: %q", text)
 	}
+	if n := strings.Count(text, "canceled"); n > 1 {
+		t.Errorf("the reason is told %d times: %q", n, text)
+	}
 	for _, line := range seen(text) {
 		if strings.Contains(line, "░") {
 			t.Errorf("a bar is left on the terminal: %q", line)
