@@ -329,3 +329,21 @@ func TestPlanOfALatePass(t *testing.T) {
 	h.wantCounts(h.pass(reconcile.Pass{Approve: report.Plan}), reconcile.Counts{Candidates: 11, Deleted: 11})
 	h.wantEqual()
 }
+
+// A plan that is not whole, since more is missing than memory holds, is only named: whoever approved it would not know what he does.
+func TestPlanThatIsNotWhole(t *testing.T) {
+	t.Parallel()
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 60, Seed: 39})
+	h.full()
+	h.delete(h.ids(20)...)
+	h.cfg = h.cfg.WithMaxSuspects(3)
+	report, err := h.run(reconcile.Pass{})
+	if !errors.Is(err, reconcile.ErrGuard) || report.Plan == "" {
+		t.Fatalf("error %v, plan %q; want ErrGuard and a name", err, report.Plan)
+	}
+	if n := report.Resources[clerksync.Users].Candidates; n != 20 {
+		t.Errorf("%d candidates, want 20, of which memory holds 3", n)
+	}
+	h.wantAudit("refused reconcile plan=" + report.Plan + " users=20")
+	h.wantNoPlan(report.Plan, "there is no plan")
+}

@@ -22,12 +22,18 @@ type (
 )
 
 func (l *ledger) Note(page []clerksync.Sighting) { l.note(page) }
-func (l *ledger) Row(r clerksync.Row)            { l.row(r) }
+func (l *ledger) Row(r clerksync.Row)            { l.row(r, maxSuspects) }
 func (l *ledger) Close(through int64)            { l.close(through) }
 
 // WithPageSize makes pages smaller than Clerk's limit, so that few users fill many, and has progress written after each.
 func (c Config) WithPageSize(n int) Config {
 	c.pageSize, c.saveInterval = n, 1
+	return c
+}
+
+// WithMaxSuspects makes the bound of a ledger smaller.
+func (c Config) WithMaxSuspects(n int) Config {
+	c.maxSuspects = n
 	return c
 }
 

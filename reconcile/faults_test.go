@@ -168,9 +168,9 @@ func TestWalks(t *testing.T) {
 	}
 	running := map[clerksync.Kind]reconcile.Walk{}
 	h.cfg.Progress = func(p reconcile.Progress) {
-		for _, w := range told() {
-			if w.At.IsZero() {
-				t.Errorf("%+v", w)
+		for i, w := range told() {
+			if i == 0 && w.Kind != clerksync.Users || w.Started.IsZero() || w.At.IsZero() {
+				t.Errorf("walk %d is %+v", i, w)
 			}
 			running[w.Kind] = w
 		}

@@ -259,7 +259,7 @@ func (l *leg) compare(ctx context.Context, seen *ledger, page []clerksync.Sighti
 		if i, ok := shown[row.ID]; ok {
 			held[i] = page[i].Held(row)
 		}
-		seen.row(row)
+		seen.row(row, l.cfg.maxSuspects)
 	}
 	if through < math.MaxInt64 {
 		seen.close(through)

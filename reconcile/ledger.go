@@ -60,12 +60,12 @@ func passed(sightings []clerksync.Sighting) int64 {
 	return last - 1
 }
 
-// row compares a visible row of the stretch with what was seen there.
-func (l *ledger) row(r clerksync.Row) {
+// row compares a visible row of the stretch with what was seen there. At most so many suspects are kept.
+func (l *ledger) row(r clerksync.Row, most int) {
 	if _, seen := l.Near[r.ID]; seen {
 		return
 	}
-	if len(l.Suspects) >= maxSuspects {
+	if len(l.Suspects) >= most {
 		l.Excess++
 		return
 	}

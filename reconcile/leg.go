@@ -17,6 +17,7 @@ type leg struct {
 	*pass
 	kind     clerksync.Kind
 	counts   Counts
+	started  int64                // when its scan was, in Unix milliseconds
 	complete bool                 // a full pass: the list was read whole
 	saved    time.Time            // when the progress was last written for it
 	gone     map[string]bool      // what Clerk said it does not have; guarded as the counts are

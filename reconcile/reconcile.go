@@ -62,6 +62,7 @@ type Config struct {
 
 	pageSize     int           // objects a page of a full pass
 	saveInterval time.Duration // between two writes of how far it is
+	maxSuspects  int           // that a ledger keeps
 }
 
 // Progress is how far a full pass is with one kind of objects. It walks one kind after the other, users first.
@@ -85,6 +86,7 @@ func New(cfg Config) *Reconciler {
 	cfg.MaxDeletePercent = cmp.Or(cfg.MaxDeletePercent, 5)
 	cfg.pageSize = cmp.Or(cfg.pageSize, pageSize)
 	cfg.saveInterval = cmp.Or(cfg.saveInterval, saveInterval)
+	cfg.maxSuspects = cmp.Or(cfg.maxSuspects, maxSuspects)
 	cfg.Schedule = cmp.Or(cfg.Schedule, "@nightly")
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -77,10 +77,11 @@ func (p *progress) fresh() bool {
 // openScan goes on with the scan that the progress tells of, or begins one.
 func (l *leg) openScan(ctx context.Context) (*scan, error) {
 	if s := l.progress.Scans[l.kind]; s != nil && (s.Done || s.Ledger != nil && s.Ledger.Suspects != nil) {
-		l.counts = s.Counts
+		l.counts, l.started = s.Counts, s.Started
 		return s.clone(), nil
 	}
 	s := &scan{Started: time.Now().UnixMilli(), Ledger: newLedger(), At: start(l.kind)}
+	l.started = s.Started
 	var err error
 	if s.Counted, err = l.reader.Count(ctx, l.kind); err != nil {
 		return nil, err
@@ -103,7 +104,7 @@ func (l *leg) saveScan(ctx context.Context, s *scan) error {
 func (p *pass) settle(ctx context.Context, l *leg, done bool) error {
 	delete(p.progress.Scans, l.kind)
 	if done {
-		p.progress.Scans[l.kind] = &scan{Counts: l.counts, Done: true}
+		p.progress.Scans[l.kind] = &scan{Started: l.started, Counts: l.counts, Done: true}
 	}
 	return p.saveProgress(ctx)
 }
