@@ -25,7 +25,7 @@ func TestNotedScanStays(t *testing.T) {
 	for _, s := range []*scan{walk, resumed} {
 		sightings := []clerksync.Sighting{{ID: "user_1", Created: 5}, {ID: "user_gone", Created: 6}}
 		s.Ledger.note(sightings)
-		s.Ledger.row(clerksync.Row{ID: "user_2"})
+		s.Ledger.row(clerksync.Row{ID: "user_2"}, maxSuspects)
 		s.Ledger.close(5)
 		s.At = s.At.after(sightings)
 	}
