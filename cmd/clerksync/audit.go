@@ -19,7 +19,7 @@ func auditCommand() *cli.Command {
 		Commands: []*cli.Command{
 			{
 				Name: "list", Usage: "list the log, in the order in which it was written", Description: secretsHelp(scopeEvents),
-				Flags:        append(append(periodFlags(), &cli.BoolFlag{Name: "json", Usage: "print a JSON object a line"}), settingFlags(scopeEvents)...),
+				Flags:        append(append(periodFlags(), linesFlag()), settingFlags(scopeEvents)...),
 				ArgValidator: noArguments,
 				Action:       withSettings(scopeEvents, runAuditList),
 			},
@@ -27,7 +27,9 @@ func auditCommand() *cli.Command {
 				Name: "verify", Usage: "check that no row was changed, added or removed; exit 1 and tell the first broken one",
 				Description: "Note the hash that it prints elsewhere: --known HASH proves later that the log up to there is still the same one.\n\n" +
 					secretsHelp(scopeEvents),
-				Flags:        append([]cli.Flag{&cli.StringFlag{Name: "known", Usage: "a hash that an earlier verify printed"}}, settingFlags(scopeEvents)...),
+				Flags: append([]cli.Flag{
+					&cli.StringFlag{Name: "known", Usage: "a hash that an earlier verify printed"}, &cli.BoolFlag{Name: "json", Usage: "print it as JSON"},
+				}, settingFlags(scopeEvents)...),
 				ArgValidator: noArguments,
 				Action:       withSettings(scopeEvents, runAuditVerify),
 			},
@@ -88,8 +90,17 @@ func runAuditVerify(ctx context.Context, c *cli.Command, s settings) error {
 	if err != nil {
 		return err
 	}
+	if c.Bool("json") {
+		return printJSON(c, wholeLog{rows, last})
+	}
 	_, err = fmt.Fprintf(c.Root().Writer, "the audit log is whole: %d rows, the last one's hash is %s\n", rows, last)
 	return err
+}
+
+// wholeLog is what verify --json prints of a log that is whole; of another one it prints nothing.
+type wholeLog struct {
+	Rows int64  `json:"rows"`
+	Last string `json:"last_hash"`
 }
 
 // shownEntry is a row of the audit log as --json prints it.

@@ -39,6 +39,7 @@ func eventsCommand() *cli.Command {
 				Name: "retry", Usage: "apply events again that are quarantined or deferred", ArgsUsage: "ID… | --all | --held",
 				Description: "What is quarantined of a list is read from Clerk again, which takes a secret key.\n\n" + secretsHelp(scopeRetry),
 				Flags: append([]cli.Flag{
+					linesFlag(),
 					&cli.BoolFlag{Name: "all", Usage: "all that are quarantined, and the deferred ones that are due; none that is held for approval"},
 					&cli.BoolFlag{Name: "held", Usage: "approve all deletions that are held"},
 				}, settingFlags(scopeRetry)...),
@@ -47,7 +48,7 @@ func eventsCommand() *cli.Command {
 			{
 				Name: "drop", Usage: "give up an event that is quarantined or deferred", ArgsUsage: "ID… | --held",
 				Description: "It stays in the list as ignored, without its content.\n\n" + secretsHelp(scopeEvents),
-				Flags:       append([]cli.Flag{&cli.BoolFlag{Name: "held", Usage: "all deletions that are held for approval"}}, settingFlags(scopeEvents)...),
+				Flags:       append([]cli.Flag{linesFlag(), &cli.BoolFlag{Name: "held", Usage: "all deletions that are held for approval"}}, settingFlags(scopeEvents)...),
 				Action:      withSettings(scopeEvents, runEventsDrop),
 			},
 		},
@@ -66,7 +67,7 @@ func listFlags() []cli.Flag {
 		&cli.StringFlag{Name: "since", Usage: "received then or later: 24h means a day ago, 2026-01-31 a day in UTC, 2026-01-31T12:00:00Z an instant"},
 		&cli.StringFlag{Name: "until", Usage: "received before; like --since"},
 		&cli.IntFlag{Name: "limit", Value: 50, Usage: fmt.Sprintf("how many at most, up to %d", maxListed)},
-		&cli.BoolFlag{Name: "json", Usage: "print a JSON object a line"},
+		linesFlag(),
 	}
 }
 
@@ -169,6 +170,7 @@ func runEventsDrop(ctx context.Context, c *cli.Command, s settings) error {
 			return err
 		}
 	}
+	tell := printDid(c)
 	var failures []error
 	for _, id := range ids {
 		dropped, err := mirror.Drop(ctx, id)
@@ -178,7 +180,7 @@ func runEventsDrop(ctx context.Context, c *cli.Command, s settings) error {
 		case !dropped:
 			failures = append(failures, fmt.Errorf("%s is neither quarantined nor deferred", id))
 		default:
-			fmt.Fprintf(c.Root().Writer, "%s dropped\n", id)
+			failures = append(failures, tell(did{ID: id, Outcome: "dropped"}))
 		}
 	}
 	return errors.Join(failures...)

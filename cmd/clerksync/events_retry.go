@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -19,7 +18,7 @@ import (
 type retrier struct {
 	mirror *clerksync.Mirror
 	reads  *resyncer // nil without a secret key
-	out    io.Writer
+	tell   func(did) error
 }
 
 func runEventsRetry(ctx context.Context, c *cli.Command, s settings) error {
@@ -32,7 +31,7 @@ func runEventsRetry(ctx context.Context, c *cli.Command, s settings) error {
 		return err
 	}
 	defer closeMirror()
-	r := &retrier{mirror: mirror, out: c.Root().Writer}
+	r := &retrier{mirror: mirror, tell: printDid(c)}
 	if s.secretKey.set() {
 		if r.reads, err = s.openResyncer(mirror); err != nil {
 			return err
@@ -128,8 +127,7 @@ func (r *retrier) retry(ctx context.Context, id string) error {
 	if after.Outcome == clerksync.Quarantined || after.Outcome == clerksync.Deferred {
 		return fmt.Errorf("%s is still %s: %s", id, after.Outcome, or(after.Error, "it belongs to another Clerk instance"))
 	}
-	fmt.Fprintf(r.out, "%s %s\n", id, after.Outcome)
-	return nil
+	return r.tell(did{ID: id, Outcome: string(after.Outcome)})
 }
 
 // checkGone asks Clerk, if there is a key to ask with, about the object of a held deletion before it is approved: events can be
@@ -169,16 +167,16 @@ func (r *retrier) readAgain(ctx context.Context, kept clerksync.Logged) error {
 	if err != nil {
 		return fmt.Errorf("%s has no id to read it again by: the next pass does, and clerksync events drop %s forgets it", kept.ID, kept.ID)
 	}
-	told, err := r.reads.resync(ctx, t)
+	done, err := r.reads.resync(ctx, t)
 	if err != nil {
 		return fmt.Errorf("reading %s again: %w", t.id, err)
 	}
-	if strings.HasPrefix(told, string(clerksync.Quarantined)) {
-		return fmt.Errorf("%s is still %s", kept.ID, told)
+	if done.Outcome == string(clerksync.Quarantined) {
+		return fmt.Errorf("%s is still %s", kept.ID, done)
 	}
 	if _, err := r.mirror.Drop(ctx, kept.ID); err != nil {
 		return err
 	}
-	fmt.Fprintf(r.out, "%s %s\n", kept.ID, told)
-	return nil
+	done.ID = kept.ID
+	return r.tell(done)
 }

@@ -95,14 +95,14 @@ func TestEvents(t *testing.T) {
 		stderr string
 	}{
 		{[]string{"show", "msg_nowhere"}, 1, "", "no such event"},
-		{[]string{"retry", "msg_heals"}, 0, "msg_heals updated", ""},
+		{[]string{"retry", "--json", "msg_heals"}, 0, `{"id":"msg_heals","outcome":"updated"}`, ""},
 		{[]string{"retry", "msg_heals"}, 1, "", "waits for nothing: its outcome is updated"},
 		{[]string{"retry", "msg_empty"}, 1, "", "clerksync resync " + users[1]},
 		{[]string{"retry", "read:users:" + users[2]}, 0, users[2] + " unchanged", ""},
 		{[]string{"retry", "msg_waits", "msg_nowhere"}, 1, "", "msg_waits is still quarantined"},
 		{[]string{"retry", "--all"}, 1, "", "read:users:0123456789abcdef has no id"},
 		{[]string{"drop", "msg_waits", "msg_done"}, 1, "msg_waits dropped", "msg_done is neither"},
-		{[]string{"drop", "msg_empty", "read:users:0123456789abcdef"}, 0, "msg_empty dropped", ""},
+		{[]string{"drop", "--json", "msg_empty", "read:users:0123456789abcdef"}, 0, `{"id":"msg_empty","outcome":"dropped"}`, ""},
 		{[]string{"retry", "--all"}, 0, "", ""},
 		{[]string{"list", "--outcome", "quarantined"}, 0, "RECEIVED  OUTCOME  TYPE  OBJECT  ID\n", ""},
 		{[]string{"show"}, 2, "", "needs the id of one event"},

@@ -139,6 +139,9 @@ func TestResyncKinds(t *testing.T) {
 	if !strings.Contains(stdout, org+" updated\n") || !strings.Contains(stdout, member+" deleted\n") {
 		t.Errorf("resync of a renamed organization and a former membership:\n%s", stdout)
 	}
+	if stdout, _ = run(t, 0, env, "resync", "--json", org); stdout != `{"id":"`+org+`","outcome":"unchanged"}`+"\n" {
+		t.Errorf("resync --json of an organization that is as it was:\n%s", stdout)
+	}
 	for _, c := range []struct {
 		args []string
 		code int

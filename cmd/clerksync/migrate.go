@@ -22,12 +22,14 @@ func migrateCommand() *cli.Command {
 	printing.Flags = append([]cli.Flag{
 		&cli.BoolFlag{Name: "roles", Usage: "write the SQL of PostgreSQL roles instead: an owner, a daemon and a reader"},
 	}, printing.Flags...)
+	status := sub("status", "list the versions of the tables", migrateStatus)
+	status.Flags = append([]cli.Flag{linesFlag()}, status.Flags...)
 	return &cli.Command{
 		Name:  "migrate",
 		Usage: "make the tables, or bring them to this version",
 		Commands: []*cli.Command{
 			sub("up", "run what is missing", migrateUp),
-			sub("status", "list the versions of the tables", migrateStatus),
+			status,
 			printing,
 		},
 	}
@@ -47,6 +49,14 @@ func migrateStatus(ctx context.Context, c *cli.Command, s settings) error {
 	if err != nil {
 		return err
 	}
+	if c.Bool("json") {
+		for _, step := range steps {
+			if err := printJSON(c, shownStep(step)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	t := columns{{"VERSION", "NAME", "APPLIED"}}
 	for _, step := range steps {
 		applied := "pending"
@@ -56,6 +66,13 @@ func migrateStatus(ctx context.Context, c *cli.Command, s settings) error {
 		t.row(fmt.Sprint(step.Version), or(step.Name, "(of a later release)"), applied)
 	}
 	return t.print(c.Root().Writer)
+}
+
+// shownStep is a version of the tables as --json prints it.
+type shownStep struct {
+	Version   int64     `json:"version"`
+	Name      string    `json:"name,omitempty"`      // empty for one of a later release
+	AppliedAt time.Time `json:"applied_at,omitzero"` // absent while it is pending
 }
 
 func migratePrint(_ context.Context, c *cli.Command, s settings) error {

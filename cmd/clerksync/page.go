@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -105,10 +104,10 @@ func retryOne(ctx context.Context, open func() (*opened, error), id string) (str
 	if err != nil {
 		return "", err
 	}
-	var told strings.Builder
-	r := &retrier{mirror: o.mirror, reads: o.reads, out: &told}
+	var told string
+	r := &retrier{mirror: o.mirror, reads: o.reads, tell: func(d did) error { told = d.ID + " " + d.String(); return nil }}
 	err = r.retry(ctx, id)
-	return strings.TrimSpace(told.String()), err
+	return told, err
 }
 
 func dropOne(ctx context.Context, open func() (*opened, error), id string) (string, error) {

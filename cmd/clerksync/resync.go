@@ -22,7 +22,7 @@ func resyncCommand() *cli.Command {
 		Description: "Takes the ids of users (user_…), organizations (org_…), memberships (orgmem_…), invitations (orginv_…, inv_…),\n" +
 			"domains (orgdmn_…), roles (role_…) and permissions (perm_…). Clerk's API does not have memberships, inv_… and domains by\n" +
 			"their ids: where it does not show one, that is asked again after the read margin.\n\n" + secretsHelp(scopeRead),
-		Flags:  settingFlags(scopeRead),
+		Flags:  append([]cli.Flag{linesFlag()}, settingFlags(scopeRead)...),
 		Action: withSettings(scopeRead, runResync),
 	}
 }
@@ -73,13 +73,15 @@ func runResync(ctx context.Context, c *cli.Command, s settings) error {
 	if err != nil {
 		return err
 	}
+	tell := printDid(c)
 	var failures []error
 	for _, t := range targets {
-		told, err := r.resync(ctx, t)
+		done, err := r.resync(ctx, t)
+		if err == nil {
+			err = tell(done)
+		}
 		if err != nil {
 			failures = append(failures, fmt.Errorf("resyncing %s: %w", t.id, err))
-		} else {
-			fmt.Fprintf(c.Root().Writer, "%s %s\n", t.id, told)
 		}
 		if ctx.Err() != nil {
 			break
@@ -113,35 +115,32 @@ func (s *settings) openResyncer(mirror *clerksync.Mirror) (*resyncer, error) {
 
 // resync reads one object, merges the answer and tells what became of it. That Clerk does not know an object which the mirror does
 // not know either is kept nowhere: it may be a slip of the keyboard.
-func (r *resyncer) resync(ctx context.Context, t target) (told string, err error) {
+func (r *resyncer) resync(ctx context.Context, t target) (did, error) {
 	if !r.mirror.Mirrors(t.kind) {
-		return "", mistake("CLERKSYNC_RESOURCES leaves " + spaced(t.kind) + " out")
+		return did{}, mistake("CLERKSYNC_RESOURCES leaves " + spaced(t.kind) + " out")
 	}
 	known, _, err := r.mirror.Find(ctx, t.kind, t.id)
 	if err != nil {
-		return "", err
+		return did{}, err
 	}
 	read, err := r.reader.Get(ctx, t.kind, t.id)
 	if err != nil {
-		return "", err
+		return did{}, err
 	}
 	if read.Object == nil && !known {
-		return "", fmt.Errorf("neither Clerk nor the mirror knows this %s", strings.ReplaceAll(t.kind.Singular(), "_", " "))
+		return did{}, fmt.Errorf("neither Clerk nor the mirror knows this %s", strings.ReplaceAll(t.kind.Singular(), "_", " "))
 	}
 	results, err := r.mirror.Apply(ctx, read)
 	if err != nil {
-		return "", err
+		return did{}, err
 	}
-	told = string(results[0].Outcome)
-	if results[0].Reason != "" {
-		told += ": " + results[0].Reason
-	}
+	done := did{t.id, string(results[0].Outcome), results[0].Reason}
 	_, visible, err := r.mirror.Find(ctx, t.kind, t.id)
 	if err != nil {
-		return "", err
+		return did{}, err
 	}
 	if read.Object == nil && visible {
-		told += ": Clerk does not have it now, but had it moments ago; try again in some minutes"
+		done.Note = "Clerk does not have it now, but had it moments ago; try again in some minutes"
 	}
-	return told, nil
+	return done, nil
 }
