@@ -118,7 +118,7 @@ func (c *comparison) rows(ctx context.Context) (map[string]map[string]any, error
 	if err != nil {
 		return nil, err
 	}
-	found, err := db.QueryxContext(ctx, db.Rebind(query), args...) //nolint:sqlclosecheck // it is closed below
+	found, err := db.QueryxContext(ctx, db.Rebind(query), args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the mirror: %w", err)
 	}
