@@ -65,11 +65,11 @@ func (o *ordeal) round(what string, ail, cure func() error) {
 		return code == http.StatusServiceUnavailable
 	})
 	o.unready = max(o.unready, time.Since(begun))
-	if !slices.ContainsFunc(o.rain.answers.since(begun.Add(-time.Minute)), func(d delivery) bool {
-		return d.code == http.StatusServiceUnavailable && d.sent.Add(d.took).After(begun)
-	}) {
-		o.t.Errorf("%s: no event was answered 503", what)
-	}
+	eventually(o.t, time.Minute, "an event is answered 503: "+what, func() bool {
+		return slices.ContainsFunc(o.rain.answers.since(begun.Add(-time.Minute)), func(d delivery) bool {
+			return d.code == http.StatusServiceUnavailable && d.sent.Add(d.took).After(begun)
+		})
+	})
 	if err := cure(); err != nil {
 		o.t.Fatal(what, ": ", err)
 	}
