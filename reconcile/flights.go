@@ -14,19 +14,13 @@ type flights struct {
 	group *errgroup.Group
 }
 
-// begin applies news, and then calls a function unless it is nil. It waits while too many are on their way.
-func (f *flights) begin(apply func() error, applied func()) {
+// begin applies news. It waits while too many are on their way.
+func (f *flights) begin(apply func() error) {
 	if f.group == nil {
 		f.group = &errgroup.Group{}
 		f.group.SetLimit(maxFlights)
 	}
-	f.group.Go(crash.Contained(func() error {
-		err := apply()
-		if applied != nil {
-			applied()
-		}
-		return err
-	}))
+	f.group.Go(crash.Contained(apply))
 }
 
 // land waits until all news are applied, and returns the first error of those that were not.

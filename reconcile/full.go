@@ -157,7 +157,7 @@ func enough(seen, before, after int64) bool {
 func (l *leg) walkOn(ctx context.Context, s *scan) (short bool, err error) {
 	defer func() {
 		if ctx.Err() == nil { // also after a page that could not be read
-			l.flush(ctx, nil)
+			l.flush(ctx, func() {})
 		}
 		if late := l.flights.land(); err == nil || ctx.Err() == nil { // who is told to stop is told once
 			err = errors.Join(err, late)
@@ -222,7 +222,10 @@ func (l *leg) take(ctx context.Context, s *scan, pg page) error {
 func (l *leg) flush(ctx context.Context, applied func()) {
 	news := l.news
 	l.news = nil
-	l.flights.begin(func() error { return l.merge(ctx, news) }, applied)
+	l.flights.begin(func() error {
+		defer applied()
+		return l.merge(ctx, news)
+	})
 }
 
 // own gives sightings memory of their own, for when that of their page is given back.

@@ -74,7 +74,7 @@ func (t *transport) try(req *http.Request, c *call) error {
 	return t.judge(resp, c)
 }
 
-// maxSpare is how many buffers of pages are kept for pages to come: as many as a pass has in flight.
+// maxSpare is how many buffers of pages are kept for pages to come. A pass has one more in flight, and is never without one in use.
 const maxSpare = 4
 
 // buffer returns an empty buffer, if possible one that [Reader.Release] got back.

@@ -20,6 +20,8 @@ func (d did) String() string {
 	return d.Outcome + ": " + d.Note
 }
 
+func (d did) line() string { return d.ID + " " + d.String() }
+
 func linesFlag() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print a JSON object a line"} }
 
 // printDid prints what was done, as the command was told to.
@@ -28,7 +30,7 @@ func printDid(c *cli.Command) func(did) error {
 		if c.Bool("json") {
 			return printJSON(c, d)
 		}
-		_, err := fmt.Fprintf(c.Root().Writer, "%s %s\n", d.ID, d)
+		_, err := fmt.Fprintln(c.Root().Writer, d.line())
 		return err
 	}
 }

@@ -105,7 +105,7 @@ func retryOne(ctx context.Context, open func() (*opened, error), id string) (str
 		return "", err
 	}
 	var told string
-	r := &retrier{mirror: o.mirror, reads: o.reads, tell: func(d did) error { told = d.ID + " " + d.String(); return nil }}
+	r := &retrier{mirror: o.mirror, reads: o.reads, tell: func(d did) error { told = d.line(); return nil }}
 	err = r.retry(ctx, id)
 	return told, err
 }

@@ -140,7 +140,8 @@ func (r *resyncer) resync(ctx context.Context, t target) (did, error) {
 		return did{}, err
 	}
 	if read.Object == nil && visible {
-		done.Note = "Clerk does not have it now, but had it moments ago; try again in some minutes"
+		const recent = "Clerk does not have it now, but had it moments ago; try again in some minutes"
+		done.Note = strings.TrimPrefix(done.Note+": "+recent, ": ")
 	}
 	return done, nil
 }
