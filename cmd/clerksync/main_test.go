@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	main "github.com/clerksync/clerksync/cmd/clerksync"
 	"github.com/clerksync/clerksync/internal/pgtest"
 )
@@ -29,7 +31,8 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("PGTEST_ROLE", pgtest.Daemon); err != nil {
 		panic(err)
 	}
-	pgtest.Main(m)
+	// A stub of toxiproxy waits for ever to hand on a piece when the far end of its line went away meanwhile.
+	pgtest.Main(m, goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"))
 }
 
 // folder returns a folder that holds the command.

@@ -37,15 +37,15 @@ import (
 // connections is the size of the pools that tests get: enough for contention, few enough for many tests at once.
 const connections = 10
 
-// Main runs a package's tests, stops the server, fails if a goroutine is left, and exits.
-func Main(m *testing.M) {
+// Main runs a package's tests, stops the server, fails if a goroutine is left that is not one of those to ignore, and exits.
+func Main(m *testing.M, ignore ...goleak.Option) {
 	code := m.Run()
 	if err := server.stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "stopping PostgreSQL:", err)
 		code = 1
 	}
 	if code == 0 {
-		if err := goleak.Find(); err != nil {
+		if err := goleak.Find(ignore...); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
