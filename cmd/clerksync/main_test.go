@@ -31,8 +31,10 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("PGTEST_ROLE", pgtest.Daemon); err != nil {
 		panic(err)
 	}
-	// A stub of toxiproxy waits for ever to hand on a piece when the far end of its line went away meanwhile.
-	pgtest.Main(m, goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"))
+	// Toxiproxy waits for ever to hand on a piece of a line whose far end went away meanwhile.
+	pgtest.Main(m, goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"),
+		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2.(*ToxicLink).read"),
+		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2.(*ToxicLink).write"))
 }
 
 // folder returns a folder that holds the command.
