@@ -140,8 +140,15 @@ func (m *Mirror) interpret(p *piece, now time.Time) {
 		}
 		p.due = now.Add(time.Duration(min(dated-latest, farthest.Milliseconds())) * time.Millisecond)
 		p.settle(Result{Outcome: Deferred, Reason: "dated in the future"})
+		return
+	}
+	if !p.fresh { // the callers do this side by side; whoever commits for them all has less to do
+		p.row = o.appendColumns(make([]byte, 0, len(p.Object)+usualColumns))
 	}
 }
+
+// usualColumns is about how long the columns of a row are beside its data.
+const usualColumns = 1024
 
 func (m *Mirror) interpretGone(p *piece, now time.Time) {
 	received := now

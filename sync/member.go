@@ -1,9 +1,11 @@
 package sync
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/clerksync/clerksync/internal/scan"
 	"github.com/go-json-experiment/json/jsontext"
@@ -18,6 +20,9 @@ func textMember(name string) func(*object) []byte {
 func textColumn(v []byte) []byte {
 	if len(v) == 0 || v[0] != '"' {
 		return nil
+	}
+	if bytes.IndexByte(v, '\\') < 0 { // nothing in it is escaped, so nothing can be unclean
+		return v
 	}
 	return scan.Clean(nil, v)
 }
@@ -39,13 +44,14 @@ func timeMember(name string) func(*object) []byte {
 		if !ok {
 			return nil
 		}
-		s, ok := stampMilli(ms)
-		if !ok {
+		if !onCalendar(ms) {
 			return nil
 		}
-		return appendText(nil, s)
+		return time.UnixMilli(ms).UTC().AppendFormat(make([]byte, 0, len(quotedTimeFormat)), quotedTimeFormat)
 	}
 }
+
+const quotedTimeFormat = `"` + timeFormat + `"`
 
 func intMember(name string) func(*object) []byte {
 	return func(o *object) []byte {
@@ -209,13 +215,15 @@ type contacts struct{ list, value, primary string }
 type contact struct{ id, value, status string }
 
 func (c contacts) of(o *object) []contact {
-	if all, read := o.contacts[c.list]; read {
-		return all
+	for _, read := range o.contacts {
+		if read.of == c {
+			return read.all
+		}
 	}
 	var all []contact
 	_ = scan.Array(o.member(c.list), func(elem []byte) error {
 		var one contact
-		_ = scan.Object(elem, func(m scan.Member) error {
+		_ = scan.Outline(elem, func(m scan.Member) error {
 			switch string(m.Name) {
 			case "id":
 				one.id, _ = scan.String(m.Value)
@@ -229,15 +237,18 @@ func (c contacts) of(o *object) []contact {
 		all = append(all, one)
 		return nil
 	})
-	if o.contacts == nil {
-		o.contacts = map[string][]contact{}
-	}
-	o.contacts[c.list] = all
+	o.contacts = append(o.contacts, readContacts{c, all})
 	return all
 }
 
+// readContacts are those of one sort that were read from an object.
+type readContacts struct {
+	of  contacts
+	all []contact
+}
+
 func verificationStatus(verification []byte) (status string) {
-	_ = scan.Object(verification, func(m scan.Member) error {
+	_ = scan.Outline(verification, func(m scan.Member) error {
 		if string(m.Name) == "status" {
 			status, _ = scan.String(m.Value)
 		}

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"slices"
@@ -21,8 +22,8 @@ type object struct {
 	updated    int64 // Clerk's updated_at
 	created    int64 // Clerk's created_at; Never if absent
 	members    []scan.Member
-	contacts   map[string][]contact // those that were read; see contacts.of
-	unstorable []string             // names of the members that no database can store and that are null here
+	contacts   []readContacts // see contacts.of
+	unstorable []string       // names of the members that no database can store and that are null here
 	keep       keeping
 	digest     int64
 	hash       string
@@ -92,12 +93,12 @@ func (k *kind) decode(raw []byte, keep keeping) (*object, error) {
 	return o, nil
 }
 
-// dropUnstorable makes null what no database can store. Text keeps its readable part; see appendClean.
+// dropUnstorable makes null what no database can store. Text keeps its readable part; see [scan.Clean].
 func (o *object) dropUnstorable() {
 	for i, m := range o.members {
 		free := slices.Contains(o.kind.free, string(m.Name))
 		if m.Hazards&scan.Deep != 0 || free && m.Hazards&hazardous != 0 {
-			o.members[i].Value, o.members[i].Hazards = null, 0
+			o.members[i].Value, o.members[i].Hazards = null, hazardous // so that it is written anew
 			o.unstorable = append(o.unstorable, strings.ToValidUTF8(string(m.Name), "\uFFFD"))
 		}
 	}
@@ -123,31 +124,34 @@ func (o *object) withheld(name string) bool {
 	return !o.keep.private && slices.Contains(o.kind.private, name) || slices.Contains(o.kind.omitted, name)
 }
 
-// appendData appends Clerk's object less what is not stored.
+// appendData appends Clerk's object less what is not stored. Its members come in the order in which jsonb keeps them, which spares
+// PostgreSQL the sorting: it is one server for many daemons.
 func (o *object) appendData(dst []byte) []byte {
-	dst = append(dst, '{')
-	comma := false
-	for _, m := range o.members {
-		if o.withheld(string(m.Name)) {
-			continue
+	stored := make([]*scan.Member, 0, 64)
+	for i := range o.members {
+		if m := &o.members[i]; !o.withheld(string(m.Name)) {
+			stored = append(stored, m)
 		}
-		if comma {
+	}
+	slices.SortFunc(stored, func(a, b *scan.Member) int {
+		if d := len(a.Name) - len(b.Name); d != 0 {
+			return d
+		}
+		return bytes.Compare(a.Name, b.Name)
+	})
+	dst = append(dst, '{')
+	for i, m := range stored {
+		if i > 0 {
 			dst = append(dst, ',')
 		}
-		comma = true
-		dst = appendText(dst, string(m.Name))
-		dst = append(dst, ':')
-		dst = appendClean(dst, m)
+		if m.Hazards == 0 {
+			dst = append(dst, m.Whole...)
+			continue
+		}
+		dst = append(appendText(dst, string(m.Name)), ':')
+		dst = scan.Clean(dst, m.Value)
 	}
 	return append(dst, '}')
-}
-
-// appendClean appends a member's value in a form that every database stores.
-func appendClean(dst []byte, m scan.Member) []byte {
-	if m.Hazards == 0 {
-		return append(dst, m.Value...)
-	}
-	return scan.Clean(dst, m.Value)
 }
 
 // The projection's version byte. A row whose hash carries another one is refreshed, not updated: the rule changed, not the object.

@@ -75,7 +75,7 @@ var metadata = []string{"public_metadata", "unsafe_metadata", "private_metadata"
 func appendRedacted(dst, object []byte, depth int, drop func(name string, depth int) bool) ([]byte, error) {
 	dst = append(dst, '{')
 	comma := false
-	err := scan.Object(object, func(m scan.Member) (err error) {
+	err := scan.Outline(object, func(m scan.Member) (err error) {
 		name := string(m.Name)
 		if drop(name, depth) {
 			return nil

@@ -356,7 +356,7 @@ func intOr(v []byte, otherwise int64) int64 {
 
 // member returns the JSON of a member of an answer, or nil. Of half an answer it returns nothing.
 func member(body []byte, name string) (value []byte) {
-	err := scan.Object(body, func(m scan.Member) error {
+	err := scan.Outline(body, func(m scan.Member) error {
 		if string(m.Name) == name {
 			value = m.Value
 		}

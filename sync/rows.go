@@ -238,7 +238,7 @@ func (f *fold) appendRow(dst []byte) []byte {
 		dst = appendInstant(f.live.object.appendParents(dst), "erased_at", at)
 		dst = appendInt(dst, "_digest", 0)
 	case f.live != nil && f.state.Visible():
-		dst = f.live.object.appendColumns(dst)
+		dst = f.live.appendRow(dst)
 	default:
 		dst = appendInt(dst, "_digest", 0)
 	}
@@ -253,6 +253,13 @@ func (o *object) appendParents(dst []byte) []byte {
 		}
 	}
 	return dst
+}
+
+func (p *piece) appendRow(dst []byte) []byte {
+	if p.row == nil {
+		return p.object.appendColumns(dst)
+	}
+	return append(dst, p.row...)
 }
 
 func (o *object) appendColumns(dst []byte) []byte {

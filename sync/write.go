@@ -72,7 +72,7 @@ func writeEach[R any](ctx context.Context, m *Mirror, tx *sqlx.Tx, query string,
 func bind(columns []column, row []byte) ([]any, error) {
 	values := make([]any, len(columns))
 	at := 0
-	err := scan.Object(row, func(m scan.Member) error {
+	err := scan.Outline(row, func(m scan.Member) error {
 		for range columns { // a row has its members in about the order of the columns
 			c := columns[at]
 			if c.name == string(m.Name) {

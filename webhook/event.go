@@ -110,7 +110,7 @@ func readEnvelope(body []byte) (envelope, error) {
 // members visits the members of an object whose names must differ by more than their case.
 func members(b []byte, visit func(scan.Member)) error {
 	var names scan.Names
-	return scan.Object(b, func(m scan.Member) error {
+	return scan.Outline(b, func(m scan.Member) error {
 		visit(m)
 		return names.Add(m.Name)
 	})
@@ -184,7 +184,7 @@ func idOf(e clerksync.Evidence) (id string) {
 	if e.ID != "" {
 		return e.ID
 	}
-	_ = scan.Object(e.Object, func(m scan.Member) error {
+	_ = scan.Outline(e.Object, func(m scan.Member) error {
 		if string(m.Name) == "id" {
 			id = objectID(m.Value)
 		}

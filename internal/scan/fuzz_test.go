@@ -126,6 +126,7 @@ func FuzzObject(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := members(b)
+		checkOutline(t, b, got, err)
 		if !judgeable(b) {
 			return
 		}
@@ -155,6 +156,33 @@ func wellBegun(b []byte) bool {
 		return err == io.EOF || err == io.ErrUnexpectedEOF
 	}
 	return d.Decode(&v) == io.EOF
+}
+
+// checkOutline holds Outline to what Object told of the same input.
+func checkOutline(t *testing.T, b []byte, told []member, err error) {
+	t.Helper()
+	var got []member
+	other := scan.Outline(b, func(m scan.Member) error {
+		var whole []member
+		if err := scan.Object(slices.Concat([]byte("{"), m.Whole, []byte("}")), func(m scan.Member) error {
+			whole = append(whole, member{string(m.Name), string(m.Value), 0})
+			return nil
+		}); err != nil {
+			return err
+		}
+		if m.Hazards != 0 || !cmp.Equal(whole, []member{{string(m.Name), string(m.Value), 0}}) {
+			t.Errorf("Outline of %q visits %q with the hazards %b, as a whole %q", b, m.Name, m.Hazards, m.Whole)
+		}
+		got = append(got, whole...)
+		return nil
+	})
+	want := slices.Clone(told)
+	for i := range want {
+		want[i].Hazards = 0
+	}
+	if other != err || !cmp.Equal(want, got) { //nolint:errorlint // they are the same value, not only of one kind
+		t.Errorf("Outline(%q) = %v %v, Object %v %v", b, got, other, want, err)
+	}
 }
 
 func checkMembers(t *testing.T, got, want []member) {

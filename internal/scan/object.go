@@ -25,6 +25,7 @@ func (e SyntaxError) Error() string { return fmt.Sprintf("invalid JSON at byte %
 type Member struct {
 	Name    []byte // unescaped as by [String]
 	Value   []byte // valid JSON as it was written, without white space around it
+	Whole   []byte // name, colon and value as they were written
 	Hazards Hazard // of Name and Value; 0 if both can be stored as they are
 }
 
@@ -35,6 +36,16 @@ type Member struct {
 // they are found: what visit was told means nothing until Object has returned nil.
 func Object(b []byte, visit func(Member) error) error {
 	s := scanner{b: b}
+	return s.object(visit)
+}
+
+// Outline does what Object does without looking for hazards, which takes half as long: all Hazards are 0.
+func Outline(b []byte, visit func(Member) error) error {
+	s := scanner{b: b, plain: true}
+	return s.object(visit)
+}
+
+func (s *scanner) object(visit func(Member) error) error {
 	i, more, err := s.enter('{', ErrNotObject)
 	if err != nil {
 		return err
@@ -46,7 +57,11 @@ func Object(b []byte, visit func(Member) error) error {
 		if end < 0 {
 			return s.broken(end)
 		}
-		if err := visit(Member{Name: name, Value: b[start:end:end], Hazards: s.hazards}); err != nil {
+		m := Member{Name: name, Value: s.b[start:end:end], Whole: s.b[i:end:end], Hazards: s.hazards}
+		if s.plain {
+			m.Name, m.Hazards = unescaped(name), 0
+		}
+		if err := visit(m); err != nil {
 			return err
 		}
 		i, more = s.next(end, '}')

@@ -64,6 +64,7 @@ func TestObject(t *testing.T) {
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("Object(%s) (-want +got):\n%s", test.in, diff)
 			}
+			checkOutline(t, []byte(test.in), got, err)
 		})
 	}
 }

@@ -27,7 +27,7 @@ func String(v []byte) (string, bool) {
 	}
 	body := v[1 : len(v)-1]
 	if escaped {
-		body = unescape(make([]byte, 0, len(body)), body)
+		body = unescaped(body)
 	}
 	return string(body), true
 }
@@ -136,6 +136,14 @@ var unhex = func() (table [256]int8) {
 	}
 	return table
 }()
+
+// unescaped returns the text of a string's body, which is known to be well formed.
+func unescaped(body []byte) []byte {
+	if bytes.IndexByte(body, '\\') < 0 {
+		return body
+	}
+	return unescape(make([]byte, 0, len(body)), body)
+}
 
 // unescape appends the text of a string's body, which is known to be well formed.
 func unescape(dst, body []byte) []byte {

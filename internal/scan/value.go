@@ -133,7 +133,7 @@ func (s *scanner) name(i int) (name []byte, value int) {
 	}
 	name = s.b[i+1 : end-1 : end-1]
 	if escaped && !s.plain {
-		name = unescape(make([]byte, 0, len(name)), name)
+		name = unescaped(name)
 	}
 	if i = s.space(end); i == len(s.b) || s.b[i] != ':' {
 		return nil, ^i
