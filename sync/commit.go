@@ -169,6 +169,7 @@ func (m *Mirror) commit(ctx context.Context, batch []*request, pieces []*piece) 
 	if err := m.callHooks(ctx, tx, hooks); err != nil {
 		return nil, err
 	}
+	batch[0].handOn()
 	events, err := m.eventRows(ctx, tx, pieces)
 	if err != nil {
 		return nil, err
@@ -179,7 +180,6 @@ func (m *Mirror) commit(ctx context.Context, batch []*request, pieces []*piece) 
 	if err := m.auditCommit(ctx, tx, pieces, changes); err != nil {
 		return nil, err
 	}
-	batch[0].handOn()
 	return changes, tx.Commit()
 }
 

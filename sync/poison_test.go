@@ -46,7 +46,7 @@ func TestPoisonStandsAlone(t *testing.T) {
 				}
 				pieces[i] = u.told()
 			}
-			release := holdFeed(t, db, m)
+			release := holdUsers(t, db, m)
 			first := callers(t.Context(), m, 1, func(int) clerksync.Evidence { return numbered(999) })
 			waitFor(t, "a commit to wait", func() bool { return waitingForLocks(t, db) == 1 })
 			wait := callers(t.Context(), m, n, func(i int) clerksync.Evidence { return pieces[i] })

@@ -37,14 +37,14 @@ func (r *request) idle() bool {
 }
 
 // queue gathers requests while others are being committed. There is no timer: the first caller commits at once, those who come
-// meanwhile wait, and then the first of them commits all of them together. He begins while the batch before waits for the disk, and
-// no earlier: two transactions at work side by side would be half as large each, and cost more than they save.
+// meanwhile wait, and then the first of them commits all of them together. He begins when the batch before has merged its objects and
+// writes its events, and no earlier: two transactions that merge side by side would be half as large each, and cost more than they save.
 type queue struct {
 	lanes int // how many batches may be in flight at once
 
 	mu      sync.Mutex
 	waiting []*request // without those whose callers commit a batch
-	leading bool       // whether a caller works on a batch that he has not yet begun to commit
+	leading bool       // whether a caller works on a batch whose objects are not yet merged
 	flying  int        // how many batches are in flight
 }
 
@@ -87,7 +87,7 @@ func (q *queue) batch(leader *request) []*request {
 	return batch
 }
 
-// handOn lets the next batch begin beside the leader's, who has nothing left to do but to commit.
+// handOn lets the next batch begin beside the leader's, which is about to be committed.
 func (q *queue) handOn() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

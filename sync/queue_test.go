@@ -24,6 +24,15 @@ func holdFeed(t *testing.T, db *sqlx.DB, m *clerksync.Mirror) (release func()) {
 	return func() { tx.Rollback() }
 }
 
+// holdUsers keeps every commit about users waiting before it has written anything.
+func holdUsers(t *testing.T, db *sqlx.DB, m *clerksync.Mirror) (release func()) {
+	t.Helper()
+	tx := db.MustBegin()
+	t.Cleanup(func() { tx.Rollback() })
+	tx.MustExec(m.SQL(`LOCK TABLE {users} IN EXCLUSIVE MODE`))
+	return func() { tx.Rollback() }
+}
+
 // callers applies one piece each by n callers at once, and returns how to wait for them.
 func callers(ctx context.Context, m *clerksync.Mirror, n int, piece func(i int) clerksync.Evidence) (wait func() error) {
 	var group errgroup.Group
@@ -52,7 +61,7 @@ func TestCallersShareTransactions(t *testing.T) {
 		defer mu.Unlock()
 		sizes = append(sizes, c.Pieces)
 	})()
-	release := holdFeed(t, db, m)
+	release := holdUsers(t, db, m)
 	const n = 300
 	wait := callers(t.Context(), m, n, numbered)
 	waitFor(t, "all callers to be in the queue or in flight", func() bool {
@@ -155,7 +164,7 @@ func TestCancelledCallers(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	m := pinned(t, db)
-	release := holdFeed(t, db, m)
+	release := holdUsers(t, db, m)
 	first := callers(t.Context(), m, 1, numbered)
 	waitFor(t, "the first caller to commit", func() bool { return waitingForLocks(t, db) == 1 })
 
@@ -190,7 +199,7 @@ func TestCancelledLeader(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	m := pinned(t, db)
-	release := holdFeed(t, db, m)
+	release := holdUsers(t, db, m)
 	ctx, cancel := context.WithCancel(t.Context())
 	leader := callers(ctx, m, 1, numbered)
 	waitFor(t, "the leader to commit", func() bool { return waitingForLocks(t, db) == 1 })

@@ -68,8 +68,15 @@ const (
 // takes a sixth of the time that its events take.
 const reserve = 32 << 20
 
+// spare is how many threads may run Go code beyond one a processor. Go looks for what has come over sockets when it has nothing else
+// to do: after each commit, a hundred deliveries would go first before anybody saw that PostgreSQL has answered the next one's batch.
+const spare = 2
+
 // run works until the context ends or a part fails for good.
 func (d *daemon) run(ctx context.Context) error {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spare)
+	}
 	defer runtime.KeepAlive(make([]byte, reserve))
 	signal.Notify(d.hangup, syscall.SIGHUP)
 	defer signal.Stop(d.hangup)
