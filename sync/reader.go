@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -200,6 +201,9 @@ func elementWith(body []byte, id string) (found []byte) {
 
 // listed returns the array of a list's answer, which Clerk wraps in an object for some kinds.
 func listed(body []byte) []byte {
+	if bytes.HasPrefix(body, []byte("[")) { // most are: to find out by looking for data would read all of it
+		return body
+	}
 	if data := member(body, "data"); data != nil {
 		return data
 	}
