@@ -147,7 +147,7 @@ func TestToxicNetwork(t *testing.T) {
 	}
 	torture.Record(t, begun, torture.Run{
 		What: "Has toxiproxy make the lines from the daemon to PostgreSQL and to Clerk ill, in both directions, in the middle of a stream of events with passes every second.",
-		Size: fmt.Sprintf("%d faults of %d", rounds, len(all)), Seed: seed, Figures: figures,
+		Size: fmt.Sprintf("%d faults, of %d kinds", rounds, len(all)), Seed: seed, Figures: figures,
 	})
 }
 
