@@ -63,21 +63,9 @@ const (
 	stopTime  = 22 * time.Second
 )
 
-// reserve is how much memory the daemon asks for and never touches, so that it costs none. The garbage collector counts it to the
-// heap, and lets as much garbage gather as that has bytes: a daemon's own heap is a few MiB, and to collect whenever it has doubled
-// takes a sixth of the time that its events take.
-const reserve = 32 << 20
-
-// spare is how many threads may run Go code beyond one a processor. Go looks for what has come over sockets when it has nothing else
-// to do: after each commit, a hundred deliveries would go first before anybody saw that PostgreSQL has answered the next one's batch.
-const spare = 2
-
 // run works until the context ends or a part fails for good.
 func (d *daemon) run(ctx context.Context) error {
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spare)
-	}
-	defer runtime.KeepAlive(make([]byte, reserve))
+	defer runtime.KeepAlive(tune())
 	signal.Notify(d.hangup, syscall.SIGHUP)
 	defer signal.Stop(d.hangup)
 	certificates, err := d.openTLS(ctx)
