@@ -30,7 +30,7 @@ var week = time.Now().Add(-7 * 24 * time.Hour)
 func open(t *testing.T, db *sqlx.DB) *house {
 	t.Helper()
 	h := &house{t: t, db: db, clerk: clerktest.NewServer(t, clerktest.Config{})}
-	mirror, err := clerksync.Open(t.Context(), db, clerksync.Config{Unprepared: pgtest.Unprepared(), ReadMargin: -1, Kinds: clerksync.Described()})
+	mirror, err := clerksync.Open(t.Context(), db, clerksync.Config{Unprepared: pgtest.Unprepared(), ReadMargin: -1, Kinds: clerksync.Kinds()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ type run struct {
 }
 
 func (r *run) erase(ctx context.Context) (err error) {
-	for _, k := range clerksync.Described() {
+	for _, k := range clerksync.Kinds() {
 		if err = errors.Join(r.kind(ctx, k), r.returned(ctx, k)); err != nil {
 			break
 		}
@@ -212,7 +212,7 @@ func (r *run) look(ctx context.Context) error {
 // do: what others hold is what Clerk tells about them, and no failure of an erasure.
 func (r *run) few(ctx context.Context) (bool, error) {
 	all := int64(0)
-	for _, k := range clerksync.Described() {
+	for _, k := range clerksync.Kinds() {
 		n, err := r.cfg.Mirror.CountVisible(ctx, k)
 		if err != nil {
 			return false, err

@@ -5,8 +5,8 @@
 // # The full pass
 //
 // A full pass walks the whole list of every kind that the mirror keeps and Clerk lists, one after the other: users first, then
-// organizations, memberships, invitations to organizations, and invitations to the application. Of sessions, domains, roles and
-// permissions Clerk has no list that a pass could walk: webhooks alone tell of them.
+// organizations, memberships, invitations to organizations, invitations to the application, domains, roles and permissions. Of
+// sessions Clerk has no list that a pass could walk: webhooks alone tell of them.
 //
 // It reads a list in the order of creation and applies every page. While it walks, it compares each stretch of time that the list
 // has passed with the mirror's rows: a visible row that the list did not show becomes a suspect. Absence from a list proves nothing,
@@ -16,7 +16,7 @@
 //   - the row was last known to be alive before the walk began, less the read margin; younger ones stay pending;
 //   - the guard agrees: more candidates of a kind than it allows mean that something is wrong with the list, and none of that kind
 //     is deleted;
-//   - Clerk, asked for this one id, answers 404. It does not answer for memberships and invitations to the application by id: there
+//   - Clerk, asked for this one id, answers 404. It does not answer for memberships, domains and invitations to the application by id: there
 //     the lists that would show this one object are read, twice and the read margin apart.
 //
 // What belongs to an object that is gone, such as the members of an organization, goes with it: nothing is written about it.

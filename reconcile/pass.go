@@ -133,7 +133,7 @@ func (p *pass) end(ctx context.Context, err error) error {
 	case p.order.Kind == Delta && p.report.Drift() == 0:
 		level = slog.LevelDebug // nothing happened, and that every few minutes
 	}
-	c := p.report.total()
+	c := p.report.Total()
 	p.cfg.Logger.Log(ctx, level, "pass ended", "kind", p.report.Kind, "dry_run", p.report.DryRun, "complete", p.report.Complete,
 		"seen", c.Seen, "created", c.Created, "updated", c.Updated, "revived", c.Revived, "deleted", c.Deleted, "pending", c.Pending,
 		"requests", p.report.Requests, "seconds", p.report.FinishedAt.Sub(p.report.StartedAt).Seconds(), "error", p.report.Error)

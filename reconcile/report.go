@@ -58,8 +58,8 @@ func (r Report) Drift() int64 {
 	return n
 }
 
-// total adds up the counts of all kinds that the log tells.
-func (r Report) total() (t Counts) {
+// Total adds up the counts of all kinds: those of what was seen, what came of it and what is pending.
+func (r Report) Total() (t Counts) {
 	for _, c := range r.Resources {
 		t.Seen += c.Seen
 		t.Created += c.Created

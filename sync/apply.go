@@ -132,7 +132,7 @@ func (m *Mirror) interpret(p *piece, now time.Time) {
 	if p.read != nil && !p.read.skewed {
 		p.key.Alive = max(o.updated, p.At-p.read.margin)
 	}
-	latest := now.Add(clockError).UnixMilli()
+	latest := now.Add(ClockError).UnixMilli()
 	if dated := max(o.updated, p.At); dated > latest {
 		if m.cfg.EventPayloads == PayloadsNone {
 			p.settle(Result{Outcome: Ignored, Conflict: true, Reason: "dated in the future, and no content is kept to apply it then"})
@@ -155,7 +155,7 @@ func (m *Mirror) interpretGone(p *piece, now time.Time) {
 	if p.Event != nil && !p.Event.ReceivedAt.IsZero() {
 		received = p.Event.ReceivedAt // long ago, where the event has waited in quarantine
 	}
-	latest := received.Add(clockError).UnixMilli()
+	latest := received.Add(ClockError).UnixMilli()
 	switch {
 	case !validID(p.ID):
 		p.settle(Result{Outcome: Quarantined, Reason: errNoID.Error()})

@@ -45,5 +45,5 @@ func (m *Mirror) NoteDelivery(signed time.Time) { m.clock.noteDelivery(time.Unti
 // counts for no more than the updated_at that it shows, and a 404 for nothing.
 func (m *Mirror) Skew() (skew time.Duration, excessive bool) {
 	skew = m.clock.skew()
-	return skew, skew.Abs() > clockError/2
+	return skew, skew.Abs() > ClockError/2
 }

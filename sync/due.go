@@ -8,21 +8,6 @@ import (
 	"time"
 )
 
-// Described returns every kind that the mirror can keep, in the order in which they are erased: parents before children, so that what
-// belongs to an erased object is erased with it.
-func Described() (all []Kind) {
-	for _, k := range kinds {
-		all = append(all, k.name)
-	}
-	return all
-}
-
-// Askable reports whether [Reader.Get] can ask Clerk for one object of the kind.
-func (k Kind) Askable() bool {
-	d, known := describe(k)
-	return known && d.ask != nil
-}
-
 // Due yields the objects of a kind that have been hidden for an age and are not erased, those hidden longest first. The age counts
 // from the deletion and, since word of that may have come late, also from when the mirror hid the object. Due holds a bounded number
 // of rows and no transaction. An error ends it; it is [ErrUnavailable] where the database cannot answer.

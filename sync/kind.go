@@ -148,7 +148,8 @@ func (k Kind) Cursor() bool {
 	return known && d.list.cursor
 }
 
-// Kinds lists every kind there is, parents before children.
+// Kinds lists every kind there is, parents before children: in this order they are erased, too, so that what belongs to an erased object
+// goes with it.
 func Kinds() []Kind {
 	all := make([]Kind, len(kinds))
 	for i, k := range kinds {
@@ -167,6 +168,16 @@ func KindOfID(id string) (Kind, bool) {
 	return "", false
 }
 
+// ListedKinds returns the kinds that the mirror keeps and Clerk lists, parents before children.
+func (m *Mirror) ListedKinds() (listed []Kind) {
+	for _, k := range kinds {
+		if m.Mirrors(k.name) && k.name.Listed() {
+			listed = append(listed, k.name)
+		}
+	}
+	return listed
+}
+
 // Resource returns the word by which operators ask for the kind: some bring several kinds.
 func (k Kind) Resource() string {
 	if d, ok := describe(k); ok {
@@ -183,10 +194,16 @@ func (k Kind) Prefix() string {
 	return ""
 }
 
-// Readable reports whether a [Reader] can get a single object of the kind.
-func (k Kind) Readable() bool {
-	d, ok := describe(k)
-	return ok && d.ask != nil
+// Askable reports whether [Reader.Get] can ask Clerk for one object of the kind.
+func (k Kind) Askable() bool {
+	d, known := describe(k)
+	return known && d.ask != nil
+}
+
+// ByID reports whether Clerk answers for one object of the kind by its id. Where it does not, [Reader.Get] takes the read margin.
+func (k Kind) ByID() bool {
+	d, known := describe(k)
+	return known && d.ask != nil && !d.ask("", nil)[0].list
 }
 
 // Telling is one thing that an event tells about an object of a kind: that the object is gone, or its whole content, which is the

@@ -51,10 +51,12 @@ type Config struct {
 	InstanceID string
 }
 
-// The constants of the merge rule.
+// ClockError is σ of the merge rule: how far two honest clocks may differ.
+const ClockError = 60 * time.Second
+
+// The other constants of the merge rule.
 const (
-	clockError        = 60 * time.Second // σ: how far two honest clocks may differ
-	eventLead         = 5 * time.Second  // κ: how far an event's timestamp may lie before the deletion that it reports
+	eventLead         = 5 * time.Second // κ: how far an event's timestamp may lie before the deletion that it reports
 	defaultReadMargin = 2 * time.Minute
 )
 
@@ -204,3 +206,6 @@ func (m *Mirror) tell(c Commit) {
 		fn(c)
 	}
 }
+
+// ReadMargin returns M of the merge rule: by how much the evidence of a read is dated back.
+func (m *Mirror) ReadMargin() time.Duration { return m.cfg.ReadMargin }

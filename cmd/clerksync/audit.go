@@ -19,7 +19,7 @@ func auditCommand() *cli.Command {
 		Commands: []*cli.Command{
 			{
 				Name: "list", Usage: "list the log, in the order in which it was written", Description: secretsHelp(scopeEvents),
-				Flags:        append(append(periodFlags(), linesFlag()), settingFlags(scopeEvents)...),
+				Flags:        append(append(periodFlags("written"), linesFlag()), settingFlags(scopeEvents)...),
 				ArgValidator: noArguments,
 				Action:       withSettings(scopeEvents, runAuditList),
 			},
@@ -35,23 +35,6 @@ func auditCommand() *cli.Command {
 			},
 		},
 	}
-}
-
-func periodFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "since", Usage: "written then or later: 24h means a day ago, 2026-01-31 a day in UTC, 2026-01-31T12:00:00Z an instant"},
-		&cli.StringFlag{Name: "until", Usage: "written before; like --since"},
-	}
-}
-
-func parsePeriod(c *cli.Command, now time.Time) (since, until time.Time, err error) {
-	if since, err = parseInstant(c.String("since"), now); err != nil {
-		return since, until, mistake("--since " + err.Error())
-	}
-	if until, err = parseInstant(c.String("until"), now); err != nil {
-		return since, until, mistake("--until " + err.Error())
-	}
-	return since, until, nil
 }
 
 func runAuditList(ctx context.Context, c *cli.Command, s settings) error {

@@ -68,11 +68,6 @@ func readStatus(ctx context.Context, m *clerksync.Mirror) (admin.Status, error) 
 	return s, nil
 }
 
-// statusOf returns [readStatus] for one mirror.
-func statusOf(m *clerksync.Mirror) func(context.Context) (admin.Status, error) {
-	return func(ctx context.Context) (admin.Status, error) { return readStatus(ctx, m) }
-}
-
 func describeIntake(in clerksync.Intake) admin.Events {
 	e := admin.Events{Quarantined: in.Quarantined, Held: in.Held, Deferred: in.Deferred}
 	if in.Last != nil {

@@ -149,7 +149,7 @@ func (d *demo) backfill(ctx context.Context, _ *acts) error {
 	if err != nil {
 		return err
 	}
-	n := sum(report)
+	n := report.Total()
 	d.say("backfill", "a pass read %s in %d requests: %d created, %d updated, %d deleted, %d revived (%s)",
 		seen(report), report.Requests, n.Created, n.Updated, n.Deleted, n.Revived, took(report))
 	return nil
@@ -221,7 +221,7 @@ func (d *demo) full(ctx context.Context, _ *acts) error {
 	if err != nil {
 		return err
 	}
-	n := sum(report)
+	n := report.Total()
 	d.say("full pass", "read %s in %d requests: %d created, %d updated, %d deleted after Clerk was asked for each (%s)",
 		seen(report), report.Requests, n.Created, n.Updated, n.Deleted, took(report))
 	return nil
@@ -247,17 +247,6 @@ func (d *demo) resend(ctx context.Context, _ *acts) error {
 	d.say("resent", "the %d lost events, for what no list shows: %s", n, strings.Join(told, ", "))
 	d.say("sign-ins", "%d were suspicious: a country, a device or somebody in the user's place", d.suspicious.Load())
 	return nil
-}
-
-// sum adds up what a pass did about all kinds.
-func sum(r reconcile.Report) (n reconcile.Counts) {
-	for _, c := range r.Resources {
-		n.Created += c.Created
-		n.Updated += c.Updated
-		n.Deleted += c.Deleted
-		n.Revived += c.Revived
-	}
-	return n
 }
 
 // seen tells what a pass read, resource by resource, without the few domains, roles and permissions.

@@ -59,16 +59,14 @@ func eventsCommand() *cli.Command {
 const maxListed = 10_000
 
 func listFlags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.StringFlag{Name: "type", Usage: "such as user.updated; * stands for any text, as in organization*.deleted"},
 		&cli.StringFlag{Name: "object", Usage: "the id of the object that they speak of"},
 		&cli.StringFlag{Name: "outcome", Usage: "one of " + strings.Join(outcomes, ", ")},
 		&cli.BoolFlag{Name: "held", Usage: "only deletions that are held for approval"},
-		&cli.StringFlag{Name: "since", Usage: "received then or later: 24h means a day ago, 2026-01-31 a day in UTC, 2026-01-31T12:00:00Z an instant"},
-		&cli.StringFlag{Name: "until", Usage: "received before; like --since"},
 		&cli.IntFlag{Name: "limit", Value: 50, Usage: fmt.Sprintf("how many at most, up to %d", maxListed)},
 		linesFlag(),
-	}
+	}, periodFlags("received")...)
 }
 
 var outcomes = []string{
@@ -84,29 +82,8 @@ func parseLogQuery(c *cli.Command, now time.Time) (q clerksync.LogQuery, err err
 	if q.Limit < 1 || q.Limit > maxListed {
 		return q, mistake(fmt.Sprintf("--limit must be a number from 1 to %d", maxListed))
 	}
-	if q.Since, err = parseInstant(c.String("since"), now); err != nil {
-		return q, mistake("--since " + err.Error())
-	}
-	if q.Until, err = parseInstant(c.String("until"), now); err != nil {
-		return q, mistake("--until " + err.Error())
-	}
-	return q, nil
-}
-
-// parseInstant reads an instant: how long ago, a day or a time. Nothing is the zero time.
-func parseInstant(v string, now time.Time) (time.Time, error) {
-	if v == "" {
-		return time.Time{}, nil
-	}
-	if ago, err := time.ParseDuration(v); err == nil && ago >= 0 {
-		return now.Add(-ago), nil
-	}
-	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if t, err := time.Parse(layout, v); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("must be like 24h, 2026-01-31 or 2026-01-31T12:00:00Z, and is %q", v)
+	q.Since, q.Until, err = parsePeriod(c, now)
+	return q, err
 }
 
 func runEventsList(ctx context.Context, c *cli.Command, s settings) error {

@@ -17,6 +17,7 @@ import (
 
 	clerksync "github.com/clerksync/clerksync/sync"
 
+	"github.com/clerksync/clerksync/internal/admin"
 	"github.com/clerksync/clerksync/reconcile"
 )
 
@@ -138,7 +139,7 @@ func Set(name, value string) (err error) {
 // MetricNames describes every metric with its labels, as in docs/operations.md.
 func MetricNames(m *clerksync.Mirror) (names []string) {
 	all := newMetrics()
-	defer all.watch(m, statusOf(m))()
+	defer all.watch(m, func(ctx context.Context) (admin.Status, error) { return readStatus(ctx, m) })()
 	descriptions := make(chan *prometheus.Desc, 1000)
 	all.registry.Describe(descriptions)
 	close(descriptions)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/internal/torture"
 )
 
 // delivery is one post as its sender saw it.
@@ -152,6 +154,15 @@ func (v verdict) want(t *testing.T) {
 	if len(v.holes) > 0 {
 		t.Errorf("the changes of these users are not numbered 1, 2, 3 …: %v", v.holes)
 	}
+}
+
+// figures are what a suite tells of its history, with some of its own, once the mirror was found equal to Clerk.
+func (v verdict) figures(own ...torture.Figure) []torture.Figure {
+	return slices.Concat([]torture.Figure{
+		{Name: "events answered 204", Value: fmt.Sprint(v.answered)},
+		{Name: "of these lost", Value: fmt.Sprint(v.lost), Bound: "0"},
+		{Name: "deliveries by answer", Value: v.String(), Bound: "204, 503, none"},
+	}, own, []torture.Figure{{Name: "differences from Clerk after a pass", Value: "0", Bound: "0"}})
 }
 
 // String tells the answers.

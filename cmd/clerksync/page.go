@@ -78,11 +78,8 @@ func readBoard(ctx context.Context, m *clerksync.Mirror) (b admin.Board, err err
 }
 
 func passRow(p reconcile.Past) admin.PassRow {
-	row := admin.PassRow{ID: p.ID, Kind: string(p.Kind), StartedAt: p.StartedAt, FinishedAt: p.FinishedAt, Complete: p.Complete, Drift: driftOf(p), Error: p.Error}
-	for _, n := range p.Resources {
-		row.Seen += n.Seen
-	}
-	return row
+	return admin.PassRow{ID: p.ID, Kind: string(p.Kind), StartedAt: p.StartedAt, FinishedAt: p.FinishedAt, Complete: p.Complete,
+		Seen: p.Total().Seen, Drift: driftOf(p), Error: p.Error}
 }
 
 func readObject(ctx context.Context, m *clerksync.Mirror, k clerksync.Kind, id string) (o admin.Object, known bool, err error) {

@@ -22,7 +22,7 @@ func reportCommand() *cli.Command {
 			Name: "deletions", Usage: "list every deletion: of what, on what evidence, when it was asked for, done and erased",
 			Description: "The list is in the order in which objects were hidden. Its length and its SHA-256 are told on standard error.\n\n" +
 				secretsHelp(scopeEvents),
-			Flags:        append(periodFlags(), settingFlags(scopeEvents)...),
+			Flags:        append(periodFlags("written"), settingFlags(scopeEvents)...),
 			ArgValidator: noArguments,
 			Action:       withSettings(scopeEvents, runReportDeletions),
 		}},

@@ -44,12 +44,12 @@ type target struct {
 
 // findTarget tells an object's kind by its id.
 func findTarget(id string) (target, error) {
-	if kind, known := clerksync.KindOfID(id); known && kind.Readable() && idPattern.MatchString(id) {
+	if kind, known := clerksync.KindOfID(id); known && kind.Askable() && idPattern.MatchString(id) {
 		return target{id, kind}, nil
 	}
 	var prefixes []string
 	for _, kind := range clerksync.Kinds() {
-		if kind.Readable() {
+		if kind.Askable() {
 			prefixes = append(prefixes, kind.Prefix()+"…")
 		}
 	}

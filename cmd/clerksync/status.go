@@ -80,6 +80,7 @@ func statusTable(s admin.Judged, colours bool) columns {
 	}
 	say("deferred events", "%d", s.Events.Deferred)
 	say("leader", "%s", describeLeader(s.Leader))
+	say("replicas", "%d", len(s.Replicas))
 	for _, name := range slices.Sorted(maps.Keys(s.Relays)) {
 		r := s.Relays[name]
 		say("relay "+name, "delivered up to change %d, %.0f s behind", r.Seq, r.OldestSeconds)

@@ -86,9 +86,12 @@ func (o *ordeal) over(begun time.Time, lossy bool, run torture.Run) {
 	o.rain.end(t)
 	db := connect(t, o.direct)
 	v := o.rain.answers.check(t, db)
-	lost := torture.Figure{Name: "of these lost", Value: fmt.Sprint(v.lost), Bound: "0"}
+	run.Figures = v.figures(append([]torture.Figure{
+		{Name: "not ready after, at most", Value: o.unready.Round(time.Millisecond).String(), Bound: noticeTime.String()},
+		{Name: "well again after, at most", Value: o.ready.Round(time.Millisecond).String(), Bound: recoveryTime.String()},
+	}, run.Figures...)...)
 	if lossy {
-		lost.Name, lost.Bound, v.lost = "of these lost by PostgreSQL, until the next pass", "", 0
+		run.Figures[1].Name, run.Figures[1].Bound, v.lost = "of these lost by PostgreSQL, until the next pass", "", 0
 	}
 	v.want(t)
 	o.daemon.kill()
@@ -99,13 +102,6 @@ func (o *ordeal) over(begun time.Time, lossy bool, run torture.Run) {
 	if o.ready > recoveryTime {
 		t.Errorf("the daemon was well again after %s, want %s at most", o.ready, recoveryTime)
 	}
-	run.Figures = append([]torture.Figure{
-		{Name: "events answered 204", Value: fmt.Sprint(v.answered)}, lost,
-		{Name: "deliveries by answer", Value: v.String(), Bound: "204, 503, none"},
-		{Name: "not ready after, at most", Value: o.unready.Round(time.Millisecond).String(), Bound: noticeTime.String()},
-		{Name: "well again after, at most", Value: o.ready.Round(time.Millisecond).String(), Bound: recoveryTime.String()},
-		{Name: "differences from Clerk after a pass", Value: "0", Bound: "0"},
-	}, run.Figures...)
 	torture.Record(t, begun, run)
 }
 

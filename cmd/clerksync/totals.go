@@ -20,7 +20,7 @@ func (m *metrics) totals(replicas int) admin.Totals {
 
 // observed adds up the values of counters or, of histograms, what they observed, and how often.
 func observed(of prometheus.Collector) (total, times float64) {
-	all := make(chan prometheus.Metric, maxTypes*len(outcomes)+len(outcomes)) // more than the largest has
+	all := make(chan prometheus.Metric, (maxTypes+1)*(len(outcomes)+1)) // as many as the largest can have: "other" is a type, "foreign" an outcome
 	of.Collect(all)
 	close(all)
 	for metric := range all {

@@ -26,18 +26,13 @@ type verifier struct {
 	guard  *clerksync.Guard // bounds the deletions that reads by id may make; more wait for a pass
 
 	mu     sync.Mutex
-	queued map[object]bool
+	queued map[target]bool
 	queue  []appointment // all have the same delay, so they are in the order of their times
 	wake   chan struct{}
 }
 
-type object struct {
-	kind clerksync.Kind
-	id   string
-}
-
 type appointment struct {
-	object
+	target
 	at time.Time
 }
 
@@ -55,7 +50,7 @@ func newVerifier(s settings, mirror *clerksync.Mirror, api *clerksync.API, log *
 		delay:  max(s.readMargin, 0) + 6*time.Second, // an event's deletion counts as up to 5 s later than the event says
 		pace:   rate.NewLimiter(rate.Limit(perSecond*float64(s.apiShare)/100/10), 1),
 		guard:  clerksync.NewGuard(mirror, s.limits(), clerksync.Resync),
-		queued: map[object]bool{}, wake: make(chan struct{}, 1),
+		queued: map[target]bool{}, wake: make(chan struct{}, 1),
 	}
 }
 
@@ -63,7 +58,7 @@ func newVerifier(s settings, mirror *clerksync.Mirror, api *clerksync.API, log *
 func (v *verifier) ask(kind clerksync.Kind, id string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	o := object{kind, id}
+	o := target{id, kind}
 	if v.queued[o] || len(v.queue) >= maxAppointments {
 		return
 	}
@@ -110,22 +105,22 @@ func (v *verifier) run(ctx context.Context) error {
 }
 
 // next takes the first object that is due, or tells how long to wait.
-func (v *verifier) next() (object, time.Duration) {
+func (v *verifier) next() (target, time.Duration) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.queue) == 0 {
-		return object{}, time.Hour
+		return target{}, time.Hour
 	}
 	first := v.queue[0]
 	if wait := time.Until(first.at); wait > 0 {
-		return object{}, wait
+		return target{}, wait
 	}
 	v.queue = v.queue[1:]
-	delete(v.queued, first.object)
-	return first.object, 0
+	delete(v.queued, first.target)
+	return first.target, 0
 }
 
-func (v *verifier) verify(ctx context.Context, o object) {
+func (v *verifier) verify(ctx context.Context, o target) {
 	read, err := v.reader.Get(ctx, o.kind, o.id)
 	known := true
 	if err == nil && read.Object == nil {
@@ -141,7 +136,7 @@ func (v *verifier) verify(ctx context.Context, o object) {
 
 // admit asks the guard whether a visible object may be hidden. Of one that the mirror does not know there is nothing to hide: an event
 // older than the tombstones that were removed spoke of it.
-func (v *verifier) admit(ctx context.Context, o object) (known bool, err error) {
+func (v *verifier) admit(ctx context.Context, o target) (known bool, err error) {
 	known, visible, err := v.mirror.Find(ctx, o.kind, o.id)
 	if err == nil && visible && !v.guard.Admit(ctx, o.kind, o.id) {
 		err = errors.New("more deletions within an hour than the guard allows: the next pass decides")

@@ -1,0 +1,107 @@
+package sync
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/clerksync/clerksync/internal/scan"
+)
+
+// Get reads one object. An object that Clerk does not have is evidence, too: that it is gone. While the clocks differ too much
+// for an absence to prove that, the error is [ErrSkewed].
+//
+// A kind that Clerk does not have by id is looked for in the lists that would show it, twice, at least the read margin apart.
+func (r *Reader) Get(ctx context.Context, k Kind, id string) (Evidence, error) {
+	d, known := describe(k)
+	if !known || d.ask == nil || id == "" {
+		return Evidence{}, fmt.Errorf("reading %q: Clerk does not have it by id", k)
+	}
+	if _, err := r.Instance(ctx); err != nil {
+		return Evidence{}, err
+	}
+	row, err := r.mirror.askingKeys(ctx, d, id)
+	if err != nil {
+		return Evidence{}, err
+	}
+	questions := d.ask(id, row)
+	e, err := r.ask(ctx, k, id, questions)
+	if err != nil || e.Object != nil || !questions[0].list {
+		return e, err
+	}
+	if err := pause(ctx, r.mirror.cfg.ReadMargin); err != nil {
+		return Evidence{}, err
+	}
+	return r.ask(ctx, k, id, questions)
+}
+
+// ask asks the questions until one shows the object.
+func (r *Reader) ask(ctx context.Context, k Kind, id string, questions []question) (e Evidence, err error) {
+	var c *call
+	for _, q := range questions {
+		if c, err = r.get(ctx, q.endpoint, q.path, q.query); err != nil {
+			return Evidence{}, err
+		}
+		e = r.evidence(k, c)
+		e.ID = id
+		switch {
+		case c.status == http.StatusOK && q.list:
+			if e.Object = elementWith(c.body, id); e.Object != nil {
+				return e, nil
+			}
+		case c.status == http.StatusOK && memberText(c.body, "id") == id:
+			e.Object = c.body
+			return e, nil
+		case c.status == http.StatusNotFound && !q.list && errorCode(c.body) == "resource_not_found":
+		default:
+			return Evidence{}, c.failure()
+		}
+	}
+	if e.read.skewed {
+		skew, _ := r.mirror.Skew()
+		return Evidence{}, fmt.Errorf("Clerk does not have it, but its clock is %s ahead of ours: %w", skew.Round(time.Second), ErrSkewed)
+	}
+	return e, nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// elementWith finds the object with an id in a list.
+func elementWith(body []byte, id string) (found []byte) {
+	_ = scan.Array(listed(body), func(elem []byte) error {
+		if memberText(elem, "id") == id {
+			found = elem
+		}
+		return nil
+	})
+	return found
+}
+
+// askingKeys reads what Clerk must be told to be asked for a single object, beside its id.
+func (m *Mirror) askingKeys(ctx context.Context, d *kind, id string) (map[string]string, error) {
+	keys := make(map[string]string, len(d.keys))
+	for _, column := range d.keys {
+		var key sql.NullString
+		err := m.db.GetContext(ctx, &key, m.SQL(`SELECT `+column+` FROM {`+string(d.name)+`} WHERE id = $1`), id)
+		switch {
+		case errors.Is(err, sql.ErrNoRows), err == nil && key.String == "":
+			return nil, fmt.Errorf("the mirror does not know its %s, and Clerk must be asked for it within that: a full pass finds it", column)
+		case err != nil:
+			return nil, fmt.Errorf("reading the keys of a row: %w", unavailable(err))
+		}
+		keys[column] = key.String
+	}
+	return keys, nil
+}
