@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"time"
 )
 
 // scenario compares contestants under one load.
@@ -59,13 +58,11 @@ func (s scenario) reduced(to string) scenario {
 type result struct {
 	scenario
 	measured map[string][]figures // by contestant, a round each
-	took     time.Duration
 }
 
 // run measures every contestant once a round, and begins each round with another one.
 func (s scenario) run(ctx context.Context, st *stage, rounds int) (result, error) {
 	fmt.Fprintf(os.Stderr, "%s: %s\n", s.section, s.name)
-	begun := time.Now()
 	r := result{scenario: s, measured: map[string][]figures{}}
 	for round := range rounds {
 		for i := range s.contestants {
@@ -78,6 +75,5 @@ func (s scenario) run(ctx context.Context, st *stage, rounds int) (result, error
 			fmt.Fprintf(os.Stderr, "  %d/%d %s: %s\n", round+1, rounds, c.name, f)
 		}
 	}
-	r.took = time.Since(begun)
 	return r, nil
 }

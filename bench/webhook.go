@@ -53,7 +53,7 @@ func (st *stage) drive(ctx context.Context, l load, began func() error) (seen lo
 	return seen, c.hear(&seen)
 }
 
-// The contestants' names. The letters are those by which docs and issues call them.
+// The contestants' names.
 const (
 	ours     = "clerksync"
 	handler  = "plain handler"

@@ -3,7 +3,6 @@ package clerktest
 import (
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"io"
 	"mime"
 	"net"
@@ -221,8 +220,7 @@ func readBody(r *http.Request) (body, *apiError) {
 		return nil, errContentType(r.Header.Get("Content-Type"))
 	}
 	var out body
-	var wrongType *json.UnmarshalTypeError
-	if err := json.Unmarshal(raw, &out); errors.As(err, &wrongType) || err != nil {
+	if err := json.Unmarshal(raw, &out); err != nil {
 		return nil, errBody()
 	}
 	return out, nil

@@ -174,7 +174,7 @@ func (c *Clerk) getOrgInvitation(w *writer, r *http.Request) *apiError {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	i := c.orgInvitations.byID[id]
-	if i == nil || i.orgID != r.PathValue("id") || c.isHidden(&i.head) {
+	if i == nil || i.orgID != r.PathValue("id") || c.isFresh(i.createdAt) {
 		return errNoInvitation(id)
 	}
 	c.orgInvitation(w, "", i, false)

@@ -44,12 +44,6 @@ func answer[T any](c *Clerk, r T, err *apiError, write func(r T)) *apiError {
 	return nil
 }
 
-// isHidden reports an object that a lagging replica does not know yet.
-func (c *Clerk) isHidden(h *head) bool {
-	lag := c.Faults().Lag
-	return lag > 0 && c.nowMilli()-h.createdAt < lag.Milliseconds()
-}
-
 func askedCounts(q url.Values) counts {
 	return counts{q.Get("include_members_count") == "true", q.Get("include_missing_member_with_elevated_permissions") == "true"}
 }
@@ -93,7 +87,7 @@ func (c *Clerk) getOrganization(w *writer, r *http.Request) *apiError {
 	if o == nil {
 		o = c.organizations.first(slugGroup(id))
 	}
-	if o == nil || c.isHidden(&o.head) {
+	if o == nil || c.isFresh(o.createdAt) {
 		return errNoOrganization()
 	}
 	c.organization(w, "", o, askedCounts(r.URL.Query()))

@@ -47,7 +47,7 @@ func (c *Clerk) getRole(w *writer, r *http.Request) *apiError {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	found := c.roles.byID[r.PathValue("id")]
-	if found == nil || c.isHidden(&found.head) {
+	if found == nil || c.isFresh(found.createdAt) {
 		return errNoRole("")
 	}
 	c.role(w, "", found)
@@ -111,7 +111,7 @@ func (c *Clerk) getPermission(w *writer, r *http.Request) *apiError {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	p := c.permissions.byID[id]
-	if p == nil || c.isHidden(&p.head) {
+	if p == nil || c.isFresh(p.createdAt) {
 		return errNone("permission", id)
 	}
 	w.permission("", p)

@@ -114,10 +114,10 @@ func (c *Clerk) hideFresh(l *listing) {
 	}
 }
 
-// isFresh reports a user whom a lagging replica does not know yet.
-func (c *Clerk) isFresh(u *user) bool {
+// isFresh reports an object that was created so lately that a lagging replica does not know it yet.
+func (c *Clerk) isFresh(createdAt int64) bool {
 	lag := c.Faults().Lag
-	return lag > 0 && c.nowMilli()-u.createdAt < lag.Milliseconds()
+	return lag > 0 && c.nowMilli()-createdAt < lag.Milliseconds()
 }
 
 func (c *Clerk) countUsers(w *writer, r *http.Request) *apiError {
@@ -161,7 +161,7 @@ func (c *Clerk) getUser(w *writer, r *http.Request) *apiError {
 	c.mu.RLock()
 	u := c.store.byID(id)
 	c.mu.RUnlock()
-	if u == nil || c.isFresh(u) {
+	if u == nil || c.isFresh(u.createdAt) {
 		return errNoUser(id)
 	}
 	w.listUser("", u)

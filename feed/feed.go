@@ -167,12 +167,8 @@ func (f *Feed) lead(ctx context.Context, r Relay, work func(context.Context, *de
 	if err != nil {
 		return err
 	}
-	return l.Hold(ctx, func(ctx context.Context) error {
-		e, err := newEncoder(ctx, f.cfg.Mirror)
-		if err != nil {
-			return err
-		}
-		d := &delivery{Config: f.cfg, relay: r, lease: l, encoder: e, woken: make(chan struct{}, 1), pause: f.cfg.pause()}
+	return l.Hold(ctx, func(ctx context.Context) (err error) {
+		d := &delivery{Config: f.cfg, relay: r, lease: l, encoder: newEncoder(f.cfg.Mirror), woken: make(chan struct{}, 1), pause: f.cfg.pause()}
 		if d.pos, err = claim(ctx, f.cfg.Mirror, r.Name, l.Term()); err != nil {
 			return err
 		}

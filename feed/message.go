@@ -65,14 +65,8 @@ type encoder struct {
 	born   string // of the mirror; tells its messages from those of a mirror that was started over
 }
 
-func newEncoder(ctx context.Context, m *clerksync.Mirror) (*encoder, error) {
-	var born struct {
-		At int64 `json:"at"`
-	}
-	if _, err := m.ReadState(ctx, "born", &born); err != nil {
-		return nil, err
-	}
-	return &encoder{mirror: m, born: strconv.FormatInt(born.At, 36)}, nil
+func newEncoder(m *clerksync.Mirror) *encoder {
+	return &encoder{mirror: m, born: strconv.FormatInt(m.Born().UnixMilli(), 36)}
 }
 
 // encode makes messages of changes, with the objects as they are now if they are wanted.

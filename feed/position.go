@@ -53,17 +53,16 @@ func (p *position) save(ctx context.Context) error {
 
 // Position tells how far a relay is.
 type Position struct {
-	Relay   string    `db:"name"`
-	Seq     int64     `db:"seq"`      // of the last change that its receiver took
-	MovedAt time.Time `db:"moved_at"` // when it was written
-	Oldest  time.Time // when the oldest change was written that the receiver did not take yet; zero if it took all
+	Relay  string    `db:"name"`
+	Seq    int64     `db:"seq"` // of the last change that its receiver took
+	Oldest time.Time // when the oldest change was written that the receiver did not take yet; zero if it took all
 }
 
 // Positions returns how far the relays of a mirror are that ever ran, by name. The error is clerksync.ErrUnavailable where the database
 // cannot answer.
 func Positions(ctx context.Context, m *clerksync.Mirror) ([]Position, error) {
 	var all []Position
-	if err := m.DB().SelectContext(ctx, &all, m.SQL(`SELECT name, seq, moved_at FROM {relays} ORDER BY name`)); err != nil {
+	if err := m.DB().SelectContext(ctx, &all, m.SQL(`SELECT name, seq FROM {relays} ORDER BY name`)); err != nil {
 		return nil, fmt.Errorf("reading the relays' positions: %w: %w", clerksync.ErrUnavailable, err)
 	}
 	for i := range all {

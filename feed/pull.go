@@ -99,10 +99,7 @@ func parsePull(values url.Values) (q pullQuery, err error) {
 
 // read reads one answer, and waits for changes if it is asked to.
 func (p *pull) read(ctx context.Context, q pullQuery) (answer, error) {
-	e, err := newEncoder(ctx, p.Mirror)
-	if err != nil {
-		return answer{}, err
-	}
+	e := newEncoder(p.Mirror)
 	made := make(chan struct{}, 1)
 	defer p.Mirror.Watch(func(c clerksync.Commit) {
 		select {
@@ -127,6 +124,7 @@ func (p *pull) read(ctx context.Context, q pullQuery) (answer, error) {
 		}
 		timer.Stop()
 	}
+	var err error
 	a.Oldest, _, err = p.Mirror.FeedEnds(ctx)
 	return a, err
 }

@@ -71,7 +71,7 @@ func (l *leg) count(o clerksync.Outcome, s clerksync.Sighting) {
 		return
 	}
 	l.counts.count(o)
-	told := s.Updated < l.born || s.Updated > l.report.StartedAt.Add(-announceTime).UnixMilli()
+	told := s.Updated < l.mirror.Born().UnixMilli() || s.Updated > l.report.StartedAt.Add(-announceTime).UnixMilli()
 	if difference && (gone || !told) {
 		l.unannounced++
 	}

@@ -27,7 +27,6 @@ type pass struct {
 	lease  *lease.Lease // nil in a dry run
 	term   int64        // of the lease; 0 in a dry run
 	row    int64        // id in the passes table; 0 until it is there
-	born   int64        // when the mirror was made, in Unix milliseconds
 
 	legs     []*leg    // what it does about each kind
 	progress *progress // of a full pass
@@ -94,13 +93,6 @@ func (p *pass) run(ctx context.Context) error {
 }
 
 func (p *pass) work(ctx context.Context) error {
-	var born struct {
-		At int64 `json:"at"`
-	}
-	if _, err := p.mirror.ReadState(ctx, "born", &born); err != nil {
-		return err
-	}
-	p.born = born.At
 	switch p.order.Kind {
 	case Full:
 		return p.full(ctx)

@@ -27,10 +27,10 @@ type Logged struct {
 
 // LogQuery picks events from the log. An empty field picks all.
 type LogQuery struct {
-	IDs      []string  // of messages
-	Type     string    // such as user.updated; * stands for any text, and the case of letters makes no difference
-	ObjectID string    // of the object that the event speaks of
-	Outcome  Outcome   //
+	IDs      []string // of messages
+	Type     string   // such as user.updated; * stands for any text, and the case of letters makes no difference
+	ObjectID string   // of the object that the event speaks of
+	Outcome  Outcome
 	Held     bool      // only deletions that wait for approval; see [Logged.Held]
 	Since    time.Time // received then or later
 	Until    time.Time // received before

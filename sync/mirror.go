@@ -207,5 +207,8 @@ func (m *Mirror) tell(c Commit) {
 	}
 }
 
+// Born returns when the mirror was made: what Clerk created earlier was there before it.
+func (m *Mirror) Born() time.Time { return time.UnixMilli(m.born) }
+
 // ReadMargin returns M of the merge rule: by how much the evidence of a read is dated back.
 func (m *Mirror) ReadMargin() time.Duration { return m.cfg.ReadMargin }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -60,7 +61,7 @@ func size(n int64) string {
 func printEvents(out io.Writer, events []clerksync.Logged) error {
 	t := columns{{"RECEIVED", "OUTCOME", "TYPE", "OBJECT", "ID"}}
 	for _, e := range events {
-		t.row(e.ReceivedAt.Format(time.DateTime), string(e.Outcome), printable(e.Type), or(printable(e.ObjectID), "-"), printable(e.ID))
+		t.row(e.ReceivedAt.Format(time.DateTime), string(e.Outcome), printable(e.Type), cmp.Or(printable(e.ObjectID), "-"), printable(e.ID))
 	}
 	return t.print(out)
 }

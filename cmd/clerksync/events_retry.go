@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,7 +111,7 @@ func (r *retrier) retry(ctx context.Context, id string) error {
 		return r.readAgain(ctx, before)
 	case before.BodySize == 0:
 		return fmt.Errorf("%s cannot be tried again, since its content is no longer kept: clerksync resync %s, then clerksync events drop %s",
-			id, or(before.ObjectID, "ID"), id)
+			id, cmp.Or(before.ObjectID, "ID"), id)
 	}
 	if before.Held() {
 		if err := r.checkGone(ctx, before); err != nil {
@@ -125,7 +126,7 @@ func (r *retrier) retry(ctx context.Context, id string) error {
 		return err
 	}
 	if after.Outcome == clerksync.Quarantined || after.Outcome == clerksync.Deferred {
-		return fmt.Errorf("%s is still %s: %s", id, after.Outcome, or(after.Error, "it belongs to another Clerk instance"))
+		return fmt.Errorf("%s is still %s: %s", id, after.Outcome, cmp.Or(after.Error, "it belongs to another Clerk instance"))
 	}
 	return r.tell(did{ID: id, Outcome: string(after.Outcome)})
 }

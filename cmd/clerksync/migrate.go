@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -63,7 +64,7 @@ func migrateStatus(ctx context.Context, c *cli.Command, s settings) error {
 		if !step.AppliedAt.IsZero() {
 			applied = step.AppliedAt.Format(time.RFC3339)
 		}
-		t.row(fmt.Sprint(step.Version), or(step.Name, "(of a later release)"), applied)
+		t.row(fmt.Sprint(step.Version), cmp.Or(step.Name, "(of a later release)"), applied)
 	}
 	return t.print(c.Root().Writer)
 }

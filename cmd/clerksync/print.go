@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 
 	"github.com/urfave/cli/v3"
@@ -13,5 +12,3 @@ func printJSON(c *cli.Command, v any) error {
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }
-
-func or(text, otherwise string) string { return cmp.Or(text, otherwise) }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,29 +54,30 @@ func runReconcile(ctx context.Context, c *cli.Command, s settings) error {
 	case c.Bool("delta"):
 		order.Kind = reconcile.Delta
 	}
-	return s.pass(ctx, c, order)
+	_, err := s.pass(ctx, c, order)
+	return err
 }
 
-// pass runs one pass and prints its report.
-func (s *settings) pass(ctx context.Context, c *cli.Command, order reconcile.Pass) error {
+// pass runs one pass, and prints and returns its report.
+func (s *settings) pass(ctx context.Context, c *cli.Command, order reconcile.Pass) (report reconcile.Report, err error) {
 	if err := s.needKey(); err != nil {
-		return err
+		return report, err
 	}
 	mirror, closeMirror, err := s.openMirror(ctx, !order.DryRun && !c.Bool("no-migrate"))
 	if err != nil {
-		return err
+		return report, err
 	}
 	defer closeMirror()
 	api, err := s.openAPI(nil)
 	if err != nil {
-		return err
+		return report, err
 	}
 	bar, log := s.watched(c)
 	reconciler := reconcile.New(reconcile.Config{
 		Mirror: mirror, Clerk: api, MaxDeletes: s.maxDeletes, MaxDeletePercent: s.maxPercent,
 		WebhooksExpected: len(s.signingSecrets) > 0, Logger: log, Progress: bar.show,
 	})
-	report, err := reconciler.Do(ctx, order)
+	report, err = reconciler.Do(ctx, order)
 	bar.close()
 	switch {
 	case ctx.Err() != nil && !order.DryRun:
@@ -90,10 +92,7 @@ func (s *settings) pass(ctx context.Context, c *cli.Command, order reconcile.Pas
 	} else {
 		printReport(fitted(c.Root().Writer), report)
 	}
-	if c.Name == "check" && report.Drift() > 0 {
-		err = errors.Join(err, errDrift)
-	}
-	return err
+	return report, err
 }
 
 func printReport(w io.Writer, r reconcile.Report) {
@@ -101,7 +100,7 @@ func printReport(w io.Writer, r reconcile.Report) {
 	if r.DryRun {
 		verb = "dry run, took"
 	}
-	fmt.Fprintf(w, "%s pass of %s: %s %s, %d requests\n", r.Kind, or(r.InstanceID, "an unknown instance"), verb,
+	fmt.Fprintf(w, "%s pass of %s: %s %s, %d requests\n", r.Kind, cmp.Or(r.InstanceID, "an unknown instance"), verb,
 		r.FinishedAt.Sub(r.StartedAt).Round(time.Millisecond), r.Requests)
 	for _, kind := range inOrder(r.Resources) {
 		n := r.Resources[kind]
@@ -141,7 +140,11 @@ func checkCommand() *cli.Command {
 		Flags:        append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print the report as JSON"}}, settingFlags(scopePasses)...),
 		ArgValidator: noArguments,
 		Action: withSettings(scopePasses, func(ctx context.Context, c *cli.Command, s settings) error {
-			return s.pass(ctx, c, reconcile.Pass{DryRun: true})
+			report, err := s.pass(ctx, c, reconcile.Pass{DryRun: true})
+			if report.Drift() > 0 {
+				err = errors.Join(err, errDrift)
+			}
+			return err
 		}),
 	}
 }

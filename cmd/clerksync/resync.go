@@ -128,7 +128,7 @@ func (r *resyncer) resync(ctx context.Context, t target) (did, error) {
 		return did{}, err
 	}
 	if read.Object == nil && !known {
-		return did{}, fmt.Errorf("neither Clerk nor the mirror knows this %s", strings.ReplaceAll(t.kind.Singular(), "_", " "))
+		return did{}, fmt.Errorf("neither Clerk nor the mirror knows this %s", spaced(t.kind.Singular()))
 	}
 	results, err := r.mirror.Apply(ctx, read)
 	if err != nil {

@@ -17,42 +17,42 @@ import (
 // settings are what a process is told from outside. A command reads those that it uses (see [scope]); the others keep their
 // defaults, unchecked.
 type settings struct {
-	secretKey       secret
-	instanceID      string
-	signingSecrets  []secret
-	apiURL          string
-	apiShare        int
-	database        database
-	schema          string
-	unprepared      bool
-	listen          string
-	webhookPath     string
-	tlsCert         string
-	tlsKey          string
-	allow           []netip.Prefix // whose requests the public listener takes; empty = everybody's
-	adminListen     string
-	adminToken      secret
-	schedule        string
-	pollInterval    time.Duration
-	maxDeletes      int
-	maxPercent      int
-	holdDeletes     bool
-	readMargin      time.Duration
-	privateMetadata bool
-	kinds           []clerksync.Kind
-	activity        clerksync.Activity
-	eventPayloads   clerksync.Payloads
-	deletePolicy    clerksync.Policy
-	eraseAfter      time.Duration // in the terms of erasure.Config
-	eventRetention  time.Duration // 0 = for ever, as of the two below
-	changeRetention time.Duration
-	publish         []destination
-	publishSecrets  []secret
-	publishData     bool
-	publishInitial  bool
-	keepSessions    time.Duration
-	logLevel        slog.Level
-	logFormat       string
+	secretKey        secret
+	instanceID       string
+	signingSecrets   []secret
+	apiURL           string
+	apiShare         int
+	database         database
+	schema           string
+	unprepared       bool
+	listen           string
+	webhookPath      string
+	tlsCert          string
+	tlsKey           string
+	allow            []netip.Prefix // whose requests the public listener takes; empty = everybody's
+	adminListen      string
+	adminToken       secret
+	schedule         string
+	pollInterval     time.Duration
+	maxDeletes       int
+	maxPercent       int
+	holdDeletes      bool
+	readMargin       time.Duration
+	privateMetadata  bool
+	kinds            []clerksync.Kind
+	activity         clerksync.Activity
+	eventPayloads    clerksync.Payloads
+	deletePolicy     clerksync.Policy
+	eraseAfter       time.Duration // in the terms of erasure.Config
+	eventRetention   time.Duration // 0 = for ever, as of the two below
+	changeRetention  time.Duration
+	sessionRetention time.Duration
+	publish          []destination
+	publishSecrets   []secret
+	publishData      bool
+	publishInitial   bool
+	logLevel         slog.Level
+	logFormat        string
 
 	told map[string]bool // the names of those that were not left to their defaults
 
@@ -220,7 +220,7 @@ var table = []setting{
 	{name: "CLERKSYNC_SESSION_RETENTION", value: "8760h", scope: scopeUpkeep,
 		meaning: "how long sessions are kept after they have ended, and with them their rows in `sign_ins`; `0` = for ever",
 		set: func(s *settings, v string) (err error) {
-			s.keepSessions, err = parseRetention(v, 2400*time.Hour)
+			s.sessionRetention, err = parseRetention(v, 2400*time.Hour)
 			return err
 		}},
 	{name: "CLERKSYNC_LOG_LEVEL", value: "info", scope: scopeLog,

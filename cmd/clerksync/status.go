@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -55,7 +56,7 @@ func statusTable(s admin.Judged, colours bool) columns {
 	var t columns
 	say := func(name, format string, args ...any) { t.row(name, fmt.Sprintf(format, args...)) }
 	say("health", "%s", describeHealth(s, colours))
-	say("instance", "%s", or(s.InstanceID, "not pinned yet"))
+	say("instance", "%s", cmp.Or(s.InstanceID, "not pinned yet"))
 	for _, kind := range s.Order {
 		n := s.Resources[kind]
 		say(spaced(kind), "%d visible, %d deleted", n.Visible, n.Hidden)

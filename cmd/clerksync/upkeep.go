@@ -55,7 +55,7 @@ func (s *settings) upkeep(ctx context.Context, mirror *clerksync.Mirror, api *cl
 			removed, lost, err = s.pruneChanges(ctx, mirror)
 			return removed, err
 		}},
-		{"sessions", func() (int64, error) { return mirror.PruneSessions(ctx, s.keepSessions) }},
+		{"sessions", func() (int64, error) { return mirror.PruneSessions(ctx, s.sessionRetention) }},
 		{"passes", func() (int64, error) { return reconcile.Prune(ctx, mirror) }},
 	} {
 		removed, removeErr := part.remove()

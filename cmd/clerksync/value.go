@@ -171,7 +171,7 @@ func parsePolicy(v string) (clerksync.Policy, error) {
 	return clerksync.Policy(v), checkChoice(v, policies...)
 }
 
-// parseMargin reads the read margin in the terms of clerksync.Config, where zero means the default and less means none.
+// parseMargin reads a duration in the terms of clerksync.Config and erasure.Config, where zero means the default and less means none.
 func parseMargin(v string) (time.Duration, error) {
 	d, err := parseDuration(v)
 	if err == nil && d == 0 {

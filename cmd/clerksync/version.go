@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
@@ -62,7 +63,7 @@ func versionCommand() *cli.Command {
 			if c.Bool("json") {
 				return printJSON(c, b)
 			}
-			_, err := fmt.Fprintf(c.Root().Writer, "clerksync %s\ncommit %s\n%s %s\n", b.Version, or(b.Commit, "unknown"), b.Go, b.Platform)
+			_, err := fmt.Fprintf(c.Root().Writer, "clerksync %s\ncommit %s\n%s %s\n", b.Version, cmp.Or(b.Commit, "unknown"), b.Go, b.Platform)
 			return err
 		},
 	}

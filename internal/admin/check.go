@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -65,7 +66,7 @@ func (j Judged) Amiss() (bad []Check) {
 func checkWebhooks(s Status, now time.Time) Check {
 	c := Check{Name: "webhooks", Title: "Webhooks", OK: true, Value: "none yet", Unknown: s.Events.LastAt == nil}
 	if s.Events.LastAt != nil {
-		c.Value, c.Detail = Ago(*s.Events.LastAt, now), s.Events.LastType
+		c.Value, c.Detail = ago(*s.Events.LastAt, now), s.Events.LastType
 	}
 	if s.WebhooksSilent != nil && *s.WebhooksSilent {
 		c.OK, c.Detail = false, "a pass found what a webhook should have told, and none has come since"
@@ -87,13 +88,13 @@ func checkPass(s Status, now time.Time) Check {
 	}
 	c.Unknown = false
 	if p.LastCompleteAt != nil {
-		c.Value, c.OK = Ago(*p.LastCompleteAt, now), now.Sub(*p.LastCompleteAt) < passOverdue
+		c.Value, c.OK = ago(*p.LastCompleteAt, now), now.Sub(*p.LastCompleteAt) < passOverdue
 	}
 	switch {
 	case p.FinishedAt == nil:
 		c.Detail = "one is running, or was killed"
 	case !p.Complete:
-		c.OK, c.Detail = false, or(p.Error, "the last one did not complete")
+		c.OK, c.Detail = false, cmp.Or(p.Error, "the last one did not complete")
 	}
 	c.Advice = "clerksync reconcile runs one now, and says why it fails."
 	return c
@@ -102,7 +103,7 @@ func checkPass(s Status, now time.Time) Check {
 func checkLag(s Status, now time.Time) Check {
 	c := Check{Name: "lag", Title: "Lag", OK: true, Value: "none yet", Unknown: true}
 	if lag := s.Events.LagSeconds; lag != nil && s.Events.LastAt != nil {
-		c.Unknown, c.Value, c.Detail = false, Seconds(*lag), "from Clerk's timestamp of the last event to its receipt"
+		c.Unknown, c.Value, c.Detail = false, seconds(*lag), "from Clerk's timestamp of the last event to its receipt"
 		c.OK = *lag < lagTooLong.Seconds() || now.Sub(*s.Events.LastAt) > foreignTime
 		c.Advice = "Clerk's sender tries again later and later: look for answers other than 204 in its log, and at the clocks."
 	}
@@ -153,7 +154,7 @@ func checkGuard(s Status, _ time.Time) Check {
 func checkLeader(s Status, _ time.Time) Check {
 	c := Check{Name: "leader", Title: "Leader", OK: s.Leader != nil, Value: "none", Detail: "nobody runs passes and erasures"}
 	if s.Leader != nil {
-		c.Value, c.Detail = Machine(s.Leader.Replica), fmt.Sprintf("term %d", s.Leader.Term)
+		c.Value, c.Detail = machine(s.Leader.Replica), fmt.Sprintf("term %d", s.Leader.Term)
 	}
 	if n := len(s.Replicas); n > 0 {
 		c.Detail += ", " + plural(int64(n), "replica")
@@ -168,7 +169,7 @@ func checkFeed(s Status, _ time.Time) Check {
 	for _, name := range slices.Sorted(maps.Keys(s.Relays)) {
 		if r := s.Relays[name]; r.OldestSeconds > worst {
 			worst = r.OldestSeconds
-			c.Value, c.Detail = Seconds(worst)+" behind", fmt.Sprintf("relay %s delivered up to change %d", name, r.Seq)
+			c.Value, c.Detail = seconds(worst)+" behind", fmt.Sprintf("relay %s delivered up to change %d", name, r.Seq)
 		}
 	}
 	if worst == 0 {
@@ -182,7 +183,7 @@ func checkFeed(s Status, _ time.Time) Check {
 func checkClock(s Status, _ time.Time) Check {
 	c := Check{Name: "clock", Title: "Clock", OK: true, Value: "not known yet", Unknown: s.ClockSkewSeconds == nil}
 	if skew := s.ClockSkewSeconds; skew != nil {
-		c.Value, c.Detail = Seconds(math.Abs(*skew)), "so far is Clerk's clock ahead of ours"
+		c.Value, c.Detail = seconds(math.Abs(*skew)), "so far is Clerk's clock ahead of ours"
 		if *skew < 0 {
 			c.Detail = "so far is Clerk's clock behind ours"
 		}
@@ -190,13 +191,6 @@ func checkClock(s Status, _ time.Time) Check {
 		c.Advice = "Set this machine's clock: until then absences prove nothing."
 	}
 	return c
-}
-
-func or(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }
 
 func plural(n int64, of string) string {
@@ -208,14 +202,14 @@ func plural(n int64, of string) string {
 
 func words(name string) string { return strings.ReplaceAll(name, "_", " ") }
 
-// Machine shortens a replica's name to its machine.
-func Machine(replica string) string {
+// machine shortens a replica's name to its machine.
+func machine(replica string) string {
 	host, _, _ := strings.Cut(replica, "/")
 	return host
 }
 
-// Ago says how long ago something was, in one unit.
-func Ago(t, now time.Time) string {
+// ago says how long ago something was, in one unit.
+func ago(t, now time.Time) string {
 	d := now.Sub(t)
 	if d < time.Second {
 		return "just now"
@@ -223,8 +217,8 @@ func Ago(t, now time.Time) string {
 	return span(d) + " ago"
 }
 
-// Seconds says a number of seconds in the unit that suits it.
-func Seconds(s float64) string {
+// seconds says a number of seconds in the unit that suits it.
+func seconds(s float64) string {
 	if math.Abs(s) < 10 {
 		return fmt.Sprintf("%.2f s", s)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"fmt"
 	"html/template"
 	"io"
 	"net/http"
@@ -17,11 +18,11 @@ import (
 var viewFiles embed.FS
 
 var views = template.Must(template.New("").Funcs(template.FuncMap{
-	"title":   func(kind string) string { return title(kind) },
-	"words":   func(name any) string { return words(text(name)) },
-	"machine": Machine,
-	"ago":     Ago,
-	"seconds": Seconds,
+	"title":   title,
+	"words":   func(name any) string { return words(fmt.Sprint(name)) },
+	"machine": machine,
+	"ago":     ago,
+	"seconds": seconds,
 	"clock":   clock,
 	"milli":   milli,
 	"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -98,22 +99,6 @@ func title(kind string) string {
 		return ""
 	}
 	return string(text[0]-'a'+'A') + text[1:]
-}
-
-func text(name any) string {
-	switch n := name.(type) {
-	case clerksync.Kind:
-		return string(n)
-	case clerksync.Source:
-		return string(n)
-	case clerksync.Outcome:
-		return string(n)
-	case clerksync.AuditAction:
-		return string(n)
-	case string:
-		return n
-	}
-	return ""
 }
 
 // clock writes a time for people: the day only where it is not today's.

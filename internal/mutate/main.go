@@ -52,7 +52,7 @@ var explained string
 
 func main() {
 	only := flag.String("only", "", "break the files of this `room` alone")
-	figures := flag.String("figures", "", "append what was found to a file in this `folder`")
+	figures := flag.String("figures", "", "keep what was found in this `folder`")
 	flag.Parse()
 	if err := run(*only, *figures); err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)

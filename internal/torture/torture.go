@@ -1,5 +1,5 @@
 // Package torture is what the suites share that make clerksync suffer: how long they run, the seed that makes a failure come again, and
-// the figures that they leave for docs/reliability.md. Only tests import it.
+// the figures that they leave for docs/reliability.md. Tests and the commands of make torture import it.
 //
 // Each suite has a short form, which is part of make test, and a long one behind the build tag torture. Environment variables rule both:
 //
@@ -9,6 +9,7 @@
 package torture
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -50,15 +51,24 @@ func Span(t testing.TB, inShort, inLong time.Duration) time.Duration {
 
 func share(t testing.TB) float64 {
 	t.Helper()
+	share, err := Share()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return share
+}
+
+// Share returns how much of the long forms is run: TORTURE_SIZE, or 1 without it.
+func Share() (float64, error) {
 	text := os.Getenv("TORTURE_SIZE")
 	if text == "" {
-		return 1
+		return 1, nil
 	}
 	share, err := strconv.ParseFloat(text, 64)
 	if err != nil || share <= 0 {
-		t.Fatalf("TORTURE_SIZE=%s is no positive number", text)
+		return 0, fmt.Errorf("TORTURE_SIZE=%s is no positive number", text)
 	}
-	return share
+	return share, nil
 }
 
 // Seed returns the seed of a test. If the test fails, it tells how to make that happen again.

@@ -131,11 +131,14 @@ CREATE TABLE {schema}_plans (
 --   born       sync       when this mirror was made; older objects are created with changes.initial
 --   instance   sync       the pinned Clerk instance
 --   foreign    sync       ignored events of other instances
+--   audit      sync       the end of the audit log
+--   forgotten  sync       how recent the deletions are whose tombstones were removed
 --   feed       sync       stands for the order of changes; SQLite writes one transaction at a time, so nothing locks it here
 --   watermark  reconcile  how far the delta pass has read
---   lease      reconcile  who may run a pass
+--   lease      reconcile  who may run a pass; lease:leader tells which daemon leads, lease:relay:NAME which one runs a relay
 --   progress   reconcile  where an interrupted full pass goes on
 --   verdict    reconcile  the lease's term of the last complete full pass: plans of earlier terms cannot be approved
+--   replicas   serve      which daemons share the database, and when each was heard of
 CREATE TABLE {schema}_state (
     key        TEXT NOT NULL PRIMARY KEY,
     value      TEXT NOT NULL, -- JSON

@@ -90,9 +90,9 @@ func run(only string, keep bool, figures string) error {
 }
 
 func span() (time.Duration, error) {
-	share, err := strconv.ParseFloat(cmp.Or(os.Getenv("TORTURE_SIZE"), "1"), 64)
-	if err != nil || share <= 0 {
-		return 0, errors.New("TORTURE_SIZE is no positive number")
+	share, err := torture.Share()
+	if err != nil {
+		return 0, err
 	}
 	return max(least, time.Duration(share*float64(whole)).Round(time.Second)), nil
 }
