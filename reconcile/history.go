@@ -13,8 +13,7 @@ import (
 // Past is a pass of the past, or one that is running. Its Unannounced is nil, since that is not kept; its FinishedAt is zero while
 // the pass runs, or if it was killed.
 type Past struct {
-	ID    int64 // the row of the passes table
-	Fills bool  // no full pass had been complete when it began, so what it adds is a backfill and no drift
+	ID int64 // the row of the passes table
 	Report
 }
 
@@ -61,8 +60,8 @@ type pastRow struct {
 }
 
 func (r pastRow) past() (Past, error) {
-	p := Past{ID: r.ID, Fills: r.Fills, Report: Report{
-		Kind: r.Kind, InstanceID: r.InstanceID, Complete: r.Complete, StartedAt: r.StartedAt.UTC(),
+	p := Past{ID: r.ID, Report: Report{
+		Fills: r.Fills, Kind: r.Kind, InstanceID: r.InstanceID, Complete: r.Complete, StartedAt: r.StartedAt.UTC(),
 		Requests: r.Requests, Retries: r.Retries, Plan: r.Plan, Error: r.Error,
 	}}
 	if r.FinishedAt != nil {

@@ -43,8 +43,8 @@ func TestHistory(t *testing.T) {
 		day := func(day, hour, minute, second int) time.Time {
 			return time.Date(2026, 1, day, hour, minute, second, 0, time.UTC)
 		}
-		first := reconcile.Past{ID: 1, Fills: true, Report: reconcile.Report{
-			Kind: reconcile.Full, InstanceID: "ins_1", Complete: true, StartedAt: day(1, 3, 0, 0), FinishedAt: day(1, 3, 10, 0),
+		first := reconcile.Past{ID: 1, Report: reconcile.Report{
+			Fills: true, Kind: reconcile.Full, InstanceID: "ins_1", Complete: true, StartedAt: day(1, 3, 0, 0), FinishedAt: day(1, 3, 10, 0),
 			Resources: map[clerksync.Kind]reconcile.Counts{clerksync.Users: {Seen: 7, Created: 7}}, Requests: 9, Retries: 1,
 		}}
 		running := reconcile.Past{ID: 3, Report: reconcile.Report{

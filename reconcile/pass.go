@@ -93,6 +93,11 @@ func (p *pass) run(ctx context.Context) error {
 }
 
 func (p *pass) work(ctx context.Context) error {
+	_, filled, err := lastFull(ctx, p.mirror)
+	if err != nil {
+		return err
+	}
+	p.report.Fills = !filled
 	switch p.order.Kind {
 	case Full:
 		return p.full(ctx)

@@ -228,10 +228,9 @@ func TestUnannounced(t *testing.T) {
 	clock := new(clock)
 	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 50, Seed: 9, Now: clock.now})
 	h.cfg.WebhooksExpected = true
-	h.write(`UPDATE {state} SET value = '{"at":1}' WHERE key = 'born'`)
+	h.write(`UPDATE {state} SET value = json_object('at', $1) WHERE key = 'born'`, time.Now().Add(-time.Hour).UnixMilli())
 	h.mirror = h.openMirror(clerksync.Config{ReadMargin: -1})
 	h.cfg.Mirror = h.mirror
-	h.write(`UPDATE {state} SET value = json_object('at', $1) WHERE key = 'born'`, time.Now().Add(-time.Hour).UnixMilli())
 	report, err := h.run(reconcile.Pass{})
 	if err != nil {
 		t.Fatal(err)

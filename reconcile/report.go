@@ -13,6 +13,7 @@ type Report struct {
 	InstanceID string    `json:"instance_id"`
 	Complete   bool      `json:"complete"` // a full pass: every list was read whole; a delta pass: back to the watermark; an approved one: all was asked for
 	DryRun     bool      `json:"dry_run"`
+	Fills      bool      `json:"-"`          // no full pass had been complete when it began, so what it adds is a backfill and no drift
 	StartedAt  time.Time `json:"started_at"` // of the first try, where the pass went on from a killed one
 	FinishedAt time.Time `json:"finished_at"`
 

@@ -144,9 +144,6 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 		if err := d.checkInstance(ctx, reader); err != nil {
 			return err
 		}
-		if err := d.metrics.remember(ctx, mirror); err != nil {
-			return err
-		}
 		v := newVerifier(d.settings, mirror, api, d.log)
 		conflict = v.ask
 		r := d.openReconciler(mirror, api)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"net/http"
 	"strconv"
 	"sync"
@@ -46,16 +45,15 @@ type metrics struct {
 
 	silence *silence
 
-	mu      sync.Mutex
-	types   map[string]bool         // the event types that have labels of their own
-	settled map[clerksync.Kind]bool // the kinds that a complete pass has filled
+	mu    sync.Mutex
+	types map[string]bool // the event types that have labels of their own
 }
 
 // maxTypes bounds how many event types become labels. Clerk documents 45.
 const maxTypes = 100
 
 func newMetrics() *metrics {
-	m := &metrics{registry: prometheus.NewRegistry(), types: map[string]bool{}, settled: map[clerksync.Kind]bool{}, silence: newSilence()}
+	m := &metrics{registry: prometheus.NewRegistry(), types: map[string]bool{}, silence: newSilence()}
 	m.requests = m.counters("webhook_requests_total", "Requests to the webhook endpoint by HTTP status and, unless 204, why.", "code", "reason")
 	m.duration = m.histogram("webhook_duration_seconds", "Time to answer a request to the webhook endpoint.", prometheus.ExponentialBuckets(0.001, 2, 14))
 	m.events = m.counters("events_total", "Verified events by type and outcome; outcome foreign means another Clerk instance's.", "type", "outcome")
@@ -171,11 +169,9 @@ func (m *metrics) observePass(r reconcile.Report) {
 		m.unannounced.Add(float64(*r.Unannounced))
 		m.silence.found(*r.Unannounced, r.FinishedAt)
 	}
-	if r.DryRun {
-		return
+	if !r.DryRun && !r.Fills {
+		m.observeDrift(r)
 	}
-	m.observeDrift(r)
-	m.settle(r)
 }
 
 // passResult says in one word how a pass ended. An incomplete listing outweighs the guard, as in exit codes.
@@ -192,31 +188,8 @@ func passResult(r reconcile.Report) string {
 	}
 }
 
-// remember does for the passes of former processes what [metrics.settle] does for those of this one.
-func (m *metrics) remember(ctx context.Context, mirror *clerksync.Mirror) error {
-	past, err := reconcile.History(ctx, mirror, 1)
-	for _, p := range past {
-		m.settle(p.Report)
-	}
-	return err
-}
-
-// settle notes which kinds a complete pass has filled. What a pass adds before that is a backfill, and no drift.
-func (m *metrics) settle(r reconcile.Report) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for kind := range r.Resources {
-		m.settled[kind] = m.settled[kind] || r.Kind == reconcile.Full && r.Complete
-	}
-}
-
 func (m *metrics) observeDrift(r reconcile.Report) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	for kind, n := range r.Resources {
-		if !m.settled[kind] {
-			continue
-		}
 		for op, count := range map[string]int64{"created": n.Created, "updated": n.Updated, "deleted": n.Deleted, "revived": n.Revived} {
 			m.drift.WithLabelValues(string(kind), op).Add(float64(count))
 		}
