@@ -52,18 +52,19 @@ func TestImportDirections(t *testing.T) {
 	t.Parallel()
 	all := rooms(t)
 	for folder, forbidden := range map[string][]string{
-		"sync":           {"webhook", "reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
-		"webhook":        {"reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
-		"reconcile":      {"webhook", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
-		"erasure":        {"webhook", "reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
-		"upsert":         {"webhook", "reconcile", "erasure", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
-		"internal/admin": {"webhook", "reconcile", "upsert", "migrations", "clerktest", "cmd", "modernc.org"},
-		"internal/scan":  {""},
-		"internal/crash": {""},
-		"internal/lease": {"webhook", "reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
-		"feed":           {"webhook", "reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus", "github.com/nats-io"},
-		"migrations":     {"", "modernc.org", "github.com/prometheus"},
-		"clerktest":      {"", "modernc.org", "github.com/prometheus", "github.com/jmoiron", "github.com/lib"},
+		"sync":              {"webhook", "reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
+		"webhook":           {"reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
+		"reconcile":         {"webhook", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
+		"erasure":           {"webhook", "reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
+		"upsert":            {"webhook", "reconcile", "erasure", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
+		"internal/admin":    {"webhook", "reconcile", "upsert", "migrations", "clerktest", "cmd", "modernc.org"},
+		"internal/scan":     {""},
+		"internal/crash":    {""},
+		"internal/loopback": {""},
+		"internal/lease":    {"webhook", "reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
+		"feed":              {"webhook", "reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus", "github.com/nats-io"},
+		"migrations":        {"", "modernc.org", "github.com/prometheus"},
+		"clerktest":         {"", "modernc.org", "github.com/prometheus", "github.com/jmoiron", "github.com/lib"},
 	} {
 		r, found := all[folder]
 		if !found {

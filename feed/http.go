@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -17,6 +16,8 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	svix "github.com/svix/svix-webhooks/go"
+
+	"github.com/clerksync/clerksync/internal/loopback"
 )
 
 // HTTPConfig configures an HTTP receiver. URL and Secrets are required.
@@ -93,15 +94,10 @@ func CheckURL(text string) error {
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		return errors.New("must look like https://HOST/PATH")
-	case u.Scheme == "http" && !onLoopback(u.Hostname()):
+	case u.Scheme == "http" && !loopback.Is(u.Hostname()):
 		return errors.New("must start with https:// where it is not on this machine")
 	}
 	return nil
-}
-
-func onLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // Send implements [Receiver].

@@ -15,6 +15,7 @@ import (
 	"github.com/lib/pq"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"github.com/clerksync/clerksync/internal/loopback"
 	"github.com/clerksync/clerksync/migrations"
 )
 
@@ -68,7 +69,7 @@ func setDefault(q url.Values, name, value string) {
 // isLocal reports whether every host of a PostgreSQL URL is this machine; a path is a Unix socket.
 func isLocal(u *url.URL) bool {
 	for _, host := range append([]string{u.Hostname()}, strings.Split(u.Query().Get("host"), ",")...) {
-		if host != "" && !strings.HasPrefix(host, "/") && !onLoopback(host) {
+		if host != "" && !strings.HasPrefix(host, "/") && !loopback.Is(host) {
 			return false
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	svix "github.com/svix/svix-webhooks/go"
 
 	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/loopback"
 )
 
 // The checks of what is between Clerk and us: its answer to the key, its clock, and the way to the endpoint.
@@ -74,7 +76,7 @@ func (d *doctor) checkEndpoint(ctx context.Context) {
 	case err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https":
 		d.note(check, failed, "--url is no address", "write it as Clerk's dashboard has it")
 		return
-	case target.Scheme == "http" && !onLoopback(target.Hostname()):
+	case target.Scheme == "http" && !loopback.Is(target.Hostname()):
 		d.note(check, warned, "events travel in the clear", "give Clerk an https:// address")
 	}
 	code, err := knock(ctx, d.url, nil)

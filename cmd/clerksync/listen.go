@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/clerksync/clerksync/internal/crash"
+	"github.com/clerksync/clerksync/internal/loopback"
 )
 
 // listener is one of the daemon's two HTTP servers.
@@ -114,5 +115,5 @@ func (l *listener) stop(within time.Duration) error {
 // listensOnLoopback reports whether an address to listen on can be reached from this machine alone.
 func listensOnLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	return err == nil && onLoopback(host)
+	return err == nil && loopback.Is(host)
 }

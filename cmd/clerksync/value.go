@@ -15,6 +15,8 @@ import (
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/loopback"
 )
 
 // The checks of single values. Their errors end the sentence "NAME …" and never quote a secret.
@@ -75,16 +77,10 @@ func checkAPIURL(v string) error {
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.User != nil:
 		return errors.New("must look like https://api.clerk.com")
-	case u.Scheme == "http" && !onLoopback(u.Hostname()):
+	case u.Scheme == "http" && !loopback.Is(u.Hostname()):
 		return errors.New("must start with https:// where it is not on this machine, since the secret key is sent there")
 	}
 	return nil
-}
-
-// onLoopback reports whether a host, without port, can be reached from this machine alone.
-func onLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 func checkAddress(v string) error {

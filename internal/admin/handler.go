@@ -8,11 +8,12 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/loopback"
 )
 
 // Config configures the handler. Status, Health and Metrics are required.
@@ -135,8 +136,7 @@ func namesThisMachine(hostport string) bool {
 	if err != nil {
 		host = strings.Trim(hostport, "[]")
 	}
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
+	return loopback.Is(host)
 }
 
 func (h *handler) ready(w http.ResponseWriter, r *http.Request) {
