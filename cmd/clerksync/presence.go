@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -12,6 +10,7 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 
 	"github.com/clerksync/clerksync/internal/admin"
+	"github.com/clerksync/clerksync/internal/lease"
 )
 
 const (
@@ -34,8 +33,7 @@ type beat struct {
 }
 
 func newPresence() *presence {
-	host, _ := os.Hostname() // without one the rest still tells replicas apart
-	return &presence{name: fmt.Sprintf("%s/%d", host, os.Getpid())}
+	return &presence{name: lease.Self()}
 }
 
 // run makes this replica heard of until the context ends, and then no longer counted.

@@ -15,6 +15,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/internal/admin"
 	"github.com/clerksync/clerksync/internal/pgtest"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
@@ -245,6 +246,12 @@ func TestReplicas(t *testing.T) {
 	if out, _ := run(t, 0, r.mirrorAlone(), "status"); !strings.Contains(out, ", term ") {
 		t.Errorf("the status does not tell who leads:\n%s", out)
 	}
+	eventually(t, time.Minute, "the leader has one name in the whole status", func() bool {
+		var s admin.Status
+		_, body := get(t, first.admin+"/api/status")
+		return json.Unmarshal([]byte(body), &s) == nil && s.Leader != nil &&
+			slices.ContainsFunc(s.Replicas, func(r admin.Replica) bool { return r.Leads && r.Name == s.Leader.Replica })
+	})
 
 	r.without(second)
 	second.kill()

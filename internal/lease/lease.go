@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -104,16 +105,17 @@ func Take(ctx context.Context, m *clerksync.Mirror, key string) (*Lease, error) 
 }
 
 func newLease(m *clerksync.Mirror, key string) *Lease {
-	return &Lease{mirror: m, key: key, row: row{Holder: holder()}, begun: time.Now()}
+	return &Lease{mirror: m, key: key, row: row{Holder: Self()}, begun: time.Now()}
 }
 
-// holder returns a name that nobody else has, and that tells operators the machine.
-func holder() string {
-	host, _ := os.Hostname() // without one the rest still tells holders apart
+// Self returns this process's name, which no other one has and which tells operators the machine. It is as long as the process the same:
+// what tells apart two leases that one process takes is their term.
+var Self = sync.OnceValue(func() string {
+	host, _ := os.Hostname() // without one the rest still tells processes apart
 	return host + "/" + rand.Text()[:13]
-}
+})
 
-// Holder names the holder: its machine, and what tells it from others there.
+// Holder names the holder: see [Self].
 func (l *Lease) Holder() string { return l.row.Holder }
 
 // Term counts the times that the lease was taken: a later holder has a greater one.
