@@ -30,6 +30,7 @@ var (
 	NewSecret      = newSecret
 	ParseResources = parseResources
 	ReadStatus     = readStatus
+	Tune           = tune
 	PrintEvents    = printEvents
 	Fold           = fold
 	NewServer      = newServer
