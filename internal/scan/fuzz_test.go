@@ -180,7 +180,7 @@ func checkOutline(t *testing.T, b []byte, told []member, err error) {
 	for i := range want {
 		want[i].Hazards = 0
 	}
-	if other != err || !cmp.Equal(want, got) { //nolint:errorlint // they are the same value, not only of one kind
+	if other != err || !cmp.Equal(want, got) {
 		t.Errorf("Outline(%q) = %v %v, Object %v %v", b, got, other, want, err)
 	}
 }
