@@ -1,4 +1,4 @@
-// Package clerksync_test holds the rules of the house: who may import whom.
+// Package clerksync_test tests what no single package can: the rules of the house, whole worlds, and the documents.
 package clerksync_test
 
 import (

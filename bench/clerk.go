@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"syscall"
 )
 
 // clerk is an emulated Clerk in its own process, which keeps its pages once they are written.
@@ -48,9 +47,4 @@ func (st *stage) emulate(ctx context.Context, users int, gzip bool) (*clerk, err
 	return c, err
 }
 
-func (c *clerk) stop() error {
-	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	return c.cmd.Wait()
-}
+func (c *clerk) stop() error { return terminate(c.cmd) }

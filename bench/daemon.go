@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"syscall"
 	"time"
 )
 
@@ -95,9 +94,4 @@ func (d *daemon) ready(ctx context.Context) error {
 
 func (d *daemon) pid() int { return d.cmd.Process.Pid }
 
-func (d *daemon) stop() error {
-	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	return d.cmd.Wait()
-}
+func (d *daemon) stop() error { return terminate(d.cmd) }

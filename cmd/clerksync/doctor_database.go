@@ -1,17 +1,16 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
 
+	"github.com/clerksync/clerksync/internal/admin"
 	"github.com/clerksync/clerksync/migrations"
 )
 
@@ -180,11 +179,9 @@ func (d *doctor) checkCondition(ctx context.Context) {
 	case !d.secretKey.set():
 	case last == nil:
 		d.note(check, warned, "no full pass has ended yet", "start serve, or run clerksync reconcile")
-	case time.Since(*last) > 48*time.Hour:
+	case time.Since(*last) > admin.PassOverdue:
 		d.note(check, warned, "the last complete pass began "+last.Format(time.DateTime), "look at why passes fail: clerksync status")
 	default:
 		d.note(check, fine, "the last complete pass began "+last.Format(time.DateTime), "")
 	}
 }
-
-func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -48,7 +50,7 @@ func (d *doctor) checkFiles() {
 	if d.database.dialect == migrations.SQLite {
 		files["DATABASE_URL"] = d.database.path
 	}
-	for _, name := range sortedKeys(files) {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		info, err := os.Stat(files[name])
 		switch {
 		case err != nil && name == "DATABASE_URL": // the database's own check tells

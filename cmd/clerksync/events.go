@@ -155,10 +155,13 @@ func runEventsDrop(ctx context.Context, c *cli.Command, s settings) error {
 		case err != nil:
 			return errors.Join(append(failures, err)...)
 		case !dropped:
-			failures = append(failures, fmt.Errorf("%s is neither quarantined nor deferred", id))
+			failures = append(failures, notWaiting(id))
 		default:
 			failures = append(failures, tell(did{ID: id, Outcome: "dropped"}))
 		}
 	}
 	return errors.Join(failures...)
 }
+
+// notWaiting is why an event cannot be dropped.
+func notWaiting(id string) error { return fmt.Errorf("%s is neither quarantined nor deferred", id) }

@@ -18,7 +18,7 @@ func withSettings(within scope, action func(context.Context, *cli.Command, setti
 		if err != nil {
 			return err
 		}
-		warnings(os.Environ(), newLogger(c.Root().ErrWriter, s))
+		warnings(os.Environ(), s.logger(c))
 		return action(ctx, c, s)
 	}
 }

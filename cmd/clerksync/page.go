@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -114,7 +113,7 @@ func dropOne(ctx context.Context, open func() (*opened, error), id string) (stri
 	}
 	dropped, err := o.mirror.Drop(ctx, id)
 	if err == nil && !dropped {
-		err = errors.New(id + " is neither quarantined nor deferred")
+		err = notWaiting(id)
 	}
 	return id + " dropped", err
 }

@@ -30,7 +30,7 @@ type Judged struct {
 
 // From when on something is amiss. The rules in deploy/alerts.yml have the same bounds.
 const (
-	passOverdue = 48 * time.Hour
+	PassOverdue = 48 * time.Hour // since the last complete full pass began
 	lagTooLong  = time.Minute
 	feedTooLate = time.Hour
 	skewTooWide = 30 * time.Second
@@ -88,7 +88,7 @@ func checkPass(s Status, now time.Time) Check {
 	}
 	c.Unknown = false
 	if p.LastCompleteAt != nil {
-		c.Value, c.OK = ago(*p.LastCompleteAt, now), now.Sub(*p.LastCompleteAt) < passOverdue
+		c.Value, c.OK = ago(*p.LastCompleteAt, now), now.Sub(*p.LastCompleteAt) < PassOverdue
 	}
 	switch {
 	case p.FinishedAt == nil:

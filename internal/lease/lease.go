@@ -108,9 +108,11 @@ func newLease(m *clerksync.Mirror, key string) *Lease {
 	return &Lease{mirror: m, key: key, row: row{Holder: Self()}, begun: time.Now()}
 }
 
-// Self returns this process's name, which no other one has and which tells operators the machine. It is as long as the process the same:
-// what tells apart two leases that one process takes is their term.
-var Self = sync.OnceValue(func() string {
+// Self returns this process's name, which no other one has and which tells operators the machine. Leases that one process takes have it
+// in common: what tells them apart is their term.
+func Self() string { return self() }
+
+var self = sync.OnceValue(func() string {
 	host, _ := os.Hostname() // without one the rest still tells processes apart
 	return host + "/" + rand.Text()[:13]
 })
