@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,10 +28,10 @@ import (
 
 // The bounds and paces of the soak.
 const (
-	soakPause    = 70 * time.Millisecond // between three or four events: fifty a second
+	soakPause    = 80 * time.Millisecond // between four events: fifty a second
 	faultPause   = 30 * time.Second
 	faultTime    = 5 * time.Second
-	samplePause  = 5 * time.Second
+	samplePause  = time.Second
 	mostSlope    = 1.0 // percent of memory an hour, held in runs of an hour or more
 	moreRoutines = 5
 )
@@ -54,7 +53,7 @@ func TestSoak(t *testing.T) {
 	r.answers.to(d.webhook)
 	stopLogins, logins := signInForEver(t, r.clerk, cluster.URL("postgres"))
 
-	var memory []sample
+	var memory, heap []sample
 	var cures []func()
 	faults := map[string]int{}
 	nextFault, nextSample := begun.Add(faultPause), begun.Add(span/4)
@@ -62,8 +61,14 @@ func TestSoak(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		now := time.Now()
 		if now.After(nextSample) {
-			memory = append(memory, sample{now.Sub(begun).Hours(), float64(residentMemory(t, d.cmd.Process.Pid))})
-			nextSample = now.Add(samplePause)
+			hours := now.Sub(begun).Hours()
+			memory = append(memory, sample{hours, float64(residentMemory(t, d.cmd.Process.Pid))})
+			if lives, told := d.metric("go_memstats_next_gc_bytes"); told {
+				heap = append(heap, sample{hours, lives})
+			}
+			if nextSample = now.Add(samplePause); len(memory)%60 == 0 {
+				t.Logf("minute %d: resident %s, heap's goal %s", len(memory)/60, spread(memory[len(memory)-60:]), spread(heap[max(0, len(heap)-60):]))
+			}
 		}
 		if len(cures) > 0 && now.After(nextFault.Add(faultTime-faultPause)) {
 			cures[0]()
@@ -88,7 +93,7 @@ func TestSoak(t *testing.T) {
 	v.want(t)
 	routines := 0
 	eventually(t, 2*time.Minute, "the goroutines end", func() bool { routines = d.goroutines(); return routines <= quiet+moreRoutines })
-	slope := slopeOf(memory)
+	slope, heapSlope := slopeOf(memory), slopeOf(heap)
 	if span >= time.Hour && slope > mostSlope {
 		t.Errorf("memory grew by %.2f %% an hour, want %.0f %% at most", slope, mostSlope)
 	}
@@ -103,6 +108,7 @@ func TestSoak(t *testing.T) {
 			torture.Figure{Name: "faults", Value: fmt.Sprint(faults)},
 			torture.Figure{Name: "memory at most", Value: fmt.Sprintf("%d MiB", peak>>20)},
 			torture.Figure{Name: "memory's slope after the warm-up", Value: fmt.Sprintf("%.1f %%/h over %s", slope, (span - span/4).Round(time.Second)), Bound: "1 %/h, held in an hour or more"},
+			torture.Figure{Name: "slope of the heap's goal, which is twice what lives after a collection", Value: fmt.Sprintf("%.1f %%/h", heapSlope)},
 			torture.Figure{Name: "goroutines when quiet, before and after", Value: fmt.Sprintf("%d, %d", quiet, routines), Bound: "+5"},
 		),
 	})
@@ -176,18 +182,27 @@ func signInForEver(t *testing.T, clerk *clerktest.Server, database string) (stop
 	}, func() int { return n }
 }
 
-var goroutineLine = regexp.MustCompile(`(?m)^go_goroutines (\d+)$`)
-
 // goroutines returns how many goroutines a daemon has.
 func (d *daemon) goroutines() int {
 	d.t.Helper()
-	code, text := get(d.t, d.admin+"/metrics")
-	found := goroutineLine.FindStringSubmatch(text)
-	if code != http.StatusOK || found == nil {
-		d.t.Fatalf("the metrics do not tell goroutines: %d", code)
+	n, told := d.metric("go_goroutines")
+	if !told {
+		d.t.Fatal("the metrics do not tell goroutines")
 	}
-	n, _ := strconv.Atoi(found[1])
-	return n
+	return int(n)
+}
+
+// metric returns what a daemon tells as one of its metrics without labels.
+func (d *daemon) metric(name string) (value float64, told bool) {
+	d.t.Helper()
+	code, text := get(d.t, d.admin+"/metrics")
+	for line := range strings.Lines(text) {
+		if number, found := strings.CutPrefix(line, name+" "); found && code == http.StatusOK {
+			value, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+			return value, err == nil
+		}
+	}
+	return 0, false
 }
 
 // residentMemory returns how many bytes of memory a process has in use.
@@ -209,6 +224,19 @@ func residentMemory(t *testing.T, pid int) int64 {
 
 // sample is memory at a time.
 type sample struct{ hours, bytes float64 }
+
+// spread tells the least, the median and the greatest of some memory.
+func spread(all []sample) string {
+	var sizes []float64
+	for _, s := range all {
+		sizes = append(sizes, s.bytes/(1<<20))
+	}
+	if len(sizes) == 0 {
+		return "–"
+	}
+	slices.Sort(sizes)
+	return fmt.Sprintf("%.1f %.1f %.1f MiB", sizes[0], sizes[len(sizes)/2], sizes[len(sizes)-1])
+}
 
 // slopeOf returns by how many percent of the median memory grew an hour, by least squares.
 func slopeOf(all []sample) float64 {
