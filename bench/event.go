@@ -40,9 +40,9 @@ const wholesome = `{"theme":"dark","onboarding":{"step":4,"done":true}}`
 var poisons = []string{`{"bio":"a\u0000b"}`, `{"bio":"\ud800"}`, `{"height":1e400000}`, `{"\u0000":1}`}
 
 // newDelivery makes the request that posts the n-th event of a load, about the given user, as it goes over the wire. Later events
-// hold later content, all of it from the last hour.
-func newDelivery(signer *svix.Webhook, path, prefix string, n, user int, metadata string, begun time.Time) ([]byte, error) {
-	at := begun.Add(-time.Hour).UnixMilli() + int64(n)
+// hold later content. age is how long ago the first of them happened.
+func newDelivery(signer *svix.Webhook, path, prefix string, n, user int, metadata string, begun time.Time, age time.Duration) ([]byte, error) {
+	at := begun.Add(-age).UnixMilli() + int64(n)
 	body := fmt.Appendf(nil, eventJSON, fmt.Sprintf(userJSON, user, n, at, metadata), at)
 	id := fmt.Sprintf("msg_%s%08d", prefix, n)
 	signature, err := signer.Sign(id, begun, body)

@@ -21,7 +21,7 @@ func TestDelivery(t *testing.T) {
 	}
 	var last int64
 	for n, metadata := range append(poisons, wholesome) {
-		request, err := newDelivery(signer, "/hook", "test_", n, 3, metadata, time.Now())
+		request, err := newDelivery(signer, "/hook", "test_", n, 3, metadata, time.Now(), time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,6 +27,7 @@ type load struct {
 	Events  int  // how many are made and signed beforehand
 	Again   bool // start over when all are posted; else the load ends with them
 	Poison  int  // one event in so many is poison; 0 means none
+	Early   bool // the events happened before those of all other loads
 	Flood   bool // 503 is an answer, and not the end of the measurement
 
 	Warm, Span time.Duration // how long it runs before it counts, and while it counts
@@ -70,14 +71,17 @@ func (l load) prepare() ([][]byte, error) {
 		return nil, err
 	}
 	deliveries := make([][]byte, l.Events)
-	begun := time.Now()
+	begun, age := time.Now(), time.Hour
+	if l.Early {
+		age = 2 * time.Hour
+	}
 	prefix := fmt.Sprintf("%d_", begun.UnixNano())
 	for n := range deliveries {
 		metadata := wholesome
 		if l.Poison > 0 && n%l.Poison == 0 {
 			metadata = poisons[n/l.Poison%len(poisons)]
 		}
-		if deliveries[n], err = newDelivery(signer, endpoint.RequestURI(), prefix, n, n*l.Stride%l.Users, metadata, begun); err != nil {
+		if deliveries[n], err = newDelivery(signer, endpoint.RequestURI(), prefix, n, n*l.Stride%l.Users, metadata, begun, age); err != nil {
 			return nil, err
 		}
 	}

@@ -17,7 +17,7 @@ func (st *stage) preload(ctx context.Context, databaseURL string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.stop()) }()
-	seen, err := st.drive(ctx, load{URLs: []string{d.webhooks}, Clients: 256, Users: preloaded, Stride: 1, Events: preloaded, Span: 10 * time.Minute}, nil)
+	seen, err := st.drive(ctx, load{URLs: []string{d.webhooks}, Clients: 256, Users: preloaded, Stride: 1, Events: preloaded, Early: true, Span: 10 * time.Minute}, nil)
 	if err == nil && seen.Taken != preloaded {
 		err = fmt.Errorf("%d of %d users arrived", seen.Taken, preloaded)
 	}
