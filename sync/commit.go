@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -42,7 +43,9 @@ func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
 			err = unavailable(err)
 		}
 		for _, r := range batch {
-			r.err = err
+			if r.err = nil; !r.idle() {
+				r.err = err
+			}
 		}
 		return
 	}
@@ -131,23 +134,32 @@ func (m *Mirror) tryCommit(ctx context.Context, batch []*request) error {
 // commitInTurn takes a panic for an error: one event must not keep its neighbours from the mirror each time it is delivered again.
 func (m *Mirror) commitInTurn(ctx context.Context, batch []*request) error {
 	defer m.Turn()()
-	begun := time.Now()
-	var pieces []*piece
-	for _, r := range batch {
-		pieces = append(pieces, r.pieces...)
-	}
-	var changes []Change
+	var commits []Commit
 	err := crash.Contain(func() (err error) {
-		changes, err = m.commit(ctx, batch, pieces)
+		if commits, err = m.takeShortcut(ctx, batch); err != nil {
+			return err
+		}
+		begun := time.Now()
+		var pieces []*piece
+		for _, r := range batch {
+			pieces = append(pieces, r.pieces...)
+		}
+		if pieces = slices.DeleteFunc(pieces, (*piece).quiet); len(pieces) == 0 {
+			return nil
+		}
+		changes, err := m.commit(ctx, batch, pieces)
+		if err == nil {
+			commits = append(commits, Commit{Changes: changes, Pieces: len(pieces), Duration: time.Since(begun)})
+		}
 		return err
 	})
-	if err == nil {
-		m.tell(Commit{Changes: changes, Pieces: len(pieces), Duration: time.Since(begun)})
+	for _, c := range commits {
+		m.tell(c)
 	}
 	return err
 }
 
-// commit writes one batch in one transaction: the objects of each kind by id, then what hooks write, then the events, then the changes
+// commit writes what is left of a batch in one transaction: the objects of each kind by id, then what hooks write, then the events, then the changes
 // and what of them is audited.
 func (m *Mirror) commit(ctx context.Context, batch []*request, pieces []*piece) (changes []Change, err error) {
 	tx, err := m.db.BeginTxx(ctx, nil)

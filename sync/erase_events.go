@@ -136,14 +136,14 @@ var idText = regexp.MustCompile(`[a-z]+_[A-Za-z0-9_]+`)
 
 // forget drops the content of those event rows that name an erased object: what arrives late must not bring back what was erased.
 // Those that would have waited are ignored.
-func (m *Mirror) forget(ctx context.Context, tx *sqlx.Tx, rows []*eventRow, bodies map[string][]byte) (ignored map[string]bool, err error) {
+func (m *Mirror) forget(ctx context.Context, tx *sqlx.Tx, rows []*eventRow) (ignored map[string]bool, err error) {
 	var ids []string
 	named := map[string][]string{}
 	for _, row := range rows {
 		if len(row.payload) == 0 {
 			continue
 		}
-		for _, id := range idText.FindAll(bodies[row.id], -1) {
+		for _, id := range idText.FindAll(row.body, -1) {
 			named[row.id] = append(named[row.id], string(id))
 		}
 		ids = append(ids, named[row.id]...)

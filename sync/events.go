@@ -19,7 +19,8 @@ type eventRow struct {
 	outcome                        Outcome
 	reason                         string
 	attempts                       int64
-	payload                        []byte
+	body, payload                  []byte // as it came, and what is kept of it
+	about                          string // the object whose merge tells the outcome, where that is not known yet
 }
 
 func appendEvent(dst []byte, r *eventRow) []byte {
@@ -29,7 +30,8 @@ func appendEvent(dst []byte, r *eventRow) []byte {
 	dst = appendOptional(dst, "instance_id", r.instanceID)
 	dst = appendOptional(dst, "occurred_at", r.occurredAt)
 	dst = appendString(dst, "received_at", r.receivedAt)
-	dst = appendString(dst, "outcome", string(r.outcome))
+	dst = appendOptional(dst, "outcome", string(r.outcome))
+	dst = appendOptional(dst, "about", r.about)
 	dst = appendOptional(dst, "error", r.reason)
 	dst = appendInt(dst, "attempts", r.attempts)
 	if len(r.payload) > 0 {
@@ -38,11 +40,25 @@ func appendEvent(dst []byte, r *eventRow) []byte {
 	return append(appendOptional(dst, "due_at", r.dueAt), '}')
 }
 
-// eventRows returns the events rows of a commit, in the order of ids. An event's outcome is that of its first piece. Evidence of a read
-// has no event, unless it is quarantined: then it gets one, so that an operator finds it where all quarantine is.
+// eventRows returns the events rows of a commit, in the order of ids, without the content of those that name an erased object.
 func (m *Mirror) eventRows(ctx context.Context, tx *sqlx.Tx, pieces []*piece) ([]*eventRow, error) {
+	rows := m.gatherEvents(pieces)
+	ignored, err := m.forget(ctx, tx, rows)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pieces {
+		if p.final && !p.quiet() && ignored[p.event().ID] {
+			p.settle(Result{Outcome: Ignored, Reason: erasedReason})
+		}
+	}
+	return slices.DeleteFunc(rows, func(r *eventRow) bool { return r.kind == readType && ignored[r.id] }), nil
+}
+
+// gatherEvents returns the events rows of pieces, in the order of ids. An event's outcome is that of its first piece. Evidence of a read
+// has no event, unless it is quarantined: then it gets one, so that an operator finds it where all quarantine is.
+func (m *Mirror) gatherEvents(pieces []*piece) (rows []*eventRow) {
 	byID := map[string]*eventRow{}
-	bodies := map[string][]byte{}
 	events := map[*Event]bool{}
 	for _, p := range pieces {
 		if p.quiet() || p.Event == nil && p.result.Outcome != Quarantined {
@@ -57,26 +73,12 @@ func (m *Mirror) eventRows(ctx context.Context, tx *sqlx.Tx, pieces []*piece) ([
 			row.attempts++
 			continue
 		}
-		byID[event.ID], bodies[event.ID] = m.newEventRow(event, p), event.Body
-	}
-	if len(byID) == 0 {
-		return nil, nil
-	}
-	rows := make([]*eventRow, 0, len(byID))
-	for _, row := range byID {
+		row := m.newEventRow(event, p)
+		byID[event.ID] = row
 		rows = append(rows, row)
 	}
 	slices.SortFunc(rows, func(a, b *eventRow) int { return strings.Compare(a.id, b.id) })
-	ignored, err := m.forget(ctx, tx, rows, bodies)
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range pieces {
-		if p.final && !p.quiet() && ignored[p.event().ID] {
-			p.settle(Result{Outcome: Ignored, Reason: erasedReason})
-		}
-	}
-	return slices.DeleteFunc(rows, func(r *eventRow) bool { return r.kind == readType && ignored[r.id] }), nil
+	return rows
 }
 
 // readType is the type of the rows that stand for reads.
@@ -105,7 +107,7 @@ func (m *Mirror) newEventRow(e *Event, p *piece) *eventRow {
 	}
 	row := &eventRow{
 		id: e.ID, kind: plain(e.Type), objectID: plain(e.ObjectID), instanceID: plain(e.InstanceID),
-		receivedAt: stamp(received), outcome: p.result.Outcome, reason: p.result.Reason, attempts: 1, payload: m.content(e, p),
+		receivedAt: stamp(received), outcome: p.result.Outcome, reason: p.result.Reason, attempts: 1, body: e.Body, payload: m.content(e, p),
 	}
 	if s, ok := stampMilli(e.OccurredAt.UnixMilli()); ok && !e.OccurredAt.IsZero() {
 		row.occurredAt = s

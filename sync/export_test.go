@@ -95,6 +95,7 @@ func (m *Mirror) Mutate(from, to string) (changed bool) {
 	}
 	for k, sql := range m.statements.merge {
 		m.statements.merge[k] = replace(sql)
+		m.statements.shortcut[k] = replace(m.statements.shortcut[k])
 	}
 	m.statements.erased = replace(m.statements.erased)
 	return changed

@@ -19,7 +19,8 @@ type piece struct {
 	due    time.Time
 	held   bool // the event waits for approval, for the first time
 	result Result
-	final  bool // the result is known without merging
+	final  bool // the result is known, and nothing is left to merge
+	done   bool // what it tells is committed
 
 	refused bool // by a hook
 }
@@ -29,7 +30,7 @@ func (p *piece) settle(r Result) { p.result, p.final = r, true }
 
 // quiet reports whether a piece has nothing to write: not even a row of its event.
 func (p *piece) quiet() bool {
-	return p.final && (p.result.Foreign || p.Event == nil && (p.result.Outcome != Quarantined || p.refused))
+	return p.done || p.final && (p.result.Foreign || p.Event == nil && (p.result.Outcome != Quarantined || p.refused))
 }
 
 // fold is all the evidence that one transaction has about one object, merged.

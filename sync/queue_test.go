@@ -95,7 +95,7 @@ func TestCallersShareTransactions(t *testing.T) {
 func TestNextBatchBesideACommit(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	m := pinned(t, db)
+	m := open(t, db, detour())
 	admin(t, db).MustExec(m.SQL(`CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
 CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON {changes} DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()`))
 	disk := db.MustBegin()

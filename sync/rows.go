@@ -14,6 +14,7 @@ import (
 // statements are the statements of a commit. Their rows are given as [writeRows] does; the others take JSON arrays.
 type statements struct {
 	merge, standing map[Kind]string
+	shortcut        map[Kind]string
 	listings        map[Kind]listings
 	tally           map[Kind]string
 	events, changes string
@@ -27,7 +28,7 @@ type statements struct {
 // prepareStatements writes all statements, and prepares them before any transaction holds a connection that preparing would need.
 func (m *Mirror) prepareStatements(ctx context.Context) error {
 	s := statements{
-		merge: map[Kind]string{}, standing: map[Kind]string{}, prepared: map[string]*sqlx.Stmt{},
+		merge: map[Kind]string{}, shortcut: map[Kind]string{}, standing: map[Kind]string{}, prepared: map[string]*sqlx.Stmt{},
 		listings: map[Kind]listings{}, tally: map[Kind]string{},
 		events: m.dialect.eventsStatement(), changes: m.dialect.changesStatement(), past: m.dialect.pastStatement(),
 		erased: m.dialect.erasedStatement(),
@@ -45,6 +46,10 @@ func (m *Mirror) prepareStatements(ctx context.Context) error {
 			continue
 		}
 		s.merge[k.name], s.standing[k.name] = m.dialect.mergeStatement(k), m.dialect.standingStatement(k)
+		if m.dialect.postgres {
+			s.shortcut[k.name] = m.dialect.shortcutStatement(k)
+			all = append(all, s.shortcut[k.name])
+		}
 		s.listings[k.name], s.tally[k.name] = m.dialect.listings(k.name), m.dialect.tallyStatement(k.name)
 		all = append(all, s.merge[k.name], s.standing[k.name], s.listings[k.name].dated, s.listings[k.name].undated, s.tally[k.name])
 	}

@@ -37,13 +37,15 @@ ON CONFLICT (id) DO UPDATE SET
   synced_at    = CASE WHEN [newer] THEN [synced] ELSE r.synced_at END,
   deleted_at   = CASE WHEN [visible] THEN NULL ELSE coalesce(r.deleted_at, excluded.deleted_at) END,
   erased_at    = CASE WHEN [brings] THEN NULL ELSE r.erased_at END
-WHERE [newer] OR excluded._dead_at > r._dead_at
+WHERE [moves]
 RETURNING id, _was_visible, _version, _changed, _alive_at, _updated_at, _seen_at, _dead_at, _hash`
 
 // The terms of mergeSQL. A row is visible while it is alive later than dead, and brings its payload if it has one, is newer and
 // visible. A hash under another version byte is no change: the projection moved, not the object. What was erased and comes back is. Until
 // then its hash stays, too: that of a person's data would tell whether a guess at them is right.
 var mergeTerms = []string{
+	"[moves]", "[newer] OR excluded._dead_at > r._dead_at",
+	"[moves and was visible]", "[newer] AND [was visible] AND [visible]",
 	"[newer]", "((excluded._alive_at, excluded._updated_at, excluded._seen_at, excluded._hash) > (r._alive_at, r._updated_at, r._seen_at, r._hash))",
 	"[was visible]", "(r._alive_at > r._dead_at)",
 	"[visible]", "([alive] > [dead])",
@@ -58,7 +60,9 @@ func (k *kind) mergedColumns() []column {
 }
 
 // mergeStatement writes mergeSQL for one kind. Its rows are given as [writeRows] does.
-func (d dialect) mergeStatement(k *kind) string {
+func (d dialect) mergeStatement(k *kind) string { return d.mergeOf(k, mergeSQL) }
+
+func (d dialect) mergeOf(k *kind, sql string) string {
 	payload := slices.Concat(k.columns, payloadColumns)
 	merged := k.mergedColumns()
 	stored := merged[:len(merged)-1]
@@ -71,7 +75,7 @@ func (d dialect) mergeStatement(k *kind) string {
 	for i, c := range payload {
 		assignments[i] = fmt.Sprintf("%[1]s = CASE WHEN [brings] THEN excluded.%[1]s ELSE r.%[1]s END", c.name)
 	}
-	return expand(mergeSQL, append([]string{
+	return expand(sql, append([]string{
 		"[table]", d.table(string(k.name)),
 		"[columns]", strings.Join(columnNames(stored), ", "),
 		"[values]", strings.Join(values[:len(stored)], ", "),
@@ -124,14 +128,14 @@ var eventColumns = []column{
 // its caller a round trip.
 func (d dialect) eventsStatement() string {
 	if !d.postgres {
-		return d.insertEvents()
+		return d.insertEvents("")
 	}
-	return "WITH " + hardenedSQL + d.insertEvents()
+	return "WITH " + hardenedSQL + d.insertEvents("hardened CROSS JOIN ")
 }
 
 const hardenedSQL = "hardened AS (" + hardenSQL + ")\n"
 
-func (d dialect) insertEvents() string {
+func (d dialect) insertEvents(behind string) string {
 	from, exprs := d.given(eventColumns)
 	var set []string
 	for _, name := range []string{"outcome", "error", "payload", "due_at"} {
@@ -139,15 +143,7 @@ func (d dialect) insertEvents() string {
 	}
 	return fmt.Sprintf(`INSERT INTO %s AS r (%s) SELECT %s FROM %s WHERE true %s
 ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + excluded.attempts, %s`,
-		d.table("events"), strings.Join(columnNames(eventColumns), ", "), strings.Join(exprs, ", "), d.behind("hardened", from), d.inOrder(), strings.Join(set, ", "))
-}
-
-// behind makes a statement wait for one of its WITH, if it has any.
-func (d dialect) behind(first, from string) string {
-	if d.postgres {
-		return first + " CROSS JOIN " + from
-	}
-	return from
+		d.table("events"), strings.Join(columnNames(eventColumns), ", "), strings.Join(exprs, ", "), behind+from, d.inOrder(), strings.Join(set, ", "))
 }
 
 var changeColumns = []column{
@@ -171,13 +167,16 @@ func (d dialect) locked(after string) string {
 
 func (d dialect) insertChanges() string {
 	from, exprs := d.given(changeColumns)
+	if d.postgres {
+		from = "locked CROSS JOIN " + from
+	}
 	return fmt.Sprintf(`INSERT INTO %s (%s) SELECT %s FROM %s`,
-		d.table("changes"), strings.Join(columnNames(changeColumns), ", "), strings.Join(exprs, ", "), d.behind("locked", from))
+		d.table("changes"), strings.Join(columnNames(changeColumns), ", "), strings.Join(exprs, ", "), from)
 }
 
 // logStatement does what eventsStatement and changesStatement do, in this order: the lock waits for the count of the events that were
 // written. So every transaction locks events before the feed, whichever of the statements it uses. Its second parameter are the changes.
 func (d dialect) logStatement() string {
-	return "WITH " + hardenedSQL + ", kept AS (" + d.insertEvents() + " RETURNING id),\n" +
+	return "WITH " + hardenedSQL + ", kept AS (" + d.insertEvents("hardened CROSS JOIN ") + " RETURNING id),\n" +
 		d.locked("CROSS JOIN (SELECT count(*) FROM kept) AS n") + strings.ReplaceAll(d.insertChanges(), "$1", "$2")
 }

@@ -1,0 +1,142 @@
+package sync
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+)
+
+// shortcutStatement does in one statement, which is a transaction and one round trip, what most batches ask for: it merges live evidence
+// into rows that are visible or come into being, writes the events that told it, and appends the changes to the feed. Rows of which there
+// is more to say (hidden ones, and those that do not move) it leaves as they are, with their events: what it returns is what it did. Its
+// parameters are those of mergeStatement and logStatement; an event that names the object it is about takes its outcome, unless it has
+// one, from what became of that. It locks what the other statements lock, in the same order.
+func (d dialect) shortcutStatement(k *kind) string {
+	const (
+		op     = "CASE WHEN o._was_visible THEN 'updated' ELSE 'created' END"
+		judged = "coalesce(e.value ->> 'outcome', CASE WHEN o._changed THEN " + op + " ELSE 'refreshed' END)"
+	)
+	merge := d.mergeOf(k, strings.ReplaceAll(mergeSQL, "[moves]", "[moves and was visible]"))
+	events := strings.NewReplacer("$1", "$2", "AS e(value)", "AS e(value) JOIN merged AS o ON o.id = e.value ->> 'about'",
+		"e.value ->> 'outcome'", judged).Replace(d.insertEvents(""))
+	changes := strings.NewReplacer("$1", "$3", "AS e(value)", "AS e(value) JOIN merged AS o ON o.id = e.value ->> 'object_id' AND o._changed",
+		"e.value ->> 'op'", op, "cast(e.value ->> 'version' AS bigint)", "o._version",
+		"cast(e.value ->> 'initial' AS boolean)", "cast(e.value ->> 'initial' AS boolean) AND NOT o._was_visible").Replace(d.insertChanges())
+	return "WITH " + hardenedSQL + ", merged AS (" + merge + "),\nkept AS (" + events + " RETURNING r.id),\n" +
+		d.locked("CROSS JOIN (SELECT count(*) FROM kept) AS n") + ", told AS (" + changes + ` ORDER BY o.id COLLATE "C" RETURNING 1)` +
+		"\nSELECT merged.* FROM merged CROSS JOIN hardened"
+}
+
+// large is how many objects on the shortcut make a batch beside which the next one begins at once. While a smaller one is on its way,
+// those who wait for it become more, which saves more than waiting costs.
+const large = 32
+
+// takeShortcut commits what shortcutStatement can of a batch, marks it as done, and returns what each of its transactions did.
+func (m *Mirror) takeShortcut(ctx context.Context, batch []*request) (commits []Commit, err error) {
+	if !m.dialect.postgres || slices.ContainsFunc(batch, func(r *request) bool { return r.pinned == "" }) {
+		return nil, nil
+	}
+	for _, k := range kinds {
+		folds := m.shortcutFolds(k, batch)
+		if len(folds) == 0 {
+			continue
+		}
+		if len(folds) >= large {
+			batch[0].handOn()
+		}
+		begun := time.Now()
+		changes, pieces, err := m.mergeAtOnce(ctx, k, folds)
+		if err != nil {
+			return commits, err
+		}
+		commits = append(commits, Commit{Changes: changes, Pieces: pieces, Duration: time.Since(begun)})
+	}
+	return commits, nil
+}
+
+// shortcutFolds are those of a batch that shortcutStatement may take: live evidence of which nothing is read, hooked or audited in its
+// transaction, nor kept of its events' content.
+func (m *Mirror) shortcutFolds(k *kind, batch []*request) []*fold {
+	if _, hooked := m.cfg.Hooks[k.name]; hooked || len(k.parents) > 0 || m.cfg.EventPayloads == PayloadsAll {
+		return nil
+	}
+	var pieces []*piece
+	for _, r := range batch {
+		for _, p := range r.pieces {
+			if !p.final && p.kind == k && !r.tellsMore(p) {
+				pieces = append(pieces, p)
+			}
+		}
+	}
+	return slices.DeleteFunc(foldPieces(pieces), func(f *fold) bool { return f.killer != nil || f.fresh() })
+}
+
+// tellsMore reports whether the event that told a piece told others, too: its row must wait for them all.
+func (r *request) tellsMore(p *piece) bool {
+	return p.Event != nil && slices.ContainsFunc(r.pieces, func(other *piece) bool { return other != p && other.Event == p.Event })
+}
+
+// mergeAtOnce runs shortcutStatement, and tells the pieces of what it did what became of them.
+func (m *Mirror) mergeAtOnce(ctx context.Context, k *kind, folds []*fold) (changes []Change, pieces int, err error) {
+	offered, events := m.offer(folds)
+	parameters := [][]byte{
+		appendRows(m.buffers.take(), folds, func(dst []byte, f *fold) []byte { return f.appendRow(dst) }),
+		appendRows(m.buffers.take(), events, appendEvent),
+		appendRows(m.buffers.take(), offered, appendChange),
+	}
+	defer func() {
+		for _, p := range parameters {
+			m.buffers.put(p)
+		}
+	}()
+	answer, err := m.query(ctx, nil, m.statements.shortcut[k.name], parameters...)
+	if err != nil {
+		return nil, 0, err
+	}
+	moved := make(map[string]standing, len(folds))
+	if err := scanMoved(answer, moved); err != nil {
+		return nil, 0, err
+	}
+	for _, f := range folds {
+		s, ok := moved[f.id]
+		if !ok {
+			continue
+		}
+		f.judge(s)
+		for _, p := range f.pieces {
+			p.final, p.done = true, true
+		}
+		if pieces += len(f.pieces); s.told() {
+			changes = append(changes, m.change(f, s))
+		}
+	}
+	return changes, pieces, nil
+}
+
+// offer returns the changes and events to write where each object's row ends as its fold does, which is all that shortcutStatement
+// writes: what else there is to know of them, it knows itself.
+func (m *Mirror) offer(folds []*fold) (changes []Change, events []*eventRow) {
+	told := make(map[string]*fold, len(folds))
+	var pieces []*piece
+	for _, f := range folds {
+		ends := standing{moved: true, key: f.state.Key, dead: f.state.Dead, version: 1, changed: true}
+		f.judge(ends)
+		changes = append(changes, m.change(f, ends))
+		for _, p := range f.pieces {
+			if p.Event != nil {
+				told[p.Event.ID] = f
+			}
+		}
+		pieces = append(pieces, f.pieces...)
+	}
+	events = m.gatherEvents(pieces)
+	for _, e := range events {
+		f := told[e.id]
+		e.about = f.id
+		if f.live.Event != nil && f.live.Event.ID == e.id {
+			e.outcome = ""
+		}
+	}
+	return changes, events
+}

@@ -1,0 +1,135 @@
+package sync_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/internal/pgtest"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// detour is a configuration under which nothing takes the shortcut, because somebody watches in the transaction.
+func detour() clerksync.Config {
+	none := func(context.Context, *sqlx.Tx, clerksync.Transition) error { return nil }
+	return clerksync.Config{InstanceID: instance, Hooks: clerksync.Hooks{clerksync.Users: {OnErased: none}}}
+}
+
+// TestShortcut applies the same evidence by the shortcut, as far as that takes it, and without: results, rows, events and changes are
+// the same.
+func TestShortcut(t *testing.T) {
+	t.Parallel()
+	short, long := pinned(t, pgtest.New(t)), open(t, pgtest.New(t), detour())
+	shortCommits, longCommits, young := 0, 0, time.Now().Add(time.Minute).UnixMilli()
+	defer short.Watch(func(clerksync.Commit) { shortCommits++ })()
+	defer long.Watch(func(clerksync.Commit) { longCommits++ })()
+	rng := rand.New(rand.NewPCG(1, 9))
+	var before []clerksync.Evidence
+	for round := range 150 {
+		j := jumble{pick: rng.IntN, ids: []string{fmt.Sprint("user_", round, "a"), fmt.Sprint("user_", round, "b"), fmt.Sprint("user_", round, "c")}}
+		for range 1 + rng.IntN(12) {
+			batch := make([]clerksync.Evidence, 1+rng.IntN(5))
+			for i := range batch {
+				batch[i] = j.evidence()
+				if batch[i].Object != nil && strings.HasSuffix(batch[i].ID, "c") { // Clerk made it after the mirror
+					batch[i].Object = fmt.Append(nil, strings.Replace(string(batch[i].Object), fmt.Sprint(past-1000), fmt.Sprint(young), 1))
+				}
+				if len(before) > 0 && rng.IntN(5) == 0 { // once more
+					batch[i] = before[rng.IntN(len(before))]
+				}
+			}
+			before = append(before, batch...)
+			if got, want := apply(t, short, batch...), apply(t, long, batch...); !cmp.Equal(want, got) {
+				t.Fatalf("round %d: results (-want +got)\n%s", round, cmp.Diff(want, got))
+			}
+		}
+	}
+	for _, query := range []string{
+		`SELECT id, first_name, data, source, synced_at, deleted_at IS NULL, _alive_at, _updated_at, _seen_at, _dead_at, _hash, _was_visible, _version, _digest FROM {users} ORDER BY id`,
+		`SELECT id, type, object_id, outcome, attempts, error, payload, due_at FROM {events} ORDER BY id`,
+		`SELECT resource, object_id, version, op, initial, source FROM {changes} ORDER BY object_id, version`,
+	} {
+		if diff := cmp.Diff(allRows(t, long, query), allRows(t, short, query)); diff != "" {
+			t.Errorf("%s (-without the shortcut +with it)\n%s", query, diff)
+		}
+	}
+	if shortCommits <= longCommits { // some batches go both ways
+		t.Errorf("%d commits with the shortcut, %d without: it was not taken", shortCommits, longCommits)
+	}
+}
+
+// allRows returns what a query finds, as text.
+func allRows(t *testing.T, m *clerksync.Mirror, query string) (lines []string) {
+	t.Helper()
+	rows, err := m.DB().Queryx(m.SQL(query))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		values, err := rows.SliceScan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, fmt.Sprintf("%s", values))
+	}
+	if rows.Err() != nil || len(lines) == 0 {
+		t.Fatal(len(lines), " rows: ", rows.Err())
+	}
+	return lines
+}
+
+// TestNextBatchBesideALargeOne holds up a batch that takes the shortcut. The next one begins beside it if it is large, and else grows
+// meanwhile.
+func TestNextBatchBesideALargeOne(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ pieces, waiting, flying int }{"small": {5, 2, 1}, "large": {50, 1, 2}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.New(t)
+			m := pinned(t, db)
+			var reads []clerksync.Evidence
+			for i := range c.pieces {
+				u := user{ID: fmt.Sprintf("user_%03d", i), Updated: past, Created: past}
+				apply(t, m, u.told())
+				u.Name, u.Updated = "Later", past+1
+				reads = append(reads, read(u, u.Updated))
+			}
+			release := holdUsers(t, db, m)
+			answered := make(chan error, 1)
+			go func() {
+				_, err := m.Apply(t.Context(), reads...)
+				answered <- err
+			}()
+			waits := []func() error{func() error { return <-answered }}
+			at := func(waiting, flying int) {
+				t.Helper()
+				waitFor(t, "everybody to have a place", func() bool {
+					w, f := m.Queue()
+					return w == waiting && f == flying && waitingForLocks(t, db) == flying
+				})
+			}
+			at(0, 1)
+			for i := range 2 {
+				waits = append(waits, callers(t.Context(), m, 1, func(int) clerksync.Evidence { return numbered(900 + i) }))
+				at(max(0, i+2-c.flying), min(c.flying, i+2))
+			}
+			at(c.waiting, c.flying)
+			release()
+			for _, wait := range waits {
+				if err := wait(); err != nil {
+					t.Error(err)
+				}
+			}
+			if got := len(rows(t, m)); got != c.pieces+2 {
+				t.Errorf("%d rows, want %d", got, c.pieces+2)
+			}
+		})
+	}
+}
