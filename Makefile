@@ -40,7 +40,8 @@ cover: need ## see how much of the rooms that merge, feed and log in their tests
 	go test -count=1 -timeout 30m -skip 'TestHistories|Mutants' -coverpkg=$(covered) -coverprofile=bin/cover.out $$(echo $(covered) | tr , ' ')
 	go run ./internal/torture/cover bin/cover.out
 
-# How much of the long forms is run, and where their figures go. TORTURE_SIZE=1 is all of it, which takes days.
+# How much of the long forms is run, and where their figures go. TORTURE_SIZE=1 is all of it, which takes days; with TORTURE_RESUME=1
+# the suites that take hours go on where they were stopped.
 TORTURE_SIZE ?= 0.01
 figures = $(CURDIR)/internal/torture/figures
 

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/jmoiron/sqlx"
 
@@ -20,23 +19,34 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
+// side is how many worlds are tried side by side: a pass waits more than it works.
+const side = 10
+
 // eachWorld runs a test in worlds of its own, some hostile scans in each: one in make test, which is the same each time, and as many in
 // make torture as make its number of scans.
 func eachWorld(t *testing.T, some int, test func(t *testing.T, db *sqlx.DB, scans int, seed uint64)) {
-	begun, worlds, first := time.Now(), (torture.Size(t, some, 50_000)+some-1)/some, uint64(0)
-	if torture.Long {
-		first = torture.Seed(t)
+	progress := torture.Resume(t)
+	if !torture.Long {
+		progress.Seed = 0
 	}
-	for i := range worlds {
-		seed := first + uint64(i)
-		t.Run(fmt.Sprint("world ", seed), func(t *testing.T) {
-			pgtest.Both(t, func(t *testing.T, db *sqlx.DB) { test(t, db, some, seed) })
+	worlds := (torture.Size(t, some, 50_000) + some - 1) / some
+	for progress.Done < worlds {
+		parts := min(side, worlds-progress.Done)
+		t.Run(fmt.Sprint("from ", progress.Done), func(t *testing.T) {
+			for i := range parts {
+				seed := progress.Seed + uint64(progress.Done+i)
+				t.Run(fmt.Sprint("world ", seed), func(t *testing.T) {
+					t.Parallel()
+					pgtest.Both(t, func(t *testing.T, db *sqlx.DB) { test(t, db, some, seed) })
+				})
+			}
 		})
+		progress.Add(t, parts, nil)
 	}
-	torture.Record(t, begun, torture.Run{
+	torture.Record(t, progress.Begun(), torture.Run{
 		What:    "Has passes read lists that skip, repeat, break off, come back empty, fail, lose cursors, miscount, change meanwhile or are another instance's, with a guard that lets everything pass.",
 		Size:    fmt.Sprintf("%d scans into each of PostgreSQL and SQLite", worlds*some),
-		Seed:    first,
+		Seed:    progress.Seed,
 		Figures: []torture.Figure{{Name: "objects hidden that Clerk has", Value: "0", Bound: "0"}},
 	})
 }

@@ -26,12 +26,14 @@ type bustle struct {
 	rng     *rand.Rand
 	hostile clerktest.Faults
 	holes   float64 // the probability that one page of a list comes back empty
+	ids     map[clerksync.Kind][]string
 }
 
 // stir makes a few changes. One that Clerk refuses, such as a second membership of a user, is none.
 func (b *bustle) stir(most int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.ids = map[clerksync.Kind][]string{}
 	for range b.rng.IntN(most + 1) {
 		var err error
 		switch b.rng.IntN(9) {
@@ -40,11 +42,13 @@ func (b *bustle) stir(most int) {
 		case 1:
 			if b.rng.IntN(4) == 0 {
 				err = b.h.clerk.DeleteOrganization(b.any(clerksync.Organizations))
+				clear(b.ids) // its memberships went, too
 			}
 		case 2, 3, 4:
 			_, err = b.h.clerk.AddMember(b.any(clerksync.Organizations), b.any(clerksync.Users), "org:member")
 		case 5, 6:
 			err = b.h.clerk.RemoveMember(b.h.member(b.any(clerksync.OrganizationMemberships)))
+			clear(b.ids)
 		case 7:
 			email := fmt.Sprintf("guest%d@example.com", b.rng.Int64())
 			_, err = b.h.clerk.InviteToOrganization(b.any(clerksync.Organizations), clerktest.Fields{"email_address": email, "role": "org:member"})
@@ -57,13 +61,14 @@ func (b *bustle) stir(most int) {
 	}
 }
 
-// any returns the id of some object of a kind.
+// any returns the id of some object of a kind, as they were a moment ago.
 func (b *bustle) any(kind clerksync.Kind) string {
-	var ids []string
-	for id := range b.h.clerk.Objects(string(kind)) {
-		ids = append(ids, id)
+	if b.ids[kind] == nil {
+		for id := range b.h.clerk.Objects(string(kind)) {
+			b.ids[kind] = append(b.ids[kind], id)
+		}
 	}
-	return ids[b.rng.IntN(len(ids))]
+	return b.ids[kind][b.rng.IntN(len(b.ids[kind]))]
 }
 
 // draw draws how the lists lie in the next pass.

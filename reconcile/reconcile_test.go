@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"errors"
+	"flag"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -12,12 +13,20 @@ import (
 
 	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/pgtest"
+	"github.com/clerksync/clerksync/internal/torture"
 	"github.com/clerksync/clerksync/reconcile"
 	clerksync "github.com/clerksync/clerksync/sync"
 	"github.com/clerksync/clerksync/webhook"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	if torture.Long { // which is of passes, and they wait more than they work
+		if err := flag.Set("test.parallel", "6"); err != nil {
+			panic(err)
+		}
+	}
+	pgtest.Main(m)
+}
 
 func TestBackfill(t *testing.T) {
 	t.Parallel()

@@ -112,33 +112,33 @@ const (
 // answered is there, and the changes of everybody are numbered without a hole.
 func TestBubble(t *testing.T) {
 	t.Parallel()
-	seed, begun := torture.Seed(t), time.Now()
+	progress := torture.Resume(t)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // the goroutine behind it lasts, so it must not be one of a bubble
 	useBubbleClock(t)
 	runs, span := torture.Size(t, 1, 20_000), time.Hour
 	if torture.Long {
 		span = 72 * time.Hour
 	}
-	var total verdict
-	for i := range uint64(runs) {
+	for progress.Done < runs {
+		seed := progress.Seed + uint64(progress.Done)
+		var v verdict
 		synctest.Test(t, func(t *testing.T) {
-			b := inflate(t, seed+i)
+			b := inflate(t, seed)
 			b.live(span)
-			v := b.settle()
-			total.answered += v.answered
-			total.lost += v.lost
+			v = b.settle()
 		})
 		if t.Failed() {
-			torture.Reproduce(t, seed+i)
+			torture.Reproduce(t, seed)
 			return
 		}
+		progress.Add(t, 1, map[string]int64{"answered": int64(v.answered), "lost": int64(v.lost)})
 	}
-	torture.Record(t, begun, torture.Run{
+	torture.Record(t, progress.Begun(), torture.Run{
 		What: "Lets three days pass in seconds for the whole daemon, with the emulator and Svix's schedule of retries, random events, faults of Clerk and hours in which the daemon is down.",
-		Size: fmt.Sprintf("%d × %s", runs, span), Seed: seed,
+		Size: fmt.Sprintf("%d × %s", runs, span), Seed: progress.Seed,
 		Figures: []torture.Figure{
-			{Name: "events answered 204", Value: fmt.Sprint(total.answered)},
-			{Name: "of these lost", Value: fmt.Sprint(total.lost), Bound: "0"},
+			{Name: "events answered 204", Value: fmt.Sprint(progress.Sums["answered"])},
+			{Name: "of these lost", Value: fmt.Sprint(progress.Sums["lost"]), Bound: "0"},
 			{Name: "differences from Clerk at the end", Value: "0", Bound: "0"},
 		},
 	})

@@ -56,6 +56,9 @@ func Keep(folder string, run Run) error {
 	if err != nil {
 		return err
 	}
-	name := strings.NewReplacer("/", "-", " ", "-").Replace(run.Suite) + ".json"
-	return os.WriteFile(filepath.Join(folder, name), append(text, '\n'), 0o644)
+	return os.WriteFile(filepath.Join(folder, fileName(run.Suite, ".json")), append(text, '\n'), 0o644)
+}
+
+func fileName(suite, ending string) string {
+	return strings.NewReplacer("/", "-", " ", "-").Replace(suite) + ending
 }

@@ -6,6 +6,7 @@
 //	TORTURE_SIZE     how much of the long form is run: 1 is all of it, 0.01 a hundredth. The short form has one size.
 //	TORTURE_SEED     the first seed; a failure names it. Without it, it is drawn.
 //	TORTURE_FIGURES  the folder in which each suite keeps the figures of its last run.
+//	TORTURE_RESUME   true lets a suite that takes hours go on where it was stopped.
 package torture
 
 import (
