@@ -80,6 +80,9 @@ func Fold(meanings []Meaning) (Key, int64) {
 // MergeSQL is the statement that merges rows of users; see [FoldRow].
 func (m *Mirror) MergeSQL() string { return m.statements.merge[Users] }
 
+// SetFar says that the database is far, or that it is not.
+func (m *Mirror) SetFar(far bool) { m.far = far }
+
 // Queue tells how many callers wait, and how many batches are in flight.
 func (m *Mirror) Queue() (waiting, flying int) {
 	m.queue.mu.Lock()

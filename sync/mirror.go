@@ -72,6 +72,7 @@ type Mirror struct {
 	turns      sync.Mutex // see Turn
 	clock      clock
 	holder     *Guard // nil where no deletion is held
+	far        bool   // see measure
 
 	mu       sync.Mutex
 	pinned   string    // the instance; "" while none is pinned
@@ -139,7 +140,7 @@ func Open(ctx context.Context, db *sqlx.DB, cfg Config) (*Mirror, error) {
 	return m, nil
 }
 
-// load reads the birth of the mirror and the pinned instance.
+// load reads the birth of the mirror and the pinned instance, and readies what commits need.
 func (m *Mirror) load(ctx context.Context) error {
 	var born struct {
 		At int64 `json:"at"`
@@ -153,6 +154,9 @@ func (m *Mirror) load(ctx context.Context) error {
 	}
 	m.born = born.At
 	if err := m.prepareStatements(ctx); err != nil {
+		return err
+	}
+	if err := m.measure(ctx); err != nil {
 		return err
 	}
 	_, err = m.Pinned(ctx)

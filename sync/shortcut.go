@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -28,29 +29,56 @@ func (d dialect) shortcutStatement(k *kind) string {
 		"\nSELECT merged.* FROM merged CROSS JOIN hardened"
 }
 
-// large is how many objects on the shortcut make a batch beside which the next one begins at once. While a smaller one is on its way,
-// those who wait for it become more, which saves more than waiting costs.
+// large is how many pieces make a batch large. While a smaller one is on its way, those who wait for it become more, which saves more than
+// waiting costs. Beside a large one, the next one begins.
 const large = 32
+
+// farTrip is how long the round trip takes to a database that is far, with a network between.
+const farTrip = 250 * time.Microsecond
+
+// measure finds out whether the database is far. A large batch of a near one spends little time on round trips, and takes them all: so the
+// next one can begin when it has merged, before it is done. In a far one, it takes the shortcut.
+func (m *Mirror) measure(ctx context.Context) error {
+	if !m.dialect.postgres {
+		return nil
+	}
+	shortest := time.Hour
+	for range 5 {
+		begun := time.Now()
+		if _, err := m.db.ExecContext(ctx, `SELECT`); err != nil {
+			return fmt.Errorf("measuring the way to the database: %w", unavailable(err))
+		}
+		shortest = min(shortest, time.Since(begun))
+	}
+	m.far = shortest >= farTrip
+	return nil
+}
 
 // takeShortcut commits what shortcutStatement can of a batch, marks it as done, and returns what each of its transactions did.
 func (m *Mirror) takeShortcut(ctx context.Context, batch []*request) (commits []Commit, err error) {
-	if !m.dialect.postgres || slices.ContainsFunc(batch, func(r *request) bool { return r.pinned == "" }) {
+	pieces := 0
+	for _, r := range batch {
+		if pieces += len(r.pieces); r.pinned == "" {
+			return nil, nil
+		}
+	}
+	if !m.dialect.postgres || pieces >= large && !m.far {
 		return nil, nil
+	}
+	if pieces >= large {
+		batch[0].handOn()
 	}
 	for _, k := range kinds {
 		folds := m.shortcutFolds(k, batch)
 		if len(folds) == 0 {
 			continue
 		}
-		if len(folds) >= large {
-			batch[0].handOn()
-		}
 		begun := time.Now()
-		changes, pieces, err := m.mergeAtOnce(ctx, k, folds)
+		changes, merged, err := m.mergeAtOnce(ctx, k, folds)
 		if err != nil {
 			return commits, err
 		}
-		commits = append(commits, Commit{Changes: changes, Pieces: pieces, Duration: time.Since(begun)})
+		commits = append(commits, Commit{Changes: changes, Pieces: merged, Duration: time.Since(begun)})
 	}
 	return commits, nil
 }

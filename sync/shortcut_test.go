@@ -85,8 +85,8 @@ func allRows(t *testing.T, m *clerksync.Mirror, query string) (lines []string) {
 	return lines
 }
 
-// TestNextBatchBesideALargeOne holds up a batch that takes the shortcut. The next one begins beside it if it is large, and else grows
-// meanwhile.
+// TestNextBatchBesideALargeOne holds up a batch that takes the shortcut to a database that is far. The next one begins beside it if it is
+// large, and else grows meanwhile.
 func TestNextBatchBesideALargeOne(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ pieces, waiting, flying int }{"small": {5, 2, 1}, "large": {50, 1, 2}} {
@@ -94,6 +94,7 @@ func TestNextBatchBesideALargeOne(t *testing.T) {
 			t.Parallel()
 			db := pgtest.New(t)
 			m := pinned(t, db)
+			m.SetFar(true)
 			var reads []clerksync.Evidence
 			for i := range c.pieces {
 				u := user{ID: fmt.Sprintf("user_%03d", i), Updated: past, Created: past}

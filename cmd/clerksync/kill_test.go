@@ -20,11 +20,14 @@ type rain struct {
 	end     func(t *testing.T) // ends it and waits until all is delivered
 }
 
+// rained is how many users there are before it rains.
+const rained = 60
+
 // pour lets events rain on whatever daemon the recorder knows of.
 func pour(t *testing.T, pause time.Duration) *rain {
 	t.Helper()
 	r := &rain{answers: newRecorder()}
-	r.clerk = emulate(t, clerktest.Config{Users: 60, Concurrency: 8, HTTPClient: &http.Client{Transport: r.answers}})
+	r.clerk = emulate(t, clerktest.Config{Users: rained, Concurrency: 8, HTTPClient: &http.Client{Transport: r.answers}})
 	r.clerk.SetWebhookURL("http://the.daemon/api/webhooks/clerk")
 	stop, done := make(chan struct{}), make(chan error, 1)
 	end := sync.OnceFunc(func() { close(stop) })
