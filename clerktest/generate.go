@@ -119,7 +119,7 @@ func (p *population) addIdentifiers(u *user) {
 			status: "verified", strategy: "web3_metamask_signature", createdAt: u.createdAt, updatedAt: u.createdAt}}
 		u.primaryWallet = &u.wallets[0].id
 	}
-	u.imageURL, u.hasImage = imageURL(`{"type":"default","iid":"`+p.instance+`","rid":"`+u.id+`"}`), false
+	u.imageURL, u.hasImage = defaultImage(p.instance, u.id), false
 }
 
 func (p *population) email(u *user, sub int) identifier {
@@ -191,6 +191,8 @@ func (p *population) addActivity(u *user) {
 	}
 }
 
-func imageURL(source string) string {
+// defaultImage is the address of the image that Clerk draws for who has none.
+func defaultImage(instance, id string) string {
+	source := `{"type":"default","iid":"` + instance + `","rid":"` + id + `"}`
 	return "https://img.clerk.com/" + base64.RawURLEncoding.EncodeToString([]byte(source))
 }

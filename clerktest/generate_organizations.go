@@ -54,7 +54,7 @@ func (c *Clerk) generateOrganizations() {
 		o := &organization{head: c.newHeadAt(kindOrganization, pop.spread(i, n)), adminDelete: true}
 		o.name = pick(pop, int64(i), traitLastName, lastNames) + " " + pick(pop, int64(i), traitHandle, companies)
 		o.slug = "organization-" + strconv.FormatInt(int64(i), 36)
-		o.imageURL = imageURL(`{"type":"default","iid":"` + pop.instance + `","rid":"` + o.id + `"}`)
+		o.imageURL = defaultImage(pop.instance, o.id)
 		if pop.one(int64(i), traitPublic, 3) {
 			o.public, o.private = fmt.Appendf(nil, `{"tier":%d}`, i%5), []byte(`{"crm":"x-1"}`)
 		}

@@ -79,7 +79,7 @@ func (c *Clerk) createOrganization(from origin, f *form) (*organization, *apiErr
 	if o.slug == "" {
 		o.slug = c.freeSlug(o.name)
 	}
-	o.imageURL = imageURL(`{"type":"default","iid":"` + c.config.InstanceID + `","rid":"` + o.id + `"}`)
+	o.imageURL = defaultImage(c.config.InstanceID, o.id)
 	c.organizations.put(o)
 	if creator == nil {
 		c.announce("organization.created", from, &o.head, func(w *writer) { c.organization(w, "data", o, counted) })

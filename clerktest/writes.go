@@ -93,7 +93,7 @@ func (c *Clerk) addUser(from origin, fields body, allowed map[string]setter) (*u
 	seq := c.store.next
 	u := &user{seq: seq, createdAt: now, updatedAt: now, deleteSelf: true, createOrgs: true, attemptsRemaining: new(int64(100))}
 	u.id = c.ids.id(kindUser, 0, seq, now)
-	u.imageURL = imageURL(`{"type":"default","iid":"` + c.config.InstanceID + `","rid":"` + u.id + `"}`)
+	u.imageURL = defaultImage(c.config.InstanceID, u.id)
 	_, trustful := allowed["updated_at"]
 	ch := &change{c: c, u: u, now: now, trustful: trustful}
 	if err := ch.apply(fields, allowed); err != nil {

@@ -122,53 +122,40 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 		return err
 	}
 	defer o.outlet.close()
-	var api *clerksync.API // nil without a key
-	parts := []part{
-		o.outlet.feed.Run, // each relay has a lease of its own
-		func(ctx context.Context) error { return d.presence.run(ctx, mirror, d.leads) },
-		d.sample,
-	}
-	led := []part{
-		func(ctx context.Context) error { return d.retryDue(ctx, mirror) },
-		func(ctx context.Context) error { return d.maintain(ctx, mirror, api) },
-	}
-	var conflict func(clerksync.Kind, string)
-	var reader *clerksync.Reader
+	var c clerkEnd
 	if d.secretKey.set() {
-		api, err = d.openAPI(d.metrics.observeRequest)
-		if err != nil {
+		if c, err = d.openClerk(ctx, o); err != nil {
 			return err
 		}
-		reader = clerksync.NewReader(mirror, api, clerksync.Login)
-		o.reads = &resyncer{mirror, clerksync.NewReader(mirror, api, clerksync.Resync)}
-		if err := d.checkInstance(ctx, reader); err != nil {
-			return err
-		}
-		v := newVerifier(d.settings, mirror, api, d.log)
-		conflict = v.ask
-		r := d.openReconciler(mirror, api)
-		parts = append(parts, v.run,
-			func(ctx context.Context) error { return d.takeOrders(ctx, r) },
-			func(ctx context.Context) error { return d.watchOutages(ctx, mirror) })
-		led = append(led, r.Run, func(ctx context.Context) error { return d.recovery(ctx, r, mirror) })
 	}
-	parts = append(parts, func(ctx context.Context) error { return d.lead(ctx, mirror, led) })
-	o.eraser = d.openEraser(mirror, api, d.log)
-	if err := d.openHandler(o, conflict); err != nil {
+	o.eraser = d.openEraser(mirror, c.api, d.log)
+	if err := d.openHandler(o, c.conflict); err != nil {
 		return err
 	}
-	renewals := d.renewals(o, reader)
+	renewals := d.renewals(o, c.reader)
 	for _, r := range renewals {
 		d.metrics.renewals.WithLabelValues(r.name, "refused") // or the first one would not be seen to rise
 	}
-	parts = append(parts, func(ctx context.Context) error { return d.renew(ctx, mirror, renewals) })
+	led := append([]part{
+		func(ctx context.Context) error { return d.retryDue(ctx, mirror) },
+		func(ctx context.Context) error { return d.maintain(ctx, mirror, c.api) },
+	}, c.led...)
+	parts := append([]part{
+		o.outlet.feed.Run, // each relay has a lease of its own
+		func(ctx context.Context) error { return d.presence.run(ctx, mirror, d.leads) },
+		d.sample,
+		func(ctx context.Context) error { return d.renew(ctx, mirror, renewals) },
+		func(ctx context.Context) error { return d.lead(ctx, mirror, led) },
+	}, c.parts...)
 	d.tellMode(ctx, mirror)
 	d.open.Store(o)
+	return d.serve(ctx, o, parts, public)
+}
 
+// serve runs the parts until the context or the public listener ends, or a part fails for good, and lets deliveries end that have begun.
+func (d *daemon) serve(ctx context.Context, o *opened, parts []part, public *listener) error {
 	group, working := errgroup.WithContext(ctx)
-	for _, p := range parts {
-		group.Go(crash.Contained(func() error { return lasting(d.log, restPause, p)(working) }))
-	}
+	group.Go(crash.Contained(func() error { return d.together(working, parts) }))
 	group.Go(crash.Contained(func() error {
 		select {
 		case <-working.Done():
@@ -181,6 +168,37 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 		return public.stop(drainTime)
 	}))
 	return group.Wait()
+}
+
+// clerkEnd is what a daemon has that reads from Clerk. The zero value is that of one without a key.
+type clerkEnd struct {
+	api      *clerksync.API
+	reader   *clerksync.Reader
+	conflict func(clerksync.Kind, string) // asks Clerk about an object
+	parts    []part                       // of every replica
+	led      []part                       // of the one that leads
+}
+
+// openClerk opens the end towards Clerk, whose key must be the mirror's.
+func (d *daemon) openClerk(ctx context.Context, o *opened) (c clerkEnd, err error) {
+	if c.api, err = d.openAPI(d.metrics.observeRequest); err != nil {
+		return clerkEnd{}, err
+	}
+	c.reader = clerksync.NewReader(o.mirror, c.api, clerksync.Login)
+	o.reads = &resyncer{o.mirror, clerksync.NewReader(o.mirror, c.api, clerksync.Resync)}
+	if err := d.checkInstance(ctx, c.reader); err != nil {
+		return clerkEnd{}, err
+	}
+	v := newVerifier(d.settings, o.mirror, c.api, d.log)
+	c.conflict = v.ask
+	r := d.openReconciler(o.mirror, c.api)
+	c.parts = []part{
+		v.run,
+		func(ctx context.Context) error { return d.takeOrders(ctx, r) },
+		func(ctx context.Context) error { return d.watchOutages(ctx, o.mirror) },
+	}
+	c.led = []part{r.Run, func(ctx context.Context) error { return d.recovery(ctx, r, o.mirror) }}
+	return c, nil
 }
 
 func (d *daemon) openHandler(o *opened, conflict func(clerksync.Kind, string)) (err error) {
