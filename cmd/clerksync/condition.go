@@ -44,7 +44,14 @@ func readStatus(ctx context.Context, m *clerksync.Mirror) (admin.Status, error) 
 	if s.Progress, err = readProgress(ctx, m); err != nil {
 		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
 	}
-	if s.Replicas, err = readReplicas(ctx, m); err != nil {
+	leader, err := lease.Look(ctx, m, leaderKey)
+	if err != nil {
+		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+	}
+	if leader.Holder != "" {
+		s.Leader = &admin.Leader{Replica: leader.Holder, Term: leader.Term}
+	}
+	if s.Replicas, err = readReplicas(ctx, m, leader.Holder); err != nil {
 		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
 	}
 	relays, err := feed.Positions(ctx, m)
@@ -53,13 +60,6 @@ func readStatus(ctx context.Context, m *clerksync.Mirror) (admin.Status, error) 
 	}
 	for _, p := range relays {
 		s.Relays[p.Relay] = admin.Relay{Seq: p.Seq, OldestSeconds: late(p).Seconds()}
-	}
-	leader, err := lease.Look(ctx, m, leaderKey)
-	if err != nil {
-		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
-	}
-	if leader.Holder != "" {
-		s.Leader = &admin.Leader{Replica: leader.Holder, Term: leader.Term}
 	}
 	if skew, _ := m.Skew(); skew != 0 {
 		seconds := skew.Seconds()

@@ -142,7 +142,7 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 	}, c.led...)
 	parts := append([]part{
 		o.outlet.feed.Run, // each relay has a lease of its own
-		func(ctx context.Context) error { return d.presence.run(ctx, mirror, d.leads) },
+		func(ctx context.Context) error { return d.presence.run(ctx, mirror) },
 		d.sample,
 		func(ctx context.Context) error { return d.renew(ctx, mirror, renewals) },
 		func(ctx context.Context) error { return d.lead(ctx, mirror, led) },

@@ -28,8 +28,7 @@ type presence struct {
 
 // beat is when a replica was heard of, by its own clock.
 type beat struct {
-	At    int64 `json:"at"` // in Unix milliseconds
-	Leads bool  `json:"leads"`
+	At int64 `json:"at"` // in Unix milliseconds
 }
 
 func newPresence() *presence {
@@ -37,19 +36,13 @@ func newPresence() *presence {
 }
 
 // run makes this replica heard of until the context ends, and then no longer counted.
-func (p *presence) run(ctx context.Context, mirror *clerksync.Mirror, leads func() bool) error {
-	_ = p.tell(ctx, mirror, leads) // an error is that the database does not answer, which others tell
-	every(ctx, presenceTime, func() { _ = p.tell(ctx, mirror, leads) })
+func (p *presence) run(ctx context.Context, mirror *clerksync.Mirror) error {
+	_ = p.tell(ctx, mirror, true) // an error is that the database does not answer, which others tell
+	every(ctx, presenceTime, func() { _ = p.tell(ctx, mirror, true) })
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	_ = p.tell(ctx, mirror, nil)
+	_ = p.tell(ctx, mirror, false)
 	return nil
-}
-
-// leads reports whether this replica leads.
-func (d *daemon) leads() bool {
-	leads, _ := observed(d.metrics.leader)
-	return leads == 1
 }
 
 // sample draws the charts of the status page on, until the context ends.
@@ -70,15 +63,15 @@ func (d *daemon) statusOf(m *clerksync.Mirror) func(context.Context) (admin.Stat
 	}
 }
 
-// tell writes that this replica is there or, with nil, that it goes.
-func (p *presence) tell(ctx context.Context, mirror *clerksync.Mirror, leads func() bool) error {
+// tell writes that this replica is there or that it goes.
+func (p *presence) tell(ctx context.Context, mirror *clerksync.Mirror, here bool) error {
 	heard, err := readBeats(ctx, mirror)
 	if err != nil {
 		return err
 	}
 	delete(heard, p.name)
-	if leads != nil {
-		heard[p.name] = beat{At: time.Now().UnixMilli(), Leads: leads()}
+	if here {
+		heard[p.name] = beat{At: time.Now().UnixMilli()}
 	}
 	p.count.Store(int64(len(heard)))
 	return mirror.WriteState(ctx, replicasKey, heard)
@@ -98,11 +91,11 @@ func readBeats(ctx context.Context, mirror *clerksync.Mirror) (map[string]beat, 
 	return heard, nil
 }
 
-// readReplicas lists the replicas by their names.
-func readReplicas(ctx context.Context, mirror *clerksync.Mirror) (all []admin.Replica, err error) {
+// readReplicas lists the replicas by their names, one of which may be the leader's.
+func readReplicas(ctx context.Context, mirror *clerksync.Mirror, leader string) (all []admin.Replica, err error) {
 	heard, err := readBeats(ctx, mirror)
 	for name, b := range heard {
-		all = append(all, admin.Replica{Name: name, SeenAt: time.UnixMilli(b.At).UTC(), Leads: b.Leads})
+		all = append(all, admin.Replica{Name: name, SeenAt: time.UnixMilli(b.At).UTC(), Leads: name == leader})
 	}
 	slices.SortFunc(all, func(a, b admin.Replica) int { return strings.Compare(a.Name, b.Name) })
 	return all, err

@@ -70,13 +70,15 @@ func TestStatus(t *testing.T) {
 			at := time.Date(2026, 1, day, hour, minute, 0, 0, time.UTC)
 			return &at
 		}
-		if l, err := lease.Try(ctx, m, "lease:leader"); err != nil {
-			t.Error(err)
-		} else if s, err := main.ReadStatus(ctx, m); err != nil || s.Leader == nil || *s.Leader != (admin.Leader{Replica: l.Holder(), Term: 1}) {
+		l, err := lease.Try(ctx, m, "lease:leader")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err := main.ReadStatus(ctx, m); err != nil || s.Leader == nil || *s.Leader != (admin.Leader{Replica: l.Holder(), Term: 1}) {
 			t.Errorf("leader %+v, %v, want %s in its first term", s.Leader, err, l.Holder())
 		}
 		at = now.UnixMilli()
-		heard := map[string]any{"host/1": map[string]any{"at": at, "leads": true}, "host/2": map[string]any{"at": at - 20_000}, "gone/3": map[string]any{"at": at - 31_000}}
+		heard := map[string]any{l.Holder(): map[string]any{"at": at}, "~/2": map[string]any{"at": at - 20_000}, "gone/3": map[string]any{"at": at - 31_000}}
 		walk := map[string]any{"started": at, "saved": at, "scans": map[string]any{
 			"users": map[string]any{"started": at - 4000, "counted": 100, "counts": map[string]any{"seen": 40}}, "roles": map[string]any{"done": true},
 		}}
@@ -85,7 +87,7 @@ func TestStatus(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if s, err := main.ReadStatus(ctx, m); err != nil || len(s.Replicas) != 2 || !s.Replicas[0].Leads || s.Replicas[1].Name != "host/2" {
+		if s, err := main.ReadStatus(ctx, m); err != nil || len(s.Replicas) != 2 || !s.Replicas[0].Leads || s.Replicas[1].Leads || s.Replicas[1].Name != "~/2" {
 			t.Errorf("replicas %+v, %v", s.Replicas, err)
 		} else if len(s.Progress) != 1 || s.Progress[0].Kind != "users" || s.Progress[0].Rate() != 10 || s.Progress[0].Remaining() != 6*time.Second {
 			t.Errorf("progress %+v", s.Progress)
