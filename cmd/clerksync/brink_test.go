@@ -64,7 +64,7 @@ func (b *brink) connect(near net.Conn) {
 		if err != nil {
 			return
 		}
-		if strike := b.strike.Load(); strike != nil && bytes.Contains(buffer[:n], committed) && b.strike.CompareAndSwap(strike, nil) {
+		if strike := b.strike.Load(); strike != nil && committed(buffer[:n]) && b.strike.CompareAndSwap(strike, nil) {
 			(*strike)()
 			return // and nobody hears of the commit
 		}
@@ -74,5 +74,9 @@ func (b *brink) connect(near net.Conn) {
 	}
 }
 
-// committed is how PostgreSQL tells that a transaction is committed.
-var committed = []byte("C\x00\x00\x00\x0bCOMMIT\x00")
+// committed reports whether PostgreSQL tells that a transaction is committed: one that was begun, or a statement of its own that found or
+// wrote users.
+func committed(answer []byte) bool {
+	return bytes.Contains(answer, []byte("C\x00\x00\x00\x0bCOMMIT\x00")) ||
+		bytes.Contains(answer, []byte("user_")) && bytes.HasSuffix(answer, []byte("Z\x00\x00\x00\x05I"))
+}
