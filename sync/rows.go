@@ -46,7 +46,7 @@ func (m *Mirror) prepareStatements(ctx context.Context) error {
 			continue
 		}
 		s.merge[k.name], s.standing[k.name] = m.dialect.mergeStatement(k), m.dialect.standingStatement(k)
-		if m.dialect.postgres {
+		if m.dialect.postgres && len(k.parents) == 0 {
 			s.shortcut[k.name] = m.dialect.shortcutStatement(k)
 			all = append(all, s.shortcut[k.name])
 		}

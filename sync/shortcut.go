@@ -25,7 +25,7 @@ func (d dialect) shortcutStatement(k *kind) string {
 		"e.value ->> 'op'", op, "cast(e.value ->> 'version' AS bigint)", "o._version",
 		"cast(e.value ->> 'initial' AS boolean)", "cast(e.value ->> 'initial' AS boolean) AND NOT o._was_visible").Replace(d.insertChanges())
 	return "WITH " + hardenedSQL + ", merged AS (" + merge + "),\nkept AS (" + events + " RETURNING r.id),\n" +
-		d.locked("CROSS JOIN (SELECT count(*) FROM kept) AS n") + ", told AS (" + changes + ` ORDER BY o.id COLLATE "C" RETURNING 1)` +
+		d.locked("CROSS JOIN (SELECT count(*) FROM merged) AS m CROSS JOIN (SELECT count(*) FROM kept) AS n") + ", told AS (" + changes + ` ORDER BY o.id COLLATE "C" RETURNING 1)` +
 		"\nSELECT merged.* FROM merged CROSS JOIN hardened"
 }
 
@@ -65,13 +65,13 @@ func (m *Mirror) takeShortcut(ctx context.Context, batch []*request) (commits []
 	if !m.dialect.postgres || pieces >= large && !m.far {
 		return nil, nil
 	}
-	if pieces >= large {
-		batch[0].handOn()
-	}
 	for _, k := range kinds {
 		folds := m.shortcutFolds(k, batch)
 		if len(folds) == 0 {
 			continue
+		}
+		if pieces >= large {
+			batch[0].handOn()
 		}
 		begun := time.Now()
 		changes, merged, err := m.mergeAtOnce(ctx, k, folds)

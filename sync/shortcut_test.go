@@ -85,6 +85,33 @@ func allRows(t *testing.T, m *clerksync.Mirror, query string) (lines []string) {
 	return lines
 }
 
+// TestShortcutLocksTheFeedLast has evidence wait for a row that somebody has locked. Others write meanwhile.
+func TestShortcutLocksTheFeedLast(t *testing.T) {
+	t.Parallel()
+	first, second := user{ID: "user_1", Updated: past}, user{ID: "user_2", Updated: past}
+	later := func(u user) user { u.Name, u.Updated = "Later", past+1; return u }
+	for name, waits := range map[string]clerksync.Evidence{"an event": later(first).told(), "a read": read(later(first), past+1)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.New(t)
+			m := pinned(t, db)
+			apply(t, m, first.told(), second.told())
+			tx := admin(t, db).MustBegin()
+			defer tx.Rollback()
+			tx.MustExec(m.SQL(`SELECT 1 FROM {users} WHERE id = 'user_1' FOR UPDATE`))
+			wait := callers(t.Context(), m, 1, func(int) clerksync.Evidence { return waits })
+			waitFor(t, "it to wait", func() bool { return waitingForLocks(t, db) == 1 })
+			apply(t, pinned(t, db), later(second).told())
+			if err := tx.Rollback(); err != nil {
+				t.Fatal(err)
+			}
+			if err := wait(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestNextBatchBesideALargeOne holds up a batch that takes the shortcut to a database that is far. The next one begins beside it if it is
 // large, and else grows meanwhile.
 func TestNextBatchBesideALargeOne(t *testing.T) {
