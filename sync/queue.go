@@ -38,7 +38,8 @@ func (r *request) idle() bool {
 
 // queue gathers requests while others are being committed. There is no timer: the first caller commits at once, those who come
 // meanwhile wait, and then the first of them commits all of them together. He begins when the batch before has merged its objects and
-// writes its events, and no earlier: two transactions that merge side by side would be half as large each, and cost more than they save.
+// writes its events, and no earlier: two transactions that merge side by side would be half as large each, and cost more than they save,
+// unless the way to the database is long; see [Mirror.measure].
 type queue struct {
 	lanes int // how many batches may be in flight at once
 
