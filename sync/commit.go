@@ -159,8 +159,8 @@ func (m *Mirror) commitInTurn(ctx context.Context, batch []*request) error {
 	return err
 }
 
-// commit writes what is left of a batch in one transaction: the objects of each kind by id, then what hooks write, then the events, then the changes
-// and what of them is audited.
+// commit writes what is left of a batch in one transaction: the objects of each kind by id, then what hooks write, then the events, then
+// the changes and what of them is audited.
 func (m *Mirror) commit(ctx context.Context, batch []*request, pieces []*piece) (changes []Change, err error) {
 	tx, err := m.db.BeginTxx(ctx, nil)
 	if err != nil {

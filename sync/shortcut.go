@@ -18,7 +18,7 @@ func (d dialect) shortcutStatement(k *kind) string {
 		op     = "CASE WHEN o._was_visible THEN 'updated' ELSE 'created' END"
 		judged = "coalesce(e.value ->> 'outcome', CASE WHEN o._changed THEN " + op + " ELSE 'refreshed' END)"
 	)
-	merge := d.mergeOf(k, strings.ReplaceAll(mergeSQL, "[moves]", "[moves and was visible]"))
+	merge := d.mergeWhere(k, "[newer] AND [was visible] AND [visible]")
 	events := strings.NewReplacer("$1", "$2", "AS e(value)", "AS e(value) JOIN merged AS o ON o.id = e.value ->> 'about'",
 		"e.value ->> 'outcome'", judged).Replace(d.insertEvents(""))
 	changes := strings.NewReplacer("$1", "$3", "AS e(value)", "AS e(value) JOIN merged AS o ON o.id = e.value ->> 'object_id' AND o._changed",

@@ -44,8 +44,6 @@ RETURNING id, _was_visible, _version, _changed, _alive_at, _updated_at, _seen_at
 // visible. A hash under another version byte is no change: the projection moved, not the object. What was erased and comes back is. Until
 // then its hash stays, too: that of a person's data would tell whether a guess at them is right.
 var mergeTerms = []string{
-	"[moves]", "[newer] OR excluded._dead_at > r._dead_at",
-	"[moves and was visible]", "[newer] AND [was visible] AND [visible]",
 	"[newer]", "((excluded._alive_at, excluded._updated_at, excluded._seen_at, excluded._hash) > (r._alive_at, r._updated_at, r._seen_at, r._hash))",
 	"[was visible]", "(r._alive_at > r._dead_at)",
 	"[visible]", "([alive] > [dead])",
@@ -60,9 +58,12 @@ func (k *kind) mergedColumns() []column {
 }
 
 // mergeStatement writes mergeSQL for one kind. Its rows are given as [writeRows] does.
-func (d dialect) mergeStatement(k *kind) string { return d.mergeOf(k, mergeSQL) }
+func (d dialect) mergeStatement(k *kind) string {
+	return d.mergeWhere(k, "[newer] OR excluded._dead_at > r._dead_at")
+}
 
-func (d dialect) mergeOf(k *kind, sql string) string {
+// mergeWhere writes mergeSQL for one kind and for those of its rows that a condition lets move.
+func (d dialect) mergeWhere(k *kind, moves string) string {
 	payload := slices.Concat(k.columns, payloadColumns)
 	merged := k.mergedColumns()
 	stored := merged[:len(merged)-1]
@@ -75,7 +76,8 @@ func (d dialect) mergeOf(k *kind, sql string) string {
 	for i, c := range payload {
 		assignments[i] = fmt.Sprintf("%[1]s = CASE WHEN [brings] THEN excluded.%[1]s ELSE r.%[1]s END", c.name)
 	}
-	return expand(sql, append([]string{
+	return expand(mergeSQL, append([]string{
+		"[moves]", moves,
 		"[table]", d.table(string(k.name)),
 		"[columns]", strings.Join(columnNames(stored), ", "),
 		"[values]", strings.Join(values[:len(stored)], ", "),
