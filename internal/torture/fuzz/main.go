@@ -25,11 +25,13 @@ import (
 	"github.com/clerksync/clerksync/internal/torture"
 )
 
-// The time that a target gets, and how many of its inputs are kept.
+// The time that a target gets, how long an input that takes a way of its own is made smaller (go test would take a minute each, in
+// which it tries nothing else), and how many of a target's inputs are kept.
 const (
-	whole = 10 * time.Minute
-	least = 5 * time.Second
-	most  = 40
+	whole   = 10 * time.Minute
+	least   = 5 * time.Second
+	shorten = "1s"
+	most    = 40
 )
 
 // target is a function that go test can fuzz.
@@ -118,7 +120,7 @@ var told = regexp.MustCompile(`execs: (\d+)`)
 
 // fuzz returns how often a target was run.
 func (t target) fuzz(span time.Duration) (executions int, err error) {
-	out, err := exec.Command("go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", span.String(), "./"+t.room).CombinedOutput()
+	out, err := exec.Command("go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", span.String(), "-fuzzminimizetime", shorten, "./"+t.room).CombinedOutput()
 	if all := told.FindAllSubmatch(out, -1); len(all) > 0 {
 		executions, _ = strconv.Atoi(string(all[len(all)-1][1])) // the pattern is of digits
 	}
