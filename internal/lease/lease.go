@@ -202,7 +202,7 @@ func (l *Lease) Hold(ctx context.Context, run func(context.Context) error) error
 	<-ended
 	release, cancelRelease := context.WithTimeout(context.WithoutCancel(ctx), Renewal)
 	defer cancelRelease()
-	_ = l.set(release, 0) // or else it runs out
+	_ = l.end(release, 0) // or else it runs out
 	return err
 }
 
@@ -227,20 +227,16 @@ func (l *Lease) keep(ctx context.Context) error {
 
 func (l *Lease) renew(ctx context.Context) error {
 	asked := time.Now()
-	_, now, err := l.look(ctx)
-	if err != nil {
-		return err
+	err := l.end(ctx, Time)
+	if err == nil {
+		l.last(asked)
 	}
-	if err := l.set(ctx, now+Time.Milliseconds()); err != nil {
-		return err
-	}
-	l.last(asked)
-	return nil
+	return err
 }
 
-// set moves the end of the lease that this one holds.
-func (l *Lease) set(ctx context.Context, expires int64) error {
-	raw, _, err := l.look(ctx)
+// end has the lease that this one holds end after so long.
+func (l *Lease) end(ctx context.Context, after time.Duration) error {
+	raw, now, err := l.look(ctx)
 	if err != nil {
 		return err
 	}
@@ -252,7 +248,7 @@ func (l *Lease) set(ctx context.Context, expires int64) error {
 		return ErrLost
 	}
 	next := l.row
-	next.Expires = expires
+	next.Expires = now + after.Milliseconds()
 	swapped, err := l.swap(ctx, raw, next)
 	if err == nil && !swapped {
 		return ErrLost
