@@ -8,7 +8,7 @@ import (
 )
 
 // tail is what a walk has seen of the stretch that it has not passed yet, such as the last user of a page, by id.
-type tail map[string]clerksync.Tally
+type tail map[string]clerksync.Row
 
 // longestTail bounds what is summed up again with the next page: many users are created within a millisecond only by an import.
 const longestTail = 100
@@ -23,36 +23,33 @@ func (t tail) after(page []clerksync.Sighting, seen *ledger) tail {
 	}
 	for i := len(page) - 1; i >= 0 && len(next) <= longestTail; i-- {
 		if _, near := seen.Near[page[i].ID]; near {
-			next[page[i].ID] = page[i].Tally()
+			next[page[i].ID] = page[i].Row()
 		}
 	}
 	return next
 }
 
-// holds reports whether the rows of the stretch that a page has come to, its last instant included, are those that the walk has seen
-// there, to the byte: then nothing need be looked at one by one. It reports false where it cannot tell.
-func (l *leg) holds(ctx context.Context, seen *ledger, page []clerksync.Sighting) (bool, error) {
+// differing returns the parts of the stretch that a page has come to, its last instant included, whose rows are others than those that
+// the walk has seen there: the rest need not be looked at one by one. Where it cannot tell, these are all parts.
+func (l *leg) differing(ctx context.Context, seen *ledger, page []clerksync.Sighting) (clerksync.Parts, error) {
 	if len(page) == 0 || seen.From == clerksync.Never || len(l.tail) > longestTail {
-		return false, nil
+		return clerksync.AllParts, nil
 	}
 	last := page[len(page)-1].Dated()
-	var all clerksync.Tally
+	shown := make([]clerksync.Row, 0, len(page)+len(l.tail))
 	for i := range page {
 		if at := page[i].Dated(); page[i].ID == "" || at < seen.From || at > last {
-			return false, nil
+			return clerksync.AllParts, nil
 		}
-		all = all.Plus(page[i].Tally())
+		shown = append(shown, page[i].Row())
 	}
-	more := 0 // seen there before this page
-	for id, one := range l.tail {
+	for id, row := range l.tail {
 		if !slices.ContainsFunc(page, func(s clerksync.Sighting) bool { return s.ID == id }) {
-			all = all.Plus(one)
-			more++
+			shown = append(shown, row) // before this page
 		}
 	}
-	if len(seen.Near) != len(page)+more {
-		return false, nil
+	if len(seen.Near) != len(shown) {
+		return clerksync.AllParts, nil
 	}
-	rows, err := l.mirror.Tally(ctx, l.kind, seen.From, last)
-	return err == nil && rows == all, err
+	return l.mirror.Differing(ctx, l.kind, seen.From, last, shown)
 }
