@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -57,7 +58,7 @@ func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
 	m.commitApart(ctx, batch[0], err)
 }
 
-// commitApart commits the pieces of one refused request each by itself, and quarantines those that are refused alone.
+// commitApart commits the events and reads of one refused request each by itself, and quarantines those that are refused alone.
 func (m *Mirror) commitApart(ctx context.Context, r *request, refusal error) {
 	r.err = nil
 	if len(r.pieces) == 1 || r.oneEvent() {
@@ -67,17 +68,31 @@ func (m *Mirror) commitApart(ctx context.Context, r *request, refusal error) {
 		}
 		return
 	}
-	for _, p := range r.pieces {
-		if p.quiet() {
-			continue
-		}
-		alone := newRequest([]*piece{p}, r.pinned)
+	for _, pieces := range r.apart() {
+		alone := newRequest(pieces, r.pinned)
 		m.commitAll(ctx, []*request{alone})
 		if alone.err != nil {
 			r.err = alone.err
 			return
 		}
 	}
+}
+
+// apart splits what is left of a request into pieces, but for those of one event: its row has one outcome.
+func (r *request) apart() (parts [][]*piece) {
+	of := map[*Event]int{}
+	for _, p := range r.pieces {
+		i, begun := of[p.Event]
+		switch {
+		case p.quiet():
+		case begun && p.Event != nil:
+			parts[i] = append(parts[i], p)
+		default:
+			of[p.Event] = len(parts)
+			parts = append(parts, []*piece{p})
+		}
+	}
+	return parts
 }
 
 // oneEvent reports whether all pieces were told by one event, whose row can have only one outcome.
@@ -162,12 +177,13 @@ func (m *Mirror) commitInTurn(ctx context.Context, batch []*request) error {
 // commit writes what is left of a batch in one transaction: the objects of each kind by id, then what hooks write, then the events, then
 // the changes and what of them is audited.
 func (m *Mirror) commit(ctx context.Context, batch []*request, pieces []*piece) (changes []Change, err error) {
-	tx, err := m.db.BeginTxx(ctx, nil)
+	unpinned := slices.ContainsFunc(batch, func(r *request) bool { return r.pinned == "" })
+	tx, err := m.begin(ctx, unpinned)
 	if err != nil {
 		return nil, err
 	}
 	defer tx.Rollback()
-	if err := m.checkPin(ctx, tx, batch); err != nil {
+	if err := m.checkPin(ctx, tx, unpinned); err != nil {
 		return nil, err
 	}
 	var hooks []hookCall
@@ -208,13 +224,18 @@ func (m *Mirror) harden(ctx context.Context, tx *sqlx.Tx) error {
 const hardenSQL = `SELECT set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') THEN 'on'
   ELSE current_setting('synchronous_commit') END, true)`
 
+// begin begins a transaction. One that looks at the pin must see what was committed while it waited for the feed's lock, whatever the
+// team's default isolation level is. That costs a round trip, so others take the default.
+func (m *Mirror) begin(ctx context.Context, pins bool) (*sqlx.Tx, error) {
+	if pins && m.dialect.postgres {
+		return m.db.BeginTxx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	}
+	return m.db.BeginTxx(ctx, nil)
+}
+
 // checkPin makes sure that requests prepared without a pin are committed without one. Both this and pinning hold the lock of the
 // feed, so the first event and the pin cannot miss each other.
-func (m *Mirror) checkPin(ctx context.Context, tx *sqlx.Tx, batch []*request) error {
-	unpinned := false
-	for _, r := range batch {
-		unpinned = unpinned || r.pinned == ""
-	}
+func (m *Mirror) checkPin(ctx context.Context, tx *sqlx.Tx, unpinned bool) error {
 	if !unpinned {
 		return nil
 	}

@@ -100,28 +100,32 @@ func (m *Mirror) erased(ctx context.Context, tx *sqlx.Tx, ids []string) (map[str
 	return found, finish(rows)
 }
 
-// strip takes the payload from folds about what belongs to an erased object: of those the mirror keeps the ids.
+// strip takes the payload from folds about what belongs to an erased object, or was erased with one: of those the mirror keeps the ids.
 func (m *Mirror) strip(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold) error {
 	var ids []string
 	for _, f := range folds {
-		ids = append(ids, f.parents()...)
+		ids = append(ids, f.erasable()...)
 	}
 	erased, err := m.erased(ctx, tx, ids)
 	if err != nil || len(erased) == 0 {
 		return err
 	}
 	for _, f := range folds {
-		for _, id := range f.parents() {
+		for _, id := range f.erasable() {
 			f.bare = f.bare || erased[id]
 		}
 	}
 	return nil
 }
 
-// parents are the ids of what the fold's object belongs to, by the payload that it brings.
-func (f *fold) parents() (ids []string) {
+// erasable are the ids of which none may be erased if the fold is to bring its payload: those of what its object belongs to, by that
+// payload, and its own where the object is about a person whom it names by an address alone. It stays there when he goes.
+func (f *fold) erasable() (ids []string) {
 	if f.live == nil || !f.state.Visible() {
 		return nil
+	}
+	if f.live.kind.addressee != "" {
+		ids = append(ids, f.id)
 	}
 	for _, p := range f.live.kind.parents {
 		if id := f.live.object.column(p.column); id != "" {

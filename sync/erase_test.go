@@ -284,3 +284,23 @@ func TestRemnants(t *testing.T) {
 		}
 	})
 }
+
+// TestInvitationAfterErasure has the next pass list the accepted invitation of a person who was erased: Clerk keeps it.
+func TestInvitationAfterErasure(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		p := person{word: "Canaria", born: past}
+		p.arrive(t, m, past)
+		p.leave(t, m, past+hour)
+		p.erase(t, m, clerksync.Anonymize)
+		for _, k := range []clerksync.Kind{clerksync.Invitations, clerksync.OrganizationInvitations} {
+			object := p.belonging(past + 2*hour)[k]
+			apply(t, m, saw(k, "", object, past+2*hour))
+			apply(t, m, tells("msg_late"+string(k), k, "", object, past+3*hour))
+			if found := hits(t, m, p.word); len(found) > 0 {
+				t.Errorf("with evidence of %s %s is back in %v", k, p.word, found)
+			}
+		}
+	})
+}

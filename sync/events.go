@@ -55,20 +55,16 @@ func (m *Mirror) eventRows(ctx context.Context, tx *sqlx.Tx, pieces []*piece) ([
 	return slices.DeleteFunc(rows, func(r *eventRow) bool { return r.kind == readType && ignored[r.id] }), nil
 }
 
-// gatherEvents returns the events rows of pieces, in the order of ids. An event's outcome is that of its first piece. Evidence of a read
-// has no event, unless it is quarantined: then it gets one, so that an operator finds it where all quarantine is.
+// gatherEvents returns the events rows of pieces, in the order of ids, each with the outcome of the piece that tells it. Evidence of a
+// read has no event, unless it is quarantined: then it gets one, so that an operator finds it where all quarantine is.
 func (m *Mirror) gatherEvents(pieces []*piece) (rows []*eventRow) {
 	byID := map[string]*eventRow{}
-	events := map[*Event]bool{}
+	telling := tellers(pieces)
 	for _, p := range pieces {
-		if p.quiet() || p.Event == nil && p.result.Outcome != Quarantined {
+		if p.quiet() || p.Event != nil && telling[p.Event] != p || p.Event == nil && p.result.Outcome != Quarantined {
 			continue
 		}
 		event := p.event()
-		if events[event] {
-			continue
-		}
-		events[event] = true
 		if row := byID[event.ID]; row != nil {
 			row.attempts++
 			continue
@@ -80,6 +76,24 @@ func (m *Mirror) gatherEvents(pieces []*piece) (rows []*eventRow) {
 	slices.SortFunc(rows, func(a, b *eventRow) int { return strings.Compare(a.id, b.id) })
 	return rows
 }
+
+// tellers are the pieces that tell the outcome of their events: the first one that waits, or else it would be forgotten beside those that
+// do not, and where none waits, the first one.
+func tellers(pieces []*piece) map[*Event]*piece {
+	telling := map[*Event]*piece{}
+	for _, p := range pieces {
+		if p.Event == nil || p.quiet() {
+			continue
+		}
+		if other := telling[p.Event]; other == nil || p.waits() && !other.waits() {
+			telling[p.Event] = p
+		}
+	}
+	return telling
+}
+
+// waits reports whether the piece is to be applied again: when its time has come, or an operator wants it.
+func (p *piece) waits() bool { return p.result.Outcome == Quarantined || p.result.Outcome == Deferred }
 
 // readType is the type of the rows that stand for reads.
 const readType = "read"

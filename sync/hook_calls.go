@@ -24,9 +24,9 @@ type previous struct {
 	version int64
 }
 
-// previous reads and locks the rows that a merge is about to write, for the hooks of their kind. It takes the locks that the merge
-// takes next, in the same order, that of ids; and no stronger ones, so that a row of the team's that refers to one of them need not
-// wait. A row that another transaction makes in between shows by its version; see calls.
+// previous reads the rows that a merge is about to write, for the hooks of their kind. It locks none of them: the merge locks rows that
+// are there and rows that come into being in one order, that of ids, which nothing ahead of it can keep. Whoever was overtaken in between
+// shows by the version; see calls.
 func (m *Mirror) previous(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold) (map[string]previous, error) {
 	if _, hooked := m.cfg.Hooks[k.name]; !hooked {
 		return nil, nil
@@ -44,10 +44,7 @@ func (m *Mirror) previous(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fo
 	if err != nil {
 		return nil, err
 	}
-	query := `SELECT id, data, _version FROM {` + string(k.name) + `} WHERE id IN ` + m.dialect.among() + ` ORDER BY id`
-	if m.dialect.postgres {
-		query += ` FOR NO KEY UPDATE`
-	}
+	query := `SELECT id, data, _version FROM {` + string(k.name) + `} WHERE id IN ` + m.dialect.among()
 	rows, err := tx.QueryxContext(ctx, m.SQL(query), string(parameter))
 	if err != nil {
 		return nil, err
@@ -66,7 +63,7 @@ func (m *Mirror) previous(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fo
 }
 
 // calls are the hooks that a merge's changes ask for. The error is errOvertaken where another transaction wrote a row after its
-// previous content was read: then there was no row to lock.
+// previous content was read.
 func (m *Mirror) calls(k *kind, folds []*fold, changes []Change, before map[string]previous) (calls []hookCall, err error) {
 	hooks, hooked := m.cfg.Hooks[k.name]
 	if !hooked {

@@ -469,3 +469,30 @@ func TestHooksOfNothing(t *testing.T) {
 		t.Errorf("Open: %v", err)
 	}
 }
+
+// TestHooksLockInOrder has a process with hooks and one without write about the same two users, one of whom is not there yet: they do not
+// lock each other out. With this database that would last until both give up.
+func TestHooksLockInOrder(t *testing.T) {
+	t.Parallel()
+	db := sqlx.MustOpen("postgres", pgtest.Direct(t)+"&options=-cdeadlock_timeout%3D1min")
+	t.Cleanup(func() { db.Close() })
+	hooked, plain := open(t, db, detour()), pinned(t, db)
+	apply(t, plain, user{ID: "user_z", Updated: past}.told())
+	tx := db.MustBegin()
+	defer tx.Rollback()
+	tx.MustExec(`SELECT 1 FROM clerk.users WHERE id = 'user_z' FOR UPDATE`)
+	var writers errgroup.Group
+	for i, m := range []*clerksync.Mirror{hooked, plain} {
+		writers.Go(func() error {
+			a, z := user{ID: "user_a", Updated: past + 1, Name: fmt.Sprint(i)}, user{ID: "user_z", Updated: past + 1, Name: fmt.Sprint(i)}
+			_, err := m.Apply(t.Context(), a.told(), z.told())
+			return err
+		})
+		waitFor(t, "it to wait", func() bool { return waitingForLocks(t, db) == i+1 })
+	}
+	tx.Rollback()
+	if err := writers.Wait(); err != nil {
+		t.Error(err)
+	}
+	checkVersions(t, plain)
+}

@@ -141,8 +141,11 @@ type forgotten struct {
 	Until int64 `json:"until"`
 }
 
-// noteForgotten notes that a tombstone was removed.
+// noteForgotten notes that a tombstone was removed. It holds the lock of the feed, so that what others note meanwhile is not lost.
 func (m *Mirror) noteForgotten(ctx context.Context, tx *sqlx.Tx, dead int64) error {
+	if err := m.lockFeed(ctx, tx); err != nil {
+		return err
+	}
 	f := forgotten{Until: Never}
 	if _, err := readState(ctx, tx, m.dialect, "forgotten", &f); err != nil || f.Until >= dead {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jmoiron/sqlx"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/clerksync/clerksync/internal/pgtest"
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -198,4 +199,39 @@ func TestPruneSessions(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestForgottenTogether has two processes forget at once: what is noted is the latest of the deletions, so that an older replay about one of
+// them makes nobody anew.
+func TestForgottenTogether(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	cfg := clerksync.Config{InstanceID: instance, Kinds: []clerksync.Kind{clerksync.Users, clerksync.Sessions}}
+	a, b := open(t, db, cfg), open(t, db, cfg)
+	now := time.Now().UnixMilli()
+	apply(t, a, user{ID: "user_1", Updated: now - 300*day}.told())
+	object := fmt.Appendf(nil, `{"object":"session","id":"sess_1","user_id":"user_2","status":"active","created_at":%d,"updated_at":%[1]d}`, now-400*day)
+	apply(t, a, tells("m1", clerksync.Sessions, "sess_1", object, now-400*day))
+	apply(t, a, tells("m2", clerksync.Sessions, "sess_1", nil, now-350*day), toldGone("user_1", now-150*day))
+	if _, err := a.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: "user_1", Policy: clerksync.Hard}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.WriteState(t.Context(), "forgotten", map[string]int64{"until": 1}); err != nil {
+		t.Fatal(err)
+	}
+	tx := admin(t, db).MustBegin()
+	defer tx.Rollback()
+	tx.MustExec(`SELECT 1 FROM clerk.state WHERE key = 'forgotten' FOR UPDATE`)
+	var both errgroup.Group
+	both.Go(func() error { _, err := a.PruneTombstones(t.Context()); return err })
+	waitFor(t, "the one", func() bool { return waitingForLocks(t, db) == 1 })
+	both.Go(func() error { _, err := b.PruneSessions(t.Context(), 200*24*time.Hour); return err })
+	waitFor(t, "the other", func() bool { return waitingForLocks(t, db) == 2 })
+	tx.Rollback()
+	if err := both.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if r := apply(t, a, told(user{ID: "user_1", Updated: now - 200*day}, now-200*day)); r[0].Outcome != clerksync.Stale {
+		t.Errorf("an event that is older than a deletion which is forgotten: %+v", r)
+	}
 }

@@ -12,13 +12,14 @@ import (
 // into rows that are visible or come into being, writes the events that told it, and appends the changes to the feed. Rows of which there
 // is more to say (hidden ones, and those that do not move) it leaves as they are, with their events: what it returns is what it did. Its
 // parameters are those of mergeStatement and logStatement; an event that names the object it is about takes its outcome, unless it has
-// one, from what became of that. It locks what the other statements lock, in the same order.
+// one, from what became of that. It locks what the other statements lock, in the same order. Where that cannot be, it does nothing: see
+// untriggered.
 func (d dialect) shortcutStatement(k *kind) string {
 	const (
 		op     = "CASE WHEN o._was_visible THEN 'updated' ELSE 'created' END"
 		judged = "coalesce(e.value ->> 'outcome', CASE WHEN o._changed THEN " + op + " ELSE 'refreshed' END)"
 	)
-	merge := d.mergeWhere(k, "[newer] AND [was visible] AND [visible]")
+	merge := d.mergeWhere(k, d.untriggered(string(k.name), "events"), "[newer] AND [was visible] AND [visible] AND r.erased_at IS NULL")
 	events := strings.NewReplacer("$1", "$2", "AS e(value)", "AS e(value) JOIN merged AS o ON o.id = e.value ->> 'about'",
 		"e.value ->> 'outcome'", judged).Replace(d.insertEvents(""))
 	changes := strings.NewReplacer("$1", "$3", "AS e(value)", "AS e(value) JOIN merged AS o ON o.id = e.value ->> 'object_id' AND o._changed",
@@ -27,6 +28,19 @@ func (d dialect) shortcutStatement(k *kind) string {
 	return "WITH " + hardenedSQL + ", merged AS (" + merge + "),\nkept AS (" + events + " RETURNING r.id),\n" +
 		d.locked("CROSS JOIN (SELECT count(*) FROM merged) AS m CROSS JOIN (SELECT count(*) FROM kept) AS n") + ", told AS (" + changes + ` ORDER BY o.id COLLATE "C" RETURNING 1)` +
 		"\nSELECT merged.* FROM merged CROSS JOIN hardened"
+}
+
+// untriggered is a condition: no trigger of the team's runs after rows of the tables were written, nor does a foreign key look at
+// another table. Those of a statement run when all of it is done, so here they would hold the feed's lock while they wait for rows of the
+// team's. They may be added at any time, so each statement asks.
+func (d dialect) untriggered(tables ...string) string {
+	literals := make([]string, len(tables))
+	for i, table := range tables {
+		literals[i] = "'" + strings.ReplaceAll(d.table(table), "'", "''") + "'::regclass"
+	}
+	return `NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger AS g LEFT JOIN pg_catalog.pg_constraint AS c ON c.oid = g.tgconstraint
+WHERE g.tgrelid IN (` + strings.Join(literals, ", ") + `) AND g.tgenabled <> 'D' AND g.tgtype & 2 = 0 AND NOT g.tginitdeferred
+AND (NOT g.tgisinternal OR c.contype = 'f' AND c.conrelid = g.tgrelid))`
 }
 
 // large is how many pieces make a batch large. While a smaller one is on its way, those who wait for it become more, which saves more than

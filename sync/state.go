@@ -121,7 +121,7 @@ func (m *Mirror) Pin(ctx context.Context, id string) error {
 
 // pinNow writes the pin unless there is one, and returns the one that holds.
 func (m *Mirror) pinNow(ctx context.Context, id string) (string, error) {
-	tx, err := m.db.BeginTxx(ctx, nil)
+	tx, err := m.begin(ctx, true)
 	if err != nil {
 		return "", unavailable(err)
 	}

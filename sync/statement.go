@@ -22,7 +22,7 @@ var (
 // all the same, and not returned.
 const mergeSQL = `INSERT INTO [table] AS r ([columns], deleted_at, _was_visible, _version, _changed)
 SELECT [values], CASE WHEN NOT [arrives visible] THEN [deleted_at] END, [false], CASE WHEN [arrives visible] THEN 1 ELSE 0 END, NOT [false]
-FROM [rows] WHERE true [in order]
+FROM [rows] WHERE [taken] [in order]
 ON CONFLICT (id) DO UPDATE SET
   [payload],
   _alive_at    = [alive],
@@ -59,11 +59,11 @@ func (k *kind) mergedColumns() []column {
 
 // mergeStatement writes mergeSQL for one kind. Its rows are given as [writeRows] does.
 func (d dialect) mergeStatement(k *kind) string {
-	return d.mergeWhere(k, "[newer] OR excluded._dead_at > r._dead_at")
+	return d.mergeWhere(k, "true", "[newer] OR excluded._dead_at > r._dead_at")
 }
 
-// mergeWhere writes mergeSQL for one kind and for those of its rows that a condition lets move.
-func (d dialect) mergeWhere(k *kind, moves string) string {
+// mergeWhere writes mergeSQL for one kind: with a condition for taking any rows at all, and one for those that move.
+func (d dialect) mergeWhere(k *kind, taken, moves string) string {
 	payload := slices.Concat(k.columns, payloadColumns)
 	merged := k.mergedColumns()
 	stored := merged[:len(merged)-1]
@@ -77,6 +77,7 @@ func (d dialect) mergeWhere(k *kind, moves string) string {
 		assignments[i] = fmt.Sprintf("%[1]s = CASE WHEN [brings] THEN excluded.%[1]s ELSE r.%[1]s END", c.name)
 	}
 	return expand(mergeSQL, append([]string{
+		"[taken]", taken,
 		"[moves]", moves,
 		"[table]", d.table(string(k.name)),
 		"[columns]", strings.Join(columnNames(stored), ", "),

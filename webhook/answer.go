@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -46,12 +47,20 @@ func refused(code int, reason string) delivery {
 	return delivery{Delivery: Delivery{Code: code, Reason: reason}}
 }
 
-// settle makes the delivery a success. An event is told by its first piece of evidence, as in the events table.
+// settle makes the delivery a success.
 func (d *delivery) settle(r clerksync.Result) {
 	d.Code, d.Outcome, d.Foreign, d.cause = http.StatusNoContent, r.Outcome, r.Foreign, r.Reason
 	if !d.OccurredAt.IsZero() {
 		d.Lag = time.Since(d.OccurredAt)
 	}
+}
+
+// telling returns the result that tells what became of an event, as the events table has it: that of its first piece of evidence that
+// waits or, if none does, of its first one.
+func telling(results []clerksync.Result) clerksync.Result {
+	return results[max(0, slices.IndexFunc(results, func(r clerksync.Result) bool {
+		return r.Outcome == clerksync.Quarantined || r.Outcome == clerksync.Deferred
+	}))]
 }
 
 // retryAfter is in seconds. Svix delivers by its own schedule; proxies and testers heed it.

@@ -180,7 +180,7 @@ func (h *Handler) apply(ctx context.Context, id string, body []byte) delivery {
 	case err != nil:
 		d.Code, d.Reason, d.err = http.StatusServiceUnavailable, "unavailable", err
 	default:
-		d.settle(results[0])
+		d.settle(telling(results))
 		h.tellConflicts(evidence, results)
 	}
 	return d

@@ -71,5 +71,5 @@ func retry(ctx context.Context, mirror *clerksync.Mirror, kept clerksync.Event, 
 	if err != nil {
 		return clerksync.Result{}, err
 	}
-	return results[0], nil
+	return telling(results), nil
 }
