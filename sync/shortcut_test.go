@@ -3,7 +3,9 @@ package sync_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +64,78 @@ func TestShortcut(t *testing.T) {
 	if shortCommits <= longCommits { // some batches go both ways
 		t.Errorf("%d commits with the shortcut, %d without: it was not taken", shortCommits, longCommits)
 	}
+}
+
+// TestShortcutOfEveryKind is the same with objects of all kinds, what cannot be stored or merged, and erasures.
+func TestShortcutOfEveryKind(t *testing.T) {
+	t.Parallel()
+	detour := allOfIt
+	detour.Hooks = clerksync.Hooks{}
+	for _, k := range detour.Kinds {
+		detour.Hooks[k] = clerksync.KindHooks{OnErased: func(context.Context, *sqlx.Tx, clerksync.Transition) error { return nil }}
+	}
+	short, long := everything(t, pgtest.New(t)), open(t, pgtest.New(t), detour)
+	rng := rand.New(rand.NewPCG(2, 9))
+	for step := range 400 {
+		p := person{word: fmt.Sprint("W", rng.IntN(6)), born: past, key: fmt.Sprint("k", rng.IntN(8))}
+		batch := make([]clerksync.Evidence, 1+rng.IntN(4))
+		for i := range batch {
+			batch[i] = p.evidence(rng, fmt.Sprint("msg_", step-rng.IntN(8)/7, "_", i))
+		}
+		if got, want := apply(t, short, batch...), apply(t, long, batch...); !cmp.Equal(want, got) {
+			t.Fatalf("step %d: results (-want +got)\n%s", step, cmp.Diff(want, got))
+		}
+		if rng.IntN(10) == 0 {
+			order := clerksync.Erasure{Kind: clerksync.Users, ID: p.id(), Force: rng.IntN(2) == 0}
+			_, shortErr := short.Erase(t.Context(), order)
+			if _, err := long.Erase(t.Context(), order); fmt.Sprint(err) != fmt.Sprint(shortErr) {
+				t.Fatalf("step %d: erasing: %v with the shortcut, %v without", step, shortErr, err)
+			}
+		}
+	}
+	queries := []string{
+		`SELECT id, type, object_id, outcome, attempts, error, payload, due_at IS NULL FROM {events} ORDER BY id`,
+		`SELECT resource, object_id, version, op, initial, source, reasons FROM {changes} ORDER BY resource, object_id, version, op`,
+		`SELECT action, resource, object_id, source, event_id FROM {audit} ORDER BY action, resource, object_id, event_id, seq`,
+	}
+	for _, k := range allOfIt.Kinds {
+		if k != clerksync.OrganizationDomains { // of which a person has none
+			queries = append(queries, `SELECT to_jsonb(t) - 'erased_at' - 'deleted_at' - '_changed' - '_was_visible' - 'synced_at', erased_at IS NULL, deleted_at IS NULL FROM {`+string(k)+`} AS t ORDER BY id`)
+		}
+	}
+	for _, query := range queries {
+		if diff := cmp.Diff(allRows(t, long, query), allRows(t, short, query)); diff != "" {
+			t.Errorf("%s (-without the shortcut +with it)\n%.3000s", query, diff)
+		}
+	}
+}
+
+// evidence is something about the person, or about what belongs to him, that may be unreadable, early or hard to store.
+func (p person) evidence(rng *rand.Rand, message string) clerksync.Evidence {
+	at := past + int64(rng.IntN(40))*5000
+	objects := p.belonging(at)
+	objects[clerksync.Users] = p.user(at)
+	for _, k := range []clerksync.Kind{clerksync.Organizations, clerksync.Roles, clerksync.Permissions} {
+		objects[k] = fmt.Appendf(nil, `{"object":%q,"id":"%[1]s_%d","name":%q,"key":"k","created_at":%d,"updated_at":%d}`, k.Singular(), rng.IntN(3), p.word, past, at)
+	}
+	kinds := slices.Sorted(maps.Keys(objects))
+	k := kinds[rng.IntN(len(kinds))]
+	object := string(objects[k])
+	id := strings.Split(strings.SplitAfterN(object, `"id":"`, 2)[1], `"`)[0]
+	switch rng.IntN(12) {
+	case 0:
+		return tells(message, k, id, nil, at)
+	case 1:
+		object = strings.Replace(object, "updated_at", "updated", 1)
+	case 2:
+		object = strings.Replace(object, p.word, p.word+`\u0000`, 1)
+	case 3:
+		object = strings.Replace(object, fmt.Sprint(`"updated_at":`, at), fmt.Sprint(`"updated_at":`, time.Now().Add(time.Hour).UnixMilli()), 1)
+	}
+	if rng.IntN(3) == 0 {
+		return saw(k, id, []byte(object), at+int64(rng.IntN(3))*100_000)
+	}
+	return tells(message, k, id, []byte(object), at)
 }
 
 // allRows returns what a query finds, as text.
