@@ -85,13 +85,15 @@ func (m *Mirror) Differing(ctx context.Context, k Kind, from, through int64, sho
 	if whole.tally() == all {
 		return 0, nil
 	}
-	var rows []sums
-	if err := m.selectAll(ctx, &rows, statements.parts, first, last); err != nil {
-		return 0, fmt.Errorf("summing up parts of visible rows: %w", unavailable(err))
-	}
 	var held [64]tally
-	for _, r := range rows {
-		held[r.Part] = r.tally()
+	if whole.Count > 0 { // or no part has any, as in a first pass
+		var rows []sums
+		if err := m.selectAll(ctx, &rows, statements.parts, first, last); err != nil {
+			return 0, fmt.Errorf("summing up parts of visible rows: %w", unavailable(err))
+		}
+		for _, r := range rows {
+			held[r.Part] = r.tally()
+		}
 	}
 	var differing Parts
 	for i := range parts {
