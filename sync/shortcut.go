@@ -30,17 +30,17 @@ func (d dialect) shortcutStatement(k *kind) string {
 		"\nSELECT merged.* FROM merged CROSS JOIN hardened"
 }
 
-// untriggered is a condition: no trigger of the team's runs after rows of the tables were written, nor does a foreign key look at
-// another table. Those of a statement run when all of it is done, so here they would hold the feed's lock while they wait for rows of the
-// team's. They may be added at any time, so each statement asks.
+// untriggered is a condition: no trigger of the team's runs after rows of the tables were written, be it that of a foreign key to another
+// table or of a constraint that is checked late. Those of a statement run when all of it is done, so here they would hold the feed's lock
+// while they wait for rows of the team's. They may be added at any time, so each statement asks.
 func (d dialect) untriggered(tables ...string) string {
 	literals := make([]string, len(tables))
 	for i, table := range tables {
 		literals[i] = "'" + strings.ReplaceAll(d.table(table), "'", "''") + "'::regclass"
 	}
-	return `NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger AS g LEFT JOIN pg_catalog.pg_constraint AS c ON c.oid = g.tgconstraint
-WHERE g.tgrelid IN (` + strings.Join(literals, ", ") + `) AND g.tgenabled <> 'D' AND g.tgtype & 2 = 0 AND NOT g.tginitdeferred
-AND (NOT g.tgisinternal OR c.contype = 'f' AND c.conrelid = g.tgrelid))`
+	return `NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger
+WHERE tgrelid IN (` + strings.Join(literals, ", ") + `) AND tgenabled <> 'D' AND tgtype & 2 = 0 AND NOT tginitdeferred
+AND (NOT tgisinternal OR tgfoid IN ('pg_catalog."RI_FKey_check_ins"'::regproc, 'pg_catalog."RI_FKey_check_upd"'::regproc, 'pg_catalog.unique_key_recheck'::regproc)))`
 }
 
 // large is how many pieces make a batch large. While a smaller one is on its way, those who wait for it become more, which saves more than
