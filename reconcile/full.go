@@ -242,36 +242,36 @@ func (l *leg) compare(ctx context.Context, seen *ledger, page []clerksync.Sighti
 	if through < seen.From || through == clerksync.Never {
 		return page, nil
 	}
-	parts, err := l.differing(ctx, seen, page)
+	same, err := l.holds(ctx, seen, page)
 	if err != nil {
 		return nil, err
 	}
-	held := make([]bool, len(page))
-	shown := make(map[string]int)
-	for i := range page {
-		if held[i] = !parts.Has(page[i].ID); !held[i] {
-			shown[page[i].ID] = i
-		}
+	if same {
+		seen.close(through)
+		return l.differing(page, slices.Repeat([]bool{true}, len(page))), nil
 	}
-	if parts != 0 {
-		for row, err := range l.mirror.Visible(ctx, l.kind, seen.From, through, parts) {
-			if err != nil {
-				return nil, err
-			}
-			if i, ok := shown[row.ID]; ok {
-				held[i] = page[i].Held(row)
-			}
-			seen.row(row, l.cfg.maxSuspects)
+	shown := make(map[string]int, len(page))
+	for i := range page {
+		shown[page[i].ID] = i
+	}
+	held := make([]bool, len(page))
+	for row, err := range l.mirror.Visible(ctx, l.kind, seen.From, through) {
+		if err != nil {
+			return nil, err
 		}
+		if i, ok := shown[row.ID]; ok {
+			held[i] = page[i].Held(row)
+		}
+		seen.row(row, l.cfg.maxSuspects)
 	}
 	if through < math.MaxInt64 {
 		seen.close(through)
 	}
-	return l.unheld(page, held), nil
+	return l.differing(page, held), nil
 }
 
-// unheld counts the sightings that the rows hold, and returns the others.
-func (l *leg) unheld(page []clerksync.Sighting, held []bool) (rest []clerksync.Sighting) {
+// differing counts the sightings that the rows hold, and returns the others.
+func (l *leg) differing(page []clerksync.Sighting, held []bool) (rest []clerksync.Sighting) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, s := range page {

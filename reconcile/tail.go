@@ -8,7 +8,7 @@ import (
 )
 
 // tail is what a walk has seen of the stretch that it has not passed yet, such as the last user of a page, by id.
-type tail map[string]clerksync.Row
+type tail map[string]clerksync.Tally
 
 // longestTail bounds what is summed up again with the next page: many users are created within a millisecond only by an import.
 const longestTail = 100
@@ -23,33 +23,36 @@ func (t tail) after(page []clerksync.Sighting, seen *ledger) tail {
 	}
 	for i := len(page) - 1; i >= 0 && len(next) <= longestTail; i-- {
 		if _, near := seen.Near[page[i].ID]; near {
-			next[page[i].ID] = page[i].Row()
+			next[page[i].ID] = page[i].Tally()
 		}
 	}
 	return next
 }
 
-// differing returns the parts of the stretch that a page has come to, its last instant included, whose rows are others than those that
-// the walk has seen there: the rest need not be looked at one by one. Where it cannot tell, these are all parts.
-func (l *leg) differing(ctx context.Context, seen *ledger, page []clerksync.Sighting) (clerksync.Parts, error) {
+// holds reports whether the rows of the stretch that a page has come to, its last instant included, are those that the walk has seen
+// there, to the byte: then nothing need be looked at one by one. It reports false where it cannot tell.
+func (l *leg) holds(ctx context.Context, seen *ledger, page []clerksync.Sighting) (bool, error) {
 	if len(page) == 0 || seen.From == clerksync.Never || len(l.tail) > longestTail {
-		return clerksync.AllParts, nil
+		return false, nil
 	}
 	last := page[len(page)-1].Dated()
-	shown := make([]clerksync.Row, 0, len(page)+len(l.tail))
+	var all clerksync.Tally
 	for i := range page {
 		if at := page[i].Dated(); page[i].ID == "" || at < seen.From || at > last {
-			return clerksync.AllParts, nil
+			return false, nil
 		}
-		shown = append(shown, page[i].Row())
+		all = all.Plus(page[i].Tally())
 	}
-	for id, row := range l.tail {
+	more := 0 // seen there before this page
+	for id, one := range l.tail {
 		if !slices.ContainsFunc(page, func(s clerksync.Sighting) bool { return s.ID == id }) {
-			shown = append(shown, row) // before this page
+			all = all.Plus(one)
+			more++
 		}
 	}
-	if len(seen.Near) != len(shown) {
-		return clerksync.AllParts, nil
+	if len(seen.Near) != len(page)+more {
+		return false, nil
 	}
-	return l.mirror.Differing(ctx, l.kind, seen.From, last, shown)
+	rows, err := l.mirror.Tally(ctx, l.kind, seen.From, last)
+	return err == nil && rows == all, err
 }

@@ -38,7 +38,7 @@ func (h *house) copyUsers(copies int) {
 // visible reads the ids of a window, sorted.
 func (h *house) visible(from, through int64) (ids []string) {
 	h.t.Helper()
-	for row, err := range h.mirror.Visible(h.t.Context(), clerksync.Users, from, through, clerksync.AllParts) {
+	for row, err := range h.mirror.Visible(h.t.Context(), clerksync.Users, from, through) {
 		if err != nil {
 			h.t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestVisibleStopsEarly(t *testing.T) {
 	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 5, Seed: 71})
 	h.full()
 	h.db.SetMaxOpenConns(1)
-	for _, err := range h.mirror.Visible(t.Context(), clerksync.Users, clerksync.Never, math.MaxInt64, clerksync.AllParts) {
+	for _, err := range h.mirror.Visible(t.Context(), clerksync.Users, clerksync.Never, math.MaxInt64) {
 		must(t, err)
 		break
 	}

@@ -101,11 +101,11 @@ func ofKind(k clerksync.Kind) map[string]question {
 		"families":   func(ctx context.Context, m *clerksync.Mirror) (any, error) { return m.Families(ctx, k, ids) },
 		"objects":    func(ctx context.Context, m *clerksync.Mirror) (any, error) { return m.Objects(ctx, k, ids...) },
 		"returned":   func(ctx context.Context, m *clerksync.Mirror) (any, error) { return m.Returned(ctx, k, -time.Hour) },
-		"what differs": func(ctx context.Context, m *clerksync.Mirror) (any, error) {
-			return m.Differing(ctx, k, past-day, past+day, nil)
+		"a sum": func(ctx context.Context, m *clerksync.Mirror) (any, error) {
+			return m.Tally(ctx, k, past-day, past+day)
 		},
 		"rows": func(ctx context.Context, m *clerksync.Mirror) (any, error) {
-			return collect(m.Visible(ctx, k, clerksync.Never, math.MaxInt64, clerksync.AllParts))
+			return collect(m.Visible(ctx, k, clerksync.Never, math.MaxInt64))
 		},
 		"what is stored": func(ctx context.Context, m *clerksync.Mirror) (any, error) {
 			stored, found, err := m.Stored(ctx, k, ids[0])
@@ -113,7 +113,7 @@ func ofKind(k clerksync.Kind) map[string]question {
 		},
 	}
 	if !k.Cursor() {
-		delete(asked, "what differs")
+		delete(asked, "a sum")
 	}
 	return asked
 }
@@ -315,10 +315,10 @@ func TestNoSuchKind(t *testing.T) {
 		}
 	}
 	_, _, find := m.Find(t.Context(), ghosts, "id")
-	_, differing := m.Differing(t.Context(), ghosts, 0, 1, nil)
+	_, tally := m.Tally(t.Context(), ghosts, 0, 1)
 	_, erase := m.Erase(t.Context(), clerksync.Erasure{Kind: ghosts, ID: "id"})
 	_, apply := m.Apply(t.Context(), clerksync.Evidence{Kind: ghosts, ID: "id", Source: clerksync.Webhook})
-	for name, err := range map[string]error{"Find": find, "Differing": differing, "Erase": erase, "Apply": apply} {
+	for name, err := range map[string]error{"Find": find, "Tally": tally, "Erase": erase, "Apply": apply} {
 		if err == nil {
 			t.Errorf("%s took the kind", name)
 		}

@@ -16,7 +16,7 @@ type statements struct {
 	merge, standing map[Kind]string
 	shortcut        map[Kind]string
 	listings        map[Kind]listings
-	tally           map[Kind]tallyStatements
+	tally           map[Kind]string
 	events, changes string
 	log             string // both in one round trip, where that is one
 	past            string // see remark
@@ -29,7 +29,7 @@ type statements struct {
 func (m *Mirror) prepareStatements(ctx context.Context) error {
 	s := statements{
 		merge: map[Kind]string{}, shortcut: map[Kind]string{}, standing: map[Kind]string{}, prepared: map[string]*sqlx.Stmt{},
-		listings: map[Kind]listings{}, tally: map[Kind]tallyStatements{},
+		listings: map[Kind]listings{}, tally: map[Kind]string{},
 		events: m.dialect.eventsStatement(), changes: m.dialect.changesStatement(), past: m.dialect.pastStatement(),
 		erased: m.dialect.erasedStatement(),
 	}
@@ -50,8 +50,8 @@ func (m *Mirror) prepareStatements(ctx context.Context) error {
 			s.shortcut[k.name] = m.dialect.shortcutStatement(k)
 			all = append(all, s.shortcut[k.name])
 		}
-		s.listings[k.name], s.tally[k.name] = m.dialect.listings(k.name), m.dialect.tallyStatements(k.name)
-		all = append(all, s.merge[k.name], s.standing[k.name], s.listings[k.name].dated, s.listings[k.name].undated, s.tally[k.name].whole, s.tally[k.name].parts)
+		s.listings[k.name], s.tally[k.name] = m.dialect.listings(k.name), m.dialect.tallyStatement(k.name)
+		all = append(all, s.merge[k.name], s.standing[k.name], s.listings[k.name].dated, s.listings[k.name].undated, s.tally[k.name])
 	}
 	if !m.cfg.Unprepared {
 		for _, query := range all {

@@ -15,19 +15,10 @@ type Row struct {
 	digest int64 // of the payload; 0 if the object was deleted once
 }
 
-// Row returns the row that holds what the sighting shows, to the byte.
-func (s *Sighting) Row() Row {
-	r := Row{ID: s.ID}
-	if s.read != nil {
-		r.digest = digest(s.Object, s.read.keep)
-	}
-	return r
-}
-
 // Held reports whether the row holds what the sighting shows, to the byte, of an object that was never deleted. Applying it would
 // write nothing.
 func (s *Sighting) Held(r Row) bool {
-	return r.digest != 0 && r == s.Row()
+	return r.digest != 0 && s.read != nil && r.digest == digest(s.Object, s.read.keep)
 }
 
 // listedRows selects the visible rows of a kind that Clerk's list would show. Those of a hidden parent went with it: Clerk does
@@ -57,8 +48,8 @@ func (d dialect) listings(k Kind) listings {
 '), '') AS ids, coalesce(%[1]s(cast(%[2]s AS text), '
 '), '') AS digests FROM (SELECT id, created_at, _digest, _dead_at %[3]s`, d.concatenate(), shownDigest, listedRows(k))
 	return listings{
-		dated: d.sql(fmt.Sprintf(`%s AND (created_at, id) > ($1, $2) AND created_at <= $3 AND (cast($4 AS bigint) >> %s) & 1 = 1
-ORDER BY created_at, id LIMIT %d) AS page`, lines, d.partOf(), visiblePage)),
+		dated: d.sql(fmt.Sprintf(`%s AND (created_at, id) > ($1, $2) AND created_at <= $3
+ORDER BY created_at, id LIMIT %d) AS page`, lines, visiblePage)),
 		undated: d.sql(fmt.Sprintf(`%s AND created_at IS NULL AND id > $1
 ORDER BY id LIMIT %d) AS page`, lines, visiblePage)),
 	}
@@ -66,9 +57,9 @@ ORDER BY id LIMIT %d) AS page`, lines, visiblePage)),
 
 // Visible yields the visible objects of a kind that Clerk's list would show, which are not those of a hidden parent, and that were
 // created in a window: from one instant through another, both included, in Unix milliseconds. Objects without a date count as
-// created at [Never]; those with one are left out unless they are in one of the parts. It holds a bounded number of rows and no transaction, so it may be stopped at any time. An error ends it; it
+// created at [Never]. It holds a bounded number of rows and no transaction, so it may be stopped at any time. An error ends it; it
 // is [ErrUnavailable] where the database cannot answer.
-func (m *Mirror) Visible(ctx context.Context, k Kind, from, through int64, parts Parts) iter.Seq2[Row, error] {
+func (m *Mirror) Visible(ctx context.Context, k Kind, from, through int64) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		statement, mirrored := m.statements.listings[k]
 		if !mirrored {
@@ -92,7 +83,7 @@ func (m *Mirror) Visible(ctx context.Context, k Kind, from, through int64, parts
 			if after.id != "" {
 				first = string(after.createdAt)
 			}
-			return m.list(ctx, statement.dated, first, after.id, last, int64(parts))
+			return m.list(ctx, statement.dated, first, after.id, last)
 		})
 	}
 }
@@ -140,14 +131,6 @@ func (m *Mirror) get(ctx context.Context, into any, query string, args ...any) e
 		return stmt.GetContext(ctx, into, args...)
 	}
 	return m.db.GetContext(ctx, into, query, args...)
-}
-
-// selectAll reads all rows of one of the statements.
-func (m *Mirror) selectAll(ctx context.Context, into any, query string, args ...any) error {
-	if stmt := m.statements.prepared[query]; stmt != nil {
-		return stmt.SelectContext(ctx, into, args...)
-	}
-	return m.db.SelectContext(ctx, into, query, args...)
 }
 
 // shownDigest is the digest of a row's payload, or 0 where the object was deleted once.
