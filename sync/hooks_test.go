@@ -474,8 +474,11 @@ func TestHooksOfNothing(t *testing.T) {
 // lock each other out. With this database that would last until both give up.
 func TestHooksLockInOrder(t *testing.T) {
 	t.Parallel()
-	db := sqlx.MustOpen("postgres", pgtest.Direct(t)+"&options=-cdeadlock_timeout%3D1min")
+	db := sqlx.MustOpen("postgres", pgtest.Direct(t))
 	t.Cleanup(func() { db.Close() })
+	admin(t, db).MustExec(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = ''1min''', current_database()); END $$`)
+	db.SetMaxIdleConns(0) // for connections made before do not know
+	db.SetMaxIdleConns(4)
 	hooked, plain := open(t, db, detour()), pinned(t, db)
 	apply(t, plain, user{ID: "user_z", Updated: past}.told())
 	tx := db.MustBegin()
