@@ -58,17 +58,18 @@ func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
 	m.commitApart(ctx, batch[0], err)
 }
 
-// commitApart commits the events and reads of one refused request each by itself, and quarantines those that are refused alone.
+// commitApart commits the events and reads of one refused request each by itself, and quarantines what is refused alone.
 func (m *Mirror) commitApart(ctx context.Context, r *request, refusal error) {
 	r.err = nil
-	if len(r.pieces) == 1 || r.oneEvent() {
+	parts := r.apart()
+	if len(parts) <= 1 {
 		r.quarantine(refusal)
 		if err := m.tryCommit(ctx, []*request{r}); err != nil {
 			r.err = unavailable(err)
 		}
 		return
 	}
-	for _, pieces := range r.apart() {
+	for _, pieces := range parts {
 		alone := newRequest(pieces, r.pinned)
 		m.commitAll(ctx, []*request{alone})
 		if alone.err != nil {
@@ -78,7 +79,7 @@ func (m *Mirror) commitApart(ctx context.Context, r *request, refusal error) {
 	}
 }
 
-// apart splits what is left of a request into pieces, but for those of one event: its row has one outcome.
+// apart splits what is left of a request into its pieces, but for those of one event: its row has one outcome.
 func (r *request) apart() (parts [][]*piece) {
 	of := map[*Event]int{}
 	for _, p := range r.pieces {
@@ -93,16 +94,6 @@ func (r *request) apart() (parts [][]*piece) {
 		}
 	}
 	return parts
-}
-
-// oneEvent reports whether all pieces were told by one event, whose row can have only one outcome.
-func (r *request) oneEvent() bool {
-	for _, p := range r.pieces {
-		if p.Event == nil || p.Event != r.pieces[0].Event {
-			return false
-		}
-	}
-	return true
 }
 
 func (r *request) quarantine(refusal error) {

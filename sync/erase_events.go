@@ -170,7 +170,7 @@ func (m *Mirror) forget(ctx context.Context, tx *sqlx.Tx, rows []*eventRow) (ign
 // forget drops the row's content, and reports whether the event would have waited with it.
 func (r *eventRow) forget() (waited bool) {
 	r.payload, r.dueAt = nil, ""
-	if waited = r.outcome == Quarantined || r.outcome == Deferred; waited {
+	if waited = r.outcome.Waits(); waited {
 		r.outcome, r.reason = Ignored, erasedReason
 	}
 	return waited

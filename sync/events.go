@@ -85,15 +85,12 @@ func tellers(pieces []*piece) map[*Event]*piece {
 		if p.Event == nil || p.quiet() {
 			continue
 		}
-		if other := telling[p.Event]; other == nil || p.waits() && !other.waits() {
+		if other := telling[p.Event]; other == nil || p.result.Outcome.Waits() && !other.result.Outcome.Waits() {
 			telling[p.Event] = p
 		}
 	}
 	return telling
 }
-
-// waits reports whether the piece is to be applied again: when its time has come, or an operator wants it.
-func (p *piece) waits() bool { return p.result.Outcome == Quarantined || p.result.Outcome == Deferred }
 
 // readType is the type of the rows that stand for reads.
 const readType = "read"

@@ -94,6 +94,9 @@ const (
 	Suspicious Outcome = "suspicious"
 )
 
+// Waits reports whether what has this outcome is to be applied again: when its time has come, or an operator wants it.
+func (o Outcome) Waits() bool { return o == Deferred || o == Quarantined }
+
 // Result tells what became of one piece of evidence.
 type Result struct {
 	Outcome Outcome

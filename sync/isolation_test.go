@@ -1,12 +1,10 @@
 package sync_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/jmoiron/sqlx"
 
-	"github.com/clerksync/clerksync/internal/pgtest"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
@@ -15,13 +13,7 @@ func isolations(t *testing.T, test func(*testing.T, *sqlx.DB)) {
 	for _, level := range []string{"read committed", "repeatable read", "serializable"} {
 		t.Run(level, func(t *testing.T) {
 			t.Parallel()
-			db := sqlx.MustOpen("postgres", pgtest.Direct(t)+"&options=-cdefault_transaction_isolation%3D"+strings.ReplaceAll(level, " ", "%5C%20"))
-			t.Cleanup(func() { db.Close() })
-			var got string
-			if err := db.Get(&got, `SHOW transaction_isolation`); err != nil || got != level {
-				t.Fatal(got, err)
-			}
-			test(t, db)
+			test(t, setting(t, "default_transaction_isolation", level))
 		})
 	}
 }

@@ -20,13 +20,12 @@ const (
 
 // content returns what is kept of an event's body; nil for nothing.
 func (m *Mirror) content(e *Event, p *piece) []byte {
-	waits := p.result.Outcome == Quarantined || p.result.Outcome == Deferred
 	about, _, _ := strings.Cut(strings.ToLower(e.Type), ".")
 	switch {
 	case p.result.Reason == heldReason: // it names what to delete, and nothing else could approve it
 	case about == "email", about == "sms", m.cfg.EventPayloads == PayloadsNone:
 		return nil
-	case m.cfg.EventPayloads == PayloadsWaiting && (!waits || p.Kind == "" && e.Quarantine == ""):
+	case m.cfg.EventPayloads == PayloadsWaiting && (!p.result.Outcome.Waits() || p.Kind == "" && e.Quarantine == ""):
 		return nil
 	}
 	return m.redact(e.Body)

@@ -58,9 +58,7 @@ func (d *delivery) settle(r clerksync.Result) {
 // telling returns the result that tells what became of an event, as the events table has it: that of its first piece of evidence that
 // waits or, if none does, of its first one.
 func telling(results []clerksync.Result) clerksync.Result {
-	return results[max(0, slices.IndexFunc(results, func(r clerksync.Result) bool {
-		return r.Outcome == clerksync.Quarantined || r.Outcome == clerksync.Deferred
-	}))]
+	return results[max(0, slices.IndexFunc(results, func(r clerksync.Result) bool { return r.Outcome.Waits() }))]
 }
 
 // retryAfter is in seconds. Svix delivers by its own schedule; proxies and testers heed it.

@@ -286,6 +286,29 @@ func TestConflict(t *testing.T) {
 	}
 }
 
+// TestPieceThatWaits delivers a session with a user who cannot be merged yet: the delivery, the log and a retry tell of what waits.
+func TestPieceThatWaits(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		e := serve(t, db, clerksync.Config{Kinds: []clerksync.Kind{clerksync.Users, clerksync.Sessions}})
+		now := ms(time.Now())
+		session := `{"id":"sess_1","object":"session","user_id":"user_1","created_at":1,"updated_at":1,"user":%s}`
+		e.deliver("msg_1", envelope("session.created", now, fmt.Sprintf(session, `{"id":"user_1","object":"user"}`)), 204)
+		if e.count("sessions", "id = 'sess_1'") != 1 {
+			t.Error("the session was not merged")
+		}
+		if got := e.last(); got.Outcome != clerksync.Quarantined {
+			t.Errorf("the delivery is %s", got.Outcome)
+		}
+		if got := e.event("msg_1"); got.Outcome != clerksync.Quarantined || !got.Kept {
+			t.Errorf("the event is %+v", got)
+		}
+		if n := e.retry("msg_1"); n != 0 {
+			t.Errorf("%d events applied, and its user still waits", n)
+		}
+	})
+}
+
 // TestUnread has decoding panic at an event of a mail with a code in it: what is kept tells where, and holds nothing of the body.
 func TestUnread(t *testing.T) {
 	t.Parallel()

@@ -31,7 +31,7 @@ func Retry(ctx context.Context, mirror *clerksync.Mirror, ids ...string) (n int,
 			if result.Outcome != clerksync.Deferred && !result.Foreign {
 				moved++
 			}
-			if result.Outcome != clerksync.Deferred && result.Outcome != clerksync.Quarantined && !result.Foreign {
+			if !result.Outcome.Waits() && !result.Foreign {
 				n++
 			}
 		}

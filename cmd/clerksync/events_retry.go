@@ -105,7 +105,7 @@ func (r *retrier) retry(ctx context.Context, id string) error {
 	switch {
 	case err != nil:
 		return err
-	case before.Outcome != clerksync.Quarantined && before.Outcome != clerksync.Deferred:
+	case !before.Outcome.Waits():
 		return fmt.Errorf("%s waits for nothing: its outcome is %s", id, before.Outcome)
 	case strings.HasPrefix(id, "read:"):
 		return r.readAgain(ctx, before)
@@ -125,7 +125,7 @@ func (r *retrier) retry(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if after.Outcome == clerksync.Quarantined || after.Outcome == clerksync.Deferred {
+	if after.Outcome.Waits() {
 		return fmt.Errorf("%s is still %s: %s", id, after.Outcome, cmp.Or(after.Error, "it belongs to another Clerk instance"))
 	}
 	return r.tell(did{ID: id, Outcome: string(after.Outcome)})
