@@ -123,16 +123,17 @@ func (p *pass) end(ctx context.Context, err error) error {
 			err = saveErr
 		}
 	}
+	c := p.report.Total()
 	level := slog.LevelInfo
 	switch {
-	case err != nil:
+	case err != nil, c.Quarantined > 0: // what cannot be stored is no drift, and nothing else would tell
 		level = slog.LevelWarn
 	case p.order.Kind == Delta && p.report.Drift() == 0:
 		level = slog.LevelDebug // nothing happened, and that every few minutes
 	}
-	c := p.report.Total()
 	p.cfg.Logger.Log(ctx, level, "pass ended", "kind", p.report.Kind, "dry_run", p.report.DryRun, "complete", p.report.Complete,
-		"seen", c.Seen, "created", c.Created, "updated", c.Updated, "revived", c.Revived, "deleted", c.Deleted, "pending", c.Pending,
+		"seen", c.Seen, "created", c.Created, "updated", c.Updated, "revived", c.Revived, "deleted", c.Deleted,
+		"quarantined", c.Quarantined, "pending", c.Pending,
 		"requests", p.report.Requests, "seconds", p.report.FinishedAt.Sub(p.report.StartedAt).Seconds(), "error", p.report.Error)
 	p.cfg.Observe(p.report)
 	return err

@@ -67,6 +67,7 @@ func (r Report) Total() (t Counts) {
 		t.Updated += c.Updated
 		t.Revived += c.Revived
 		t.Deleted += c.Deleted
+		t.Quarantined += c.Quarantined
 		t.Pending += c.Pending
 	}
 	return t

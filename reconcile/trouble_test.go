@@ -2,8 +2,10 @@ package reconcile_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -127,6 +129,38 @@ func TestPoisonGoes(t *testing.T) {
 		}
 		h.cfg.Clerk = well
 		h.wantCounts(h.full(), reconcile.Counts{Seen: 39, Unchanged: 39})
+		if kept := h.texts(`SELECT id FROM {events}`); len(kept) != 0 {
+			t.Errorf("in quarantine: %v", kept)
+		}
+		h.wantEqual()
+	})
+}
+
+// What a hook refuses of a list waits in quarantine, and the pass says so; once the hook has mended, the next pass takes it out.
+func TestHookRefusesARead(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db, clerktest.Config{Users: 40, Seed: 45})
+		refused := h.ids(40)[7]
+		mended := false
+		var log bytes.Buffer
+		h.cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		h.cfg.Mirror = h.openMirror(clerksync.Config{ReadMargin: -1, Hooks: clerksync.Hooks{clerksync.Users: {Initial: true,
+			OnCreated: func(_ context.Context, _ *sqlx.Tx, c clerksync.Transition) error {
+				if c.ObjectID == refused && !mended {
+					return errors.New("no")
+				}
+				return nil
+			}}}})
+		h.wantCounts(h.full(), reconcile.Counts{Seen: 40, Created: 39, Quarantined: 1})
+		if got := log.String(); !strings.Contains(got, "pass ended") || !strings.Contains(got, "quarantined=1") {
+			t.Errorf("the log %q, want that one is quarantined", got)
+		}
+		if kept := h.texts(`SELECT id FROM {events} WHERE outcome = 'quarantined' AND due_at IS NULL`); !slices.Equal(kept, []string{"read:users:" + refused}) {
+			t.Errorf("in quarantine: %v", kept)
+		}
+		mended = true
+		h.wantCounts(h.full(), reconcile.Counts{Seen: 40, Unchanged: 39, Created: 1})
 		if kept := h.texts(`SELECT id FROM {events}`); len(kept) != 0 {
 			t.Errorf("in quarantine: %v", kept)
 		}

@@ -21,8 +21,6 @@ type piece struct {
 	result Result
 	final  bool // the result is known, and nothing is left to merge
 	done   bool // what it tells is committed
-
-	refused bool // by a hook
 }
 
 // settle gives a piece its result without merging it.
@@ -30,7 +28,7 @@ func (p *piece) settle(r Result) { p.result, p.final = r, true }
 
 // quiet reports whether a piece has nothing to write: not even a row of its event.
 func (p *piece) quiet() bool {
-	return p.done || p.final && (p.result.Foreign || p.Event == nil && (p.result.Outcome != Quarantined || p.refused))
+	return p.done || p.final && (p.result.Foreign || p.Event == nil && p.result.Outcome != Quarantined)
 }
 
 // fold is all the evidence that one transaction has about one object, merged.

@@ -90,8 +90,10 @@ func (f hookFailures) settle(batch []*request) {
 	}
 }
 
-// refuse settles a piece that a hook keeps from being merged.
+// refuse settles a piece that a hook keeps from being merged. A read has no event to try again with: the next one has newer content.
 func (p *piece) refuse(reason string, now time.Time) {
-	p.due, p.refused = p.nextTry(now), true
+	if p.Event != nil {
+		p.due = p.nextTry(now)
+	}
 	p.settle(Result{Outcome: Quarantined, Reason: reason})
 }

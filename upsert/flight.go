@@ -12,7 +12,6 @@ import (
 var (
 	errClosed = fmt.Errorf("the Upserter is closed: %w", ErrUnavailable)
 	errHeld   = fmt.Errorf("Clerk denies too many users, so its 404s are not believed: %w", ErrUnavailable)
-	errUnkept = fmt.Errorf("what Clerk says of the user cannot be kept (its event is in quarantine, or dated in the future): %w", ErrUnavailable)
 )
 
 // flightTime bounds a flight: the check of the instance and the read take 5 s each at most, a commit 8 s.
@@ -90,15 +89,20 @@ func (u *Upserter) ask(ctx context.Context, id string) (clerksync.Evidence, erro
 
 // confirmed merges the user that Clerk has and looks again, since a deletion may be more recent than what Clerk could show.
 func (u *Upserter) confirmed(ctx context.Context, e clerksync.Evidence) (sight, error) {
-	if _, err := u.cfg.Mirror.Apply(ctx, e); err != nil {
+	results, err := u.cfg.Mirror.Apply(ctx, e)
+	if err != nil {
 		return sight{}, err
+	}
+	came := results[0]
+	if came.Outcome.Waits() {
+		u.cfg.Logger.Warn("what Clerk says of a user who signs in cannot be kept", "user", e.ID, "outcome", came.Outcome, "reason", came.Reason)
 	}
 	s, err := u.look(ctx, e.ID)
 	switch {
 	case err != nil:
 		return sight{}, err
 	case !s.found:
-		return sight{}, errUnkept
+		return sight{}, fmt.Errorf("what Clerk says of the user cannot be kept (%s: %s): %w", came.Outcome, came.Reason, ErrUnavailable)
 	case !s.visible:
 		return sight{}, ErrDeleted
 	}

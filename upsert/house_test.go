@@ -95,6 +95,24 @@ func (h *house) loginsTo(n network, told *results, edit ...func(*upsert.Config))
 	return logins
 }
 
+// lines are what a logger wrote.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // numbers tells users and messages apart.
 var numbers atomic.Int64
 

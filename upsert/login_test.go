@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -431,6 +433,40 @@ func TestLoginWithoutDatabaseAfterRead(t *testing.T) {
 		h.asked.Store(&lose)
 		_, err := h.logins.UpsertOnLogin(t.Context(), id)
 		mustBe(t, err, upsert.ErrUnavailable)
+	})
+}
+
+// TestLoginThatAHookRefuses says why, to the caller and to the operator, and goes on with the row that is there.
+func TestLoginThatAHookRefuses(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		refuse := func(context.Context, *sqlx.Tx, clerksync.Transition) error { return errors.New("no room for Ada") }
+		mirror, err := clerksync.Open(t.Context(), db, clerksync.Config{
+			Unprepared: pgtest.Unprepared(), Hooks: clerksync.Hooks{clerksync.Users: {OnCreated: refuse, OnUpdated: refuse}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log lines
+		h := build(t, db, loopback, func(c *upsert.Config) { c.Mirror, c.Logger = mirror, slog.New(slog.NewTextHandler(&log, nil)) })
+		id := h.signUp()
+		_, err = h.logins.UpsertOnLogin(t.Context(), id)
+		mustBe(t, err, upsert.ErrUnavailable)
+		const reason = "the hook OnCreated of users failed"
+		for what, text := range map[string]string{"error": err.Error(), "log": log.String()} {
+			if !strings.Contains(text, reason) || strings.Contains(text, "Ada") {
+				t.Errorf("the %s is %q, want the reason %q", what, text, reason)
+			}
+		}
+		known := h.mirrored(old)
+		if err := h.clerk.UpdateUser(known, clerktest.Fields{"first_name": "Grace"}); err != nil {
+			t.Fatal(err)
+		}
+		if user, err := h.logins.UpsertOnLogin(t.Context(), known); err != nil || user.ID != known {
+			t.Errorf("a known user whose change is refused: %v, %v", user.ID, err)
+		}
+		if got := log.String(); !strings.Contains(got, "OnUpdated") {
+			t.Errorf("the log is %q, want a line about the change", got)
+		}
 	})
 }
 

@@ -27,7 +27,7 @@ type mistake string
 func (m mistake) Error() string { return string(m) }
 
 // errDrift means that a check found the mirror to differ from Clerk.
-var errDrift = errors.New("the mirror differs from Clerk: clerksync reconcile repairs it")
+var errDrift = errors.New("the mirror differs from Clerk: clerksync reconcile repairs it, but for what it says is quarantined")
 
 // exitCode turns the outcome of a command into its exit code. Where several apply, the order of the cases decides.
 func exitCode(err error) int {

@@ -122,6 +122,9 @@ func printReport(w io.Writer, r reconcile.Report) {
 	if r.Unannounced != nil {
 		fmt.Fprintf(w, "%d differences that no webhook had told\n", *r.Unannounced)
 	}
+	if r.Total().Quarantined > 0 && !r.DryRun {
+		fmt.Fprintln(w, "clerksync events list --outcome quarantined tells why something could not be stored")
+	}
 	switch {
 	case r.Plan == "":
 	case len(r.Refused) == 0:
