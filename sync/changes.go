@@ -19,7 +19,7 @@ func (m *Mirror) Changes(ctx context.Context, after int64, limit int) ([]Change,
 // ChangesOf returns the changes of one object that the feed still has, the last first, at most limit of them, and no remarks on a
 // sign-in. The error is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) ChangesOf(ctx context.Context, k Kind, id string, limit int) ([]Change, error) {
-	return m.changes(ctx, `WHERE resource = $1 AND object_id = $2 AND op <> 'suspicious' ORDER BY version DESC LIMIT $3`, string(k), id, limit)
+	return m.changes(ctx, `WHERE resource = $1 AND object_id = $2 AND op <> 'suspicious' ORDER BY version DESC LIMIT $3`, string(k), plain(id), limit)
 }
 
 func (m *Mirror) changes(ctx context.Context, which string, args ...any) ([]Change, error) {
@@ -77,7 +77,7 @@ func (m *Mirror) Objects(ctx context.Context, k Kind, ids ...string) (map[string
 	if !known {
 		return nil, fmt.Errorf("reading objects of %q: no such kind", k)
 	}
-	parameter, err := json.Marshal(ids)
+	parameter, err := json.Marshal(plainAll(ids))
 	if err != nil {
 		return nil, fmt.Errorf("reading objects: %w", err)
 	}

@@ -49,7 +49,7 @@ func (m *Mirror) Find(ctx context.Context, k Kind, id string) (known, visible bo
 	if _, described := describe(k); !described {
 		return false, false, fmt.Errorf("looking for an object of %q: no such kind", k)
 	}
-	err = m.db.GetContext(ctx, &visible, m.SQL(`SELECT deleted_at IS NULL FROM {`+string(k)+`} WHERE id = $1`), id)
+	err = m.db.GetContext(ctx, &visible, m.SQL(`SELECT deleted_at IS NULL FROM {`+string(k)+`} WHERE id = $1`), plain(id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, false, nil
 	}

@@ -129,9 +129,17 @@ func (m *Mirror) newEventRow(e *Event, p *piece) *eventRow {
 	return row
 }
 
-// plain makes a text from outside storable: no database takes a NUL.
+// plain makes a text from outside storable: no database takes a NUL, nor PostgreSQL to look for one. What it makes is no id.
 func plain(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+func plainAll(texts []string) []string {
+	all := make([]string, len(texts))
+	for i, s := range texts {
+		all[i] = plain(s)
+	}
+	return all
 }
 
 func joinNames(names []string) string { return plain(strings.Join(names, ",")) }

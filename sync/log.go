@@ -79,16 +79,16 @@ func (q LogQuery) where() (conditions string, args []any) {
 	if len(q.IDs) > 0 {
 		marks := make([]string, len(q.IDs))
 		for i, id := range q.IDs {
-			args = append(args, id)
+			args = append(args, plain(id))
 			marks[i] = fmt.Sprintf("$%d", len(args))
 		}
 		all = append(all, "id IN ("+strings.Join(marks, ", ")+")")
 	}
 	if q.Type != "" {
-		add(`lower(type) LIKE $%d ESCAPE '!'`, typePattern.Replace(strings.ToLower(q.Type)))
+		add(`lower(type) LIKE $%d ESCAPE '!'`, typePattern.Replace(strings.ToLower(plain(q.Type))))
 	}
 	if q.ObjectID != "" {
-		add(`object_id = $%d`, q.ObjectID)
+		add(`object_id = $%d`, plain(q.ObjectID))
 	}
 	if q.Outcome != "" {
 		add(`outcome = $%d`, string(q.Outcome))
@@ -114,6 +114,7 @@ var typePattern = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_", "*", "%")
 // goes altogether, so that the next read which cannot be stored shows again. Drop reports whether the event was waiting. Giving up
 // a held deletion is recorded in the audit log.
 func (m *Mirror) Drop(ctx context.Context, id string) (bool, error) {
+	id = plain(id)
 	const waiting = ` WHERE id = $1 AND outcome IN ('quarantined', 'deferred')`
 	var dropped int64
 	err := m.inTransaction(ctx, func(tx *sqlx.Tx) error {

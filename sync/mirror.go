@@ -47,7 +47,8 @@ type Config struct {
 	// Hooks are the team's functions that work in the transactions of changes. Nil means none, which costs nothing.
 	Hooks Hooks
 
-	// InstanceID, such as "ins_…", pins the Clerk instance where no key could tell. Empty leaves that to the first [Reader].
+	// InstanceID, such as "ins_…", pins the Clerk instance, for good, where no key could tell. Empty leaves that to the first
+	// [Reader], which is better wherever there is a key: a pin by mistake is one that nothing undoes.
 	InstanceID string
 }
 

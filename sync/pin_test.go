@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,6 +32,9 @@ func TestPin(t *testing.T) {
 		m := open(t, db, clerksync.Config{})
 		if id, err := m.Pinned(t.Context()); id != "" || err != nil {
 			t.Errorf("Pinned = %q, %v before any pin", id, err)
+		}
+		if err := m.Pin(t.Context(), "sk_live_secret"); err == nil || !strings.Contains(err.Error(), "ins_") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("pinning to what is no instance = %v", err)
 		}
 		for range 2 {
 			if err := m.Pin(t.Context(), instance); err != nil {

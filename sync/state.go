@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -75,6 +76,9 @@ type instance struct {
 	ID string `json:"id"`
 }
 
+// errNoInstance quotes nothing: the text may be a key that got into the wrong place.
+var errNoInstance = errors.New("the id of a Clerk instance must begin with ins_; Clerk's dashboard shows it under Settings")
+
 // lookAgain is how long a process without a pin goes on before it looks whether another one has set it. A commit without a pin
 // looks for itself, so this only bounds the reads of processes that commit nothing.
 const lookAgain = 5 * time.Second
@@ -104,6 +108,9 @@ func (m *Mirror) notePin(id string) {
 // Pin ties the mirror to a Clerk instance, once and for all. It fails with [ErrWrongInstance] if the mirror is tied to another
 // one already, or holds what events of another one told.
 func (m *Mirror) Pin(ctx context.Context, id string) error {
+	if !strings.HasPrefix(id, "ins_") {
+		return errNoInstance
+	}
 	pinned, err := m.Pinned(ctx)
 	if err != nil {
 		return err

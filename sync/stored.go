@@ -35,7 +35,7 @@ func (m *Mirror) Stored(ctx context.Context, k Kind, id string) (Stored, bool, e
 	}
 	var s Stored
 	err := m.db.GetContext(ctx, &s, m.SQL(`SELECT id, data, coalesce(unstorable, '') AS unstorable, source, synced_at, deleted_at, erased_at,
-_version, _alive_at, _updated_at, _seen_at, _dead_at FROM {`+string(k)+`} WHERE id = $1`), id)
+_version, _alive_at, _updated_at, _seen_at, _dead_at FROM {`+string(k)+`} WHERE id = $1`), plain(id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Stored{}, false, nil
 	}
@@ -80,7 +80,7 @@ WHERE deleted_at IS NOT NULL AND erased_at IS NULL ORDER BY deleted_at DESC LIMI
 // AuditOf returns what the audit log tells of one object, the last entry first. The error is [ErrUnavailable] where the database
 // cannot answer.
 func (m *Mirror) AuditOf(ctx context.Context, k Kind, id string) (entries []AuditEntry, err error) {
-	for r, err := range m.auditRows(ctx, `object_id = $2 AND resource = $3`, id, string(k)) {
+	for r, err := range m.auditRows(ctx, `object_id = $2 AND resource = $3`, plain(id), string(k)) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the audit log of an object: %w", err)
 		}

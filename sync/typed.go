@@ -28,8 +28,21 @@ func (c columns) of(alias string) string {
 	return strings.Join(named, ", ")
 }
 
+// inRows reports whether a row can have texts: no database takes a NUL, and PostgreSQL refuses to look for what it does not take.
+func inRows(texts ...any) bool {
+	for _, t := range texts {
+		if s, ok := t.(string); ok && s != plain(s) {
+			return false
+		}
+	}
+	return true
+}
+
 // one reads one row into a struct.
 func (m *Mirror) one(ctx context.Context, what string, into any, query string, args ...any) error {
+	if !inRows(args...) {
+		return fmt.Errorf("reading %s: %w", what, ErrNotFound)
+	}
 	err := m.db.GetContext(ctx, into, m.SQL(query), args...)
 	switch {
 	case err == nil:
@@ -59,7 +72,7 @@ func paged[R any](ctx context.Context, m *Mirror, what string, id func(R) string
 	query = m.SQL(query + typedLimit)
 	return func(yield func(R, error) bool) {
 		args := slices.Clone(args) // the sequence may be ranged over again
-		for {
+		for inRows(args...) {
 			var page []R
 			if err := m.db.SelectContext(ctx, &page, query, args...); err != nil {
 				yield(*new(R), fmt.Errorf("reading %s: %w", what, unavailable(err)))

@@ -269,6 +269,67 @@ func TestTypedReadsFail(t *testing.T) {
 	})
 }
 
+// TestReadsOfWhatNoRowHas find nothing: an id that somebody made up, of bytes that no database takes, is no outage.
+func TestReadsOfWhatNoRowHas(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m, ctx := teams(t, db), t.Context()
+		for _, id := range []string{"user_\xff", "user_\x00", "\x00"} {
+			errs := map[string]error{}
+			_, errs["User"] = m.User(ctx, id)
+			_, errs["UserByEmail"] = m.UserByEmail(ctx, id)
+			_, errs["Organization"] = m.Organization(ctx, id)
+			_, errs["Membership"] = m.Membership(ctx, "org_1", id)
+			for name, err := range errs {
+				if !errors.Is(err, clerksync.ErrNotFound) {
+					t.Errorf("%s(%q): %v, want ErrNotFound", name, id, err)
+				}
+			}
+			found := map[string]int{}
+			for name, all := range map[string]iter.Seq2[clerksync.User, error]{
+				"After": m.Users(ctx, clerksync.UserFilter{After: id}), "Username": m.Users(ctx, clerksync.UserFilter{Username: id}),
+			} {
+				for _, err := range all {
+					if found[name]++; err != nil {
+						t.Errorf("Users by %s %q: %v", name, id, err)
+					}
+				}
+			}
+			for _, all := range []iter.Seq2[clerksync.Membership, error]{m.OrganizationsOf(ctx, id), m.MembersOf(ctx, id)} {
+				for range all {
+					found["memberships"]++
+				}
+			}
+			count := func(name string, n int, err error) {
+				if found[name] += n; err != nil {
+					t.Errorf("%s of %q: %v", name, id, err)
+				}
+			}
+			objects, err := m.Objects(ctx, clerksync.Users, id)
+			count("Objects", len(objects), err)
+			waiting, err := m.Waiting(ctx, id)
+			count("Waiting", len(waiting), err)
+			logged, err := m.Log(ctx, clerksync.LogQuery{IDs: []string{id}, ObjectID: id, Type: id})
+			count("Log", len(logged), err)
+			audited, err := m.AuditOf(ctx, clerksync.Users, id)
+			count("AuditOf", len(audited), err)
+			changes, err := m.ChangesOf(ctx, clerksync.Users, id, 10)
+			count("ChangesOf", len(changes), err)
+			known, _, err := m.Find(ctx, clerksync.Users, id)
+			count("Find", map[bool]int{true: 1}[known], err)
+			_, stored, err := m.Stored(ctx, clerksync.Users, id)
+			count("Stored", map[bool]int{true: 1}[stored], err)
+			dropped, err := m.Drop(ctx, id)
+			count("Drop", map[bool]int{true: 1}[dropped], err)
+			for name, n := range found {
+				if n != 0 {
+					t.Errorf("%s of %q finds %d", name, id, n)
+				}
+			}
+		}
+	})
+}
+
 // TestTypedReadsUseIndexes asks both databases how they would read a hundred thousand users and as many memberships.
 func TestTypedReadsUseIndexes(t *testing.T) {
 	t.Parallel()

@@ -20,7 +20,7 @@ func (m *Mirror) Waiting(ctx context.Context, ids ...string) ([]Event, error) {
 	const kept = `SELECT id, type, object_id, instance_id, occurred_at, received_at, payload FROM {events}
 WHERE outcome IN ('quarantined', 'deferred') AND payload IS NOT NULL AND type <> 'read' AND `
 	if len(ids) > 0 {
-		parameter, err := json.Marshal(ids)
+		parameter, err := json.Marshal(plainAll(ids))
 		if err != nil {
 			return nil, err
 		}

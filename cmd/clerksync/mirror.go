@@ -48,14 +48,49 @@ func (s *settings) openMirror(ctx context.Context, migrate bool) (m *clerksync.M
 	m, err = clerksync.Open(ctx, db, clerksync.Config{
 		Schema: s.schema, ReadMargin: s.readMargin, Kinds: s.kinds, PrivateMetadata: s.privateMetadata, SessionActivity: s.activity,
 		EventPayloads: s.eventPayloads,
-		HoldDeletes:   s.holdDeletes, Limits: s.limits(), Unprepared: s.unprepared, InstanceID: s.instanceID,
+		HoldDeletes:   s.holdDeletes, Limits: s.limits(), Unprepared: s.unprepared,
 		Hooks: hooks,
 	})
+	if err == nil {
+		err = s.pin(ctx, m)
+	}
 	if err != nil {
 		db.Close()
 		return nil, nil, err
 	}
 	return m, func() { db.Close() }, nil
+}
+
+// pin holds the mirror against CLERK_INSTANCE_ID. A pin is for good, so it is not made by a setting where a key can tell.
+func (s *settings) pin(ctx context.Context, m *clerksync.Mirror) error {
+	if s.instanceID == "" {
+		return nil
+	}
+	pinned, err := m.Pinned(ctx)
+	if err != nil {
+		return err
+	}
+	if pinned == "" && s.secretKey.set() {
+		return s.agree(ctx, m)
+	}
+	if err := m.Pin(ctx, s.instanceID); err != nil {
+		return fmt.Errorf("looking at CLERK_INSTANCE_ID: %w", err)
+	}
+	return nil
+}
+
+// agree makes sure that the key is of the instance that CLERK_INSTANCE_ID names. While Clerk does not answer that is left open: the key
+// pins the mirror once it does.
+func (s *settings) agree(ctx context.Context, m *clerksync.Mirror) error {
+	api, err := s.openAPI(nil)
+	if err != nil {
+		return err
+	}
+	id, err := clerksync.NewReader(m, api, clerksync.Login).AskInstance(ctx)
+	if err != nil || id == s.instanceID {
+		return nil
+	}
+	return fmt.Errorf("CLERK_SECRET_KEY is of %s, and CLERK_INSTANCE_ID names %s: correct one of them: %w", id, s.instanceID, clerksync.ErrWrongInstance)
 }
 
 // openAPI returns the client of Clerk's Backend API.

@@ -145,6 +145,14 @@ func TestServe(t *testing.T) {
 			t.Errorf("GET %s: %d, want %d and %q in\n%s", want.url, code, want.code, want.substring, body)
 		}
 	}
+	for path, want := range map[string]int{"/api/events/%00/retry": http.StatusConflict, "/api/events/msg_%ff/drop": http.StatusConflict} {
+		if code, body := request(t, http.MethodPost, d.admin+path); code != want {
+			t.Errorf("POST %s: %d %s, want %d", path, code, body, want)
+		}
+	}
+	if code, body := request(t, http.MethodGet, d.admin+"/objects/users/user_%ff"); code != http.StatusNotFound {
+		t.Errorf("GET of an object that cannot be: %d %s", code, body)
+	}
 	if code, _ := request(t, http.MethodGet, d.admin+"/api/reconcile"); code != http.StatusMethodNotAllowed {
 		t.Errorf("GET /api/reconcile: %d: nothing may change by GET", code)
 	}
@@ -223,6 +231,30 @@ func TestServeWebhooksAlone(t *testing.T) {
 	}
 	if stdout, _ := run(t, 0, []string{"DATABASE_URL=" + other}, "status"); !strings.Contains(stdout, "1 ignored, the last one of "+clerk.InstanceID()) {
 		t.Errorf("status does not tell of the foreign event:\n%s", stdout)
+	}
+}
+
+// TestServeAsksTheKey pins by the key, also where a setting says otherwise: that setting is then wrong, and the mirror stays open to be
+// pinned rightly.
+func TestServeAsksTheKey(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	clerk := emulate(t, clerktest.Config{Users: 3})
+	for _, command := range [][]string{{"serve"}, {"reconcile"}} {
+		_, stderr := run(t, 4, environment(clerk, url, "CLERK_INSTANCE_ID=ins_other"), command...)
+		for _, word := range []string{"CLERK_INSTANCE_ID", "CLERK_SECRET_KEY", "ins_other", clerk.InstanceID()} {
+			if !strings.Contains(stderr, word) {
+				t.Errorf("%v: the refusal does not name %s: %s", command, word, stderr)
+			}
+		}
+	}
+	if n := count(t, connect(t, url), `SELECT count(*) FROM clerk.state WHERE key = 'instance'`); n != 0 {
+		t.Error("the mirror is pinned")
+	}
+	run(t, 0, environment(clerk, url, "CLERK_INSTANCE_ID="+clerk.InstanceID()), "reconcile")
+	_, stderr := run(t, 4, environment(clerk, url, "CLERK_INSTANCE_ID=ins_other"), "reconcile")
+	if !strings.Contains(stderr, "CLERK_INSTANCE_ID") {
+		t.Errorf("of a pinned mirror the refusal does not name the setting: %s", stderr)
 	}
 }
 
