@@ -3,7 +3,9 @@ package erasure
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -55,7 +57,18 @@ type Eraser struct {
 	reader *clerksync.Reader // nil if nobody can be asked
 }
 
-// New returns an eraser. It makes no request.
+// check makes sure of what nothing can be erased without, and of what would erase more or less than was meant.
+func (c Config) check() error {
+	if c.Mirror == nil {
+		return errors.New("erasing: Config.Mirror is missing: open it with clerksync.Open")
+	}
+	if !slices.Contains([]clerksync.Policy{clerksync.Hide, clerksync.Anonymize, clerksync.Hard}, c.Policy) {
+		return fmt.Errorf("erasing: there is no policy %q: it must be hide, anonymize or hard", c.Policy)
+	}
+	return nil
+}
+
+// New returns an eraser. It makes no request. A mistake in the configuration is the error of whatever the eraser is asked to do.
 func New(cfg Config) *Eraser {
 	cfg.Policy = cmp.Or(cfg.Policy, clerksync.Anonymize)
 	cfg.After = max(cmp.Or(cfg.After, defaultAfter), 0)

@@ -32,6 +32,9 @@ const tries = 3
 // deleted where Clerk cannot be asked, [ErrUnknown] where there is nothing to erase, and [ErrRemains], beside a meaningful outcome,
 // where something is left.
 func (e *Eraser) Erase(ctx context.Context, o Order) (Outcome, error) {
+	if err := e.cfg.check(); err != nil {
+		return Outcome{}, err
+	}
 	if err := e.permit(ctx, o); err != nil {
 		return Outcome{}, err
 	}
@@ -98,6 +101,9 @@ func (e *Eraser) permit(ctx context.Context, o Order) error {
 // The error is [ErrUnknown] for an object that the mirror does not know, [ErrGone] where Clerk does not have it, and [ErrRecent] where
 // it was deleted so recently that what Clerk answers may be older.
 func (e *Eraser) Restore(ctx context.Context, o Order) (restored bool, err error) {
+	if err := e.cfg.check(); err != nil {
+		return false, err
+	}
 	known, visible, err := e.cfg.Mirror.Find(ctx, o.Kind, o.ID)
 	switch {
 	case err != nil:

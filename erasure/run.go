@@ -32,6 +32,9 @@ const (
 // clerksync.ErrWrongInstance, or any other where trying again may help. An object that could not be decided about is no error.
 func (e *Eraser) RunOnce(ctx context.Context) (Report, error) {
 	r := &run{Eraser: e, report: newReport()}
+	if err := e.cfg.check(); err != nil {
+		return r.report, err
+	}
 	if e.cfg.Policy == clerksync.Hide {
 		return r.report, nil
 	}

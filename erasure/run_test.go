@@ -67,6 +67,26 @@ func TestWithoutKey(t *testing.T) {
 	})
 }
 
+// TestMistakes erase nothing.
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	h := open(t, pgtest.SQLite(t))
+	gone := h.user("Bob")
+	h.deleted(gone)
+	for says, cfg := range map[string]erasure.Config{"Config.Mirror is missing": {}, `"shred"`: {Mirror: h.mirror, Policy: "shred", After: -1}} {
+		e := erasure.New(cfg)
+		_, ran := e.RunOnce(t.Context())
+		_, erased := e.Erase(t.Context(), erasure.Order{Kind: clerksync.Users, ID: gone})
+		_, restored := e.Restore(t.Context(), erasure.Order{Kind: clerksync.Users, ID: gone})
+		for _, err := range []error{ran, erased, restored} {
+			if err == nil || !strings.Contains(err.Error(), says) {
+				t.Errorf("%v, want that it says %s", err, says)
+			}
+		}
+	}
+	h.want(map[string]string{gone: "hidden"})
+}
+
 // TestUndecided leaves for the next run what Clerk does not tell, or what its clock makes worthless.
 func TestUndecided(t *testing.T) {
 	t.Parallel()

@@ -92,15 +92,8 @@ var relayName = regexp.MustCompile(`^[A-Za-z0-9._~:/@-]{1,100}$`)
 
 // New returns a feed. Its error is a mistake in the configuration.
 func New(cfg Config) (*Feed, error) {
-	names := map[string]bool{}
-	for _, r := range cfg.Relays {
-		switch {
-		case !relayName.MatchString(r.Name):
-			return nil, fmt.Errorf("making a relay: %q is no name: use up to 100 letters, digits and -._~:/@", r.Name)
-		case names[r.Name]:
-			return nil, fmt.Errorf("making a relay: there are two of the name %s", r.Name)
-		}
-		names[r.Name] = true
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("making relays: %w", err)
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -174,6 +167,30 @@ func (f *Feed) lead(ctx context.Context, r Relay, work func(context.Context, *de
 		}
 		return work(ctx, d)
 	})
+}
+
+func (c Config) check() error {
+	if c.Mirror == nil {
+		return errors.New("Config.Mirror is missing: open it with clerksync.Open")
+	}
+	names := map[string]bool{}
+	for _, r := range c.Relays {
+		switch {
+		case !relayName.MatchString(r.Name):
+			return fmt.Errorf("%q is no name: use up to 100 letters, digits and -._~:/@", r.Name)
+		case names[r.Name]:
+			return fmt.Errorf("there are two of the name %s", r.Name)
+		case r.Receiver == nil:
+			return fmt.Errorf("%s has no Receiver", r.Name)
+		}
+		names[r.Name] = true
+		if hooks, ok := r.Receiver.(Hooks); ok {
+			if err := hooks.check(c.Mirror); err != nil {
+				return fmt.Errorf("%s has %w", r.Name, err)
+			}
+		}
+	}
+	return nil
 }
 
 func (c Config) pause() *backoff.ExponentialBackOff {

@@ -252,16 +252,23 @@ func TestWanted(t *testing.T) {
 	}
 }
 
-func TestNames(t *testing.T) {
+// TestNewRefuses what would be delivered to nobody, or would end the process when it is.
+func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	m := open(t, pgtest.SQLite(t))
-	for _, names := range [][]string{{""}, {"a b"}, {"a", "a"}} {
-		var relays []feed.Relay
-		for _, name := range names {
-			relays = append(relays, feed.Relay{Name: name})
-		}
-		if _, err := feed.New(feed.Config{Mirror: m, Relays: relays}); err == nil {
-			t.Errorf("relays called %q are accepted", names)
+	nobody := feed.ReceiverFunc(func(context.Context, ...feed.Message) error { return nil })
+	hook := feed.KindHooks{OnCreated: func(context.Context, feed.Message) error { return nil }}
+	for says, cfg := range map[string]feed.Config{
+		`"" is no name`:             {Mirror: m, Relays: []feed.Relay{{Receiver: nobody}}},
+		`"a b" is no name`:          {Mirror: m, Relays: []feed.Relay{{Name: "a b", Receiver: nobody}}},
+		"two of the name a":         {Mirror: m, Relays: []feed.Relay{{Name: "a", Receiver: nobody}, {Name: "a", Receiver: nobody}}},
+		"a has no Receiver":         {Mirror: m, Relays: []feed.Relay{{Name: "a"}}},
+		`a has hooks for "usres"`:   {Mirror: m, Relays: []feed.Relay{{Name: "a", Receiver: feed.Hooks{"usres": hook}}}},
+		`a has hooks for "clients"`: {Mirror: m, Relays: []feed.Relay{{Name: "a", Receiver: feed.Hooks{"clients": hook}}}},
+		"Config.Mirror is missing":  {Relays: []feed.Relay{{Name: "a", Receiver: nobody}}},
+	} {
+		if _, err := feed.New(cfg); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want that it says %q", err, says)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/clerksync/clerksync/internal/crash"
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -43,6 +44,16 @@ func (h Hooks) Send(ctx context.Context, messages ...Message) error {
 			if err := crash.Contain(func() error { return hook(ctx, m) }); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// check makes sure that hooks can ever be called: what they pass over is lost to them, since the position moves on.
+func (h Hooks) check(m *clerksync.Mirror) error {
+	for k := range h {
+		if !m.Mirrors(k) {
+			return fmt.Errorf("hooks for %q, which is not mirrored: name it among the mirror's Config.Kinds", k)
 		}
 	}
 	return nil

@@ -73,6 +73,17 @@ type Progress struct {
 	Started time.Time // when that was; before this process, if the pass goes on from one that was killed
 }
 
+// check makes sure of what no pass can do without.
+func (c Config) check() error {
+	switch {
+	case c.Mirror == nil:
+		return errors.New("reconciling: Config.Mirror is missing: open it with clerksync.Open")
+	case c.Clerk == nil:
+		return errors.New("reconciling: Config.Clerk is missing: make it with clerksync.NewAPI")
+	}
+	return nil
+}
+
 // Reconciler runs passes. Its methods may be called by any number of goroutines at once; only one pass runs at a time.
 type Reconciler struct {
 	cfg   Config
@@ -80,7 +91,7 @@ type Reconciler struct {
 	brief atomic.Bool // that pass is soon over
 }
 
-// New returns a reconciler. It makes no request.
+// New returns a reconciler. It makes no request. What is missing of the configuration is the error of the first pass.
 func New(cfg Config) *Reconciler {
 	cfg.MaxDeletes = cmp.Or(cfg.MaxDeletes, 500)
 	cfg.MaxDeletePercent = cmp.Or(cfg.MaxDeletePercent, 5)
@@ -139,6 +150,9 @@ func (r *Reconciler) Do(ctx context.Context, order Pass) (Report, error) {
 	order.Kind = cmp.Or(order.Kind, Full)
 	if order.Approve != "" {
 		order.Kind = Approved
+	}
+	if err := r.cfg.check(); err != nil {
+		return Report{Kind: order.Kind, DryRun: order.DryRun}, err
 	}
 	p := newPass(r.cfg, order)
 	err := r.do(ctx, p)

@@ -21,9 +21,12 @@ import (
 // once if no complete one is recorded, and one that was killed goes on. A pass that fails is told by the logger and the observer,
 // and the next one tries again.
 //
-// It returns nil when the context has ended and the pass that ran has stopped. Its error is a schedule that cannot be read, or
-// clerksync.ErrWrongInstance, which no waiting cures.
+// It returns nil when the context has ended and the pass that ran has stopped. Its error is a mistake in the configuration, or
+// clerksync.ErrWrongInstance, which no waiting cures: Clerk is asked at once whose the key is, however far the next pass is away.
 func (r *Reconciler) Run(ctx context.Context) error {
+	if err := r.cfg.check(); err != nil {
+		return err
+	}
 	schedule, err := parseSchedule(r.cfg.Schedule, func() string {
 		id, _ := r.cfg.Mirror.Pinned(ctx) // before there is a pin any minute will do
 		return id
@@ -33,6 +36,9 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	d := &daemon{Reconciler: r, group: group}
+	if schedule != nil || r.cfg.PollInterval > 0 {
+		group.Go(crash.Contained(func() error { return d.askWhose(ctx) }))
+	}
 	if schedule != nil {
 		group.Go(crash.Contained(func() error { return d.runScheduled(ctx, schedule) }))
 	}
@@ -46,6 +52,16 @@ func (r *Reconciler) Run(ctx context.Context) error {
 type daemon struct {
 	*Reconciler
 	group *errgroup.Group
+}
+
+// askWhose asks for the instance of the key. While Clerk does not tell, passes fail by themselves.
+func (d *daemon) askWhose(ctx context.Context) error {
+	_, err := clerksync.NewReader(d.cfg.Mirror, d.cfg.Clerk, clerksync.Reconcile).Instance(ctx)
+	if errors.Is(err, clerksync.ErrWrongInstance) {
+		d.cfg.Logger.Warn("no pass can run", "error", err)
+		return err
+	}
+	return nil
 }
 
 // runScheduled runs the full passes: the first one, and then those of the schedule.

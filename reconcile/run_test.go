@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,6 +108,33 @@ func TestRunEndsWithTheWrongInstance(t *testing.T) {
 	}
 	if err := reconcile.New(h.cfg).Run(t.Context()); !errors.Is(err, clerksync.ErrWrongInstance) {
 		t.Errorf("error %v, want ErrWrongInstance", err)
+	}
+}
+
+// TestRunAsksAtOnce does not wait for the night to tell that the key is another instance's.
+func TestRunAsksAtOnce(t *testing.T) {
+	t.Parallel()
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 10, Seed: 55})
+	if err := h.mirror.Pin(t.Context(), "ins_of_somebody_else"); err != nil {
+		t.Fatal(err)
+	}
+	h.db.MustExec(h.mirror.SQL(`INSERT INTO {passes} (kind, started_at, finished_at, complete) VALUES ('full', {now}, {now}, true)`))
+	h.cfg.Schedule, h.cfg.PollInterval = "@yearly", 24*time.Hour
+	if err := reconcile.New(h.cfg).Run(t.Context()); !errors.Is(err, clerksync.ErrWrongInstance) {
+		t.Errorf("error %v, want ErrWrongInstance", err)
+	}
+}
+
+func TestWithoutMirrorOrClerk(t *testing.T) {
+	t.Parallel()
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Seed: 56})
+	for name, cfg := range map[string]reconcile.Config{"Mirror": {Clerk: h.cfg.Clerk}, "Clerk": {Mirror: h.mirror}} {
+		_, err := reconcile.New(cfg).RunOnce(t.Context())
+		for _, err := range []error{err, reconcile.New(cfg).Run(t.Context())} {
+			if err == nil || !strings.Contains(err.Error(), "Config."+name+" is missing") {
+				t.Errorf("without %s: %v", name, err)
+			}
+		}
 	}
 }
 

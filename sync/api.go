@@ -15,6 +15,8 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2"
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
+
+	"github.com/clerksync/clerksync/internal/loopback"
 )
 
 // APIConfig configures an [API]. Printed or logged, it tells everything but the secret key.
@@ -22,7 +24,8 @@ type APIConfig struct {
 	// SecretKey is the key of Clerk's Backend API, "sk_test_…" or "sk_live_…". It is required.
 	SecretKey string
 
-	// URL is the address of Clerk's Backend API without the version. Empty means https://api.clerk.com.
+	// URL is the address of Clerk's Backend API without the version; https unless it is on this machine, as an emulator is. Empty means
+	// https://api.clerk.com.
 	URL string
 
 	// Share is the percentage of Clerk's rate limit that passes may use; the rest is the product's. Zero means 50.
@@ -83,8 +86,8 @@ func NewAPI(cfg APIConfig) (*API, error) {
 	if cfg.URL == "" {
 		cfg.URL = defaultURL
 	}
-	if u, err := url.Parse(cfg.URL); err != nil || u.Host == "" {
-		return nil, errors.New("opening Clerk's API: the URL must look like https://api.clerk.com")
+	if err := checkURL(cfg.URL); err != nil {
+		return nil, err
 	}
 	if cfg.Share < 0 || cfg.Share > 100 {
 		return nil, errors.New("opening Clerk's API: the share of the rate limit is a percentage from 1 to 100")
@@ -122,8 +125,19 @@ func NewAPI(cfg APIConfig) (*API, error) {
 }
 
 func checkKey(key string) error {
-	if !strings.HasPrefix(key, "sk_") {
-		return errors.New("opening Clerk's API: the secret key must start with sk_test_ or sk_live_; copy it from Clerk's dashboard")
+	if !strings.HasPrefix(key, "sk_test_") && !strings.HasPrefix(key, "sk_live_") || strings.ContainsAny(key, " \t\r\n") {
+		return errors.New("opening Clerk's API: the secret key must start with sk_test_ or sk_live_ and have no space or line end; copy it from Clerk's dashboard")
+	}
+	return nil
+}
+
+func checkURL(address string) error {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.User != nil:
+		return errors.New("opening Clerk's API: the URL must look like https://api.clerk.com")
+	case u.Scheme == "http" && !loopback.Is(u.Hostname()):
+		return errors.New("opening Clerk's API: the URL must begin with https:// where it is not on this machine, since the secret key is sent there")
 	}
 	return nil
 }

@@ -291,6 +291,11 @@ func TestNewAPIRefuses(t *testing.T) {
 		{clerksync.APIConfig{SecretKey: "pk_test_hush"}, "sk_test_"},
 		{clerksync.APIConfig{SecretKey: "sk_test_hush", URL: "clerk"}, "https://"},
 		{clerksync.APIConfig{SecretKey: "sk_test_hush", URL: "http://%zz"}, "https://"},
+		{clerksync.APIConfig{SecretKey: "sk_test_hush\n"}, "line end"},
+		{clerksync.APIConfig{SecretKey: "sk_hush"}, "sk_test_"},
+		{clerksync.APIConfig{SecretKey: "sk_test_hush", URL: "http://api.example.com"}, "the secret key is sent there"},
+		{clerksync.APIConfig{SecretKey: "sk_test_hush", URL: "https://me:hush@api.clerk.com"}, "must look like"},
+		{clerksync.APIConfig{SecretKey: "sk_test_hush", URL: "ftp://api.clerk.com"}, "must look like"},
 		{clerksync.APIConfig{SecretKey: "sk_test_hush", Share: 101}, "percentage"},
 		{clerksync.APIConfig{SecretKey: "sk_test_hush", Share: -1}, "percentage"},
 	}
