@@ -78,6 +78,9 @@ func diagnoseSQLState(state string) fault {
 // caused by what is being stored, be it by way of the team's own trigger.
 var outages = []string{"08", "0A", "25", "26", "28", "3D", "3F", "42", "53", "55", "57", "58", "F0"}
 
+// misfits say that a schema, a table or a column is not there.
+var misfits = []string{"3F000", "42P01", "42703"}
+
 func diagnoseSQLite(code int) fault {
 	switch code {
 	case 5, 6: // busy, locked
@@ -112,6 +115,8 @@ func unavailable(err error) error {
 	switch state := sqlState(err); {
 	case err == nil:
 		return nil
+	case slices.Contains(misfits, state):
+		return fmt.Errorf("the database lacks a table or column (SQLSTATE %s): run migrations.Up, or clerksync migrate up: %w", state, ErrUnavailable)
 	case state != "":
 		return fmt.Errorf("the database answered SQLSTATE %s: %w", state, ErrUnavailable)
 	default:

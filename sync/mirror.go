@@ -93,7 +93,13 @@ var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
 
 // Open opens the mirror in a database whose tables are migrated (package migrations). The database belongs to the caller, who
 // closes it after the last call of the mirror; a *sql.DB becomes a *sqlx.DB by sqlx.NewDb(db, "pgx"). Drivers "postgres" and "pgx"
-// mean PostgreSQL, "sqlite" and "sqlite3" SQLite.
+// mean PostgreSQL, "sqlite" and "sqlite3" SQLite, which waits for a lock of another connection only if it is told to, here for
+// modernc.org/sqlite:
+//
+//	sqlx.Open("sqlite", "file:mirror.db?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
+//
+// Its error is a mistake in the configuration, [ErrWrongInstance] where the mirror copies another instance than Config.InstanceID, or
+// [ErrUnavailable] where the database does not answer or lacks the tables.
 func Open(ctx context.Context, db *sqlx.DB, cfg Config) (*Mirror, error) {
 	if cfg.Schema == "" {
 		cfg.Schema = "clerk"

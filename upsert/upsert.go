@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -116,6 +117,7 @@ func (c Config) complete() (Config, error) {
 	case c.MaxAge < 0 || c.CacheSize < 0 || c.MaxDeletes < 0:
 		return c, errors.New("MaxAge, CacheSize and MaxDeletes must not be negative: leave them zero for the defaults")
 	}
+	c.Issuer = strings.TrimSuffix(c.Issuer, "/") // tokens name it without
 	c.MaxAge = cmp.Or(c.MaxAge, 15*time.Minute)
 	c.CacheSize = cmp.Or(c.CacheSize, 10_000)
 	c.MaxDeletes = cmp.Or(c.MaxDeletes, 500)
