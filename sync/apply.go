@@ -23,6 +23,9 @@ func (m *Mirror) Apply(ctx context.Context, evidence ...Evidence) ([]Result, err
 	if len(evidence) == 0 {
 		return nil, nil
 	}
+	if fromHook(ctx) {
+		return nil, fmt.Errorf("applying evidence: %w", errFromHook)
+	}
 	for {
 		r, err := m.prepare(ctx, evidence)
 		if err != nil {

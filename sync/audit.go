@@ -85,12 +85,12 @@ func (m *Mirror) recordAlone(ctx context.Context, entries []AuditEntry) error {
 }
 
 // inTransaction runs do in a transaction whose commit is on disk when it returns.
-func (m *Mirror) inTransaction(ctx context.Context, do func(*sqlx.Tx) error) error {
+func (m *Mirror) inTransaction(ctx context.Context, do func(*sqlx.Tx) error) (err error) {
 	tx, err := m.db.BeginTxx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
+	defer func() { rollBack(tx, err) }()
 	if err := m.harden(ctx, tx); err != nil {
 		return err
 	}

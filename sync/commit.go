@@ -173,7 +173,7 @@ func (m *Mirror) commit(ctx context.Context, batch []*request, pieces []*piece) 
 	if err != nil {
 		return nil, err
 	}
-	defer tx.Rollback()
+	defer func() { rollBack(tx, err) }()
 	if err := m.checkPin(ctx, tx, unpinned); err != nil {
 		return nil, err
 	}

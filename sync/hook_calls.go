@@ -3,6 +3,8 @@ package sync
 import (
 	"bytes"
 	"context"
+	"errors"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/jmoiron/sqlx"
@@ -120,18 +122,44 @@ func (m *Mirror) erasureCalls(changes []Change, before map[Kind]map[string][]byt
 	return calls
 }
 
+// hookTimeout is how long all hooks of a transaction may take: less than its own time, so that it can be tried again without them, and on
+// SQLite less than the 15 s after which Clerk's sender gives up.
+func (m *Mirror) hookTimeout() time.Duration {
+	if m.dialect.postgres {
+		return commitTimeout / 2
+	}
+	return slowCommitTimeout / 3
+}
+
+// graceTime is how long a hook has to return once its context has ended.
+const graceTime = time.Second
+
+// errAbandoned means that a hook did not return, so its transaction is left to it.
+var errAbandoned = errors.New("a hook did not return")
+
+// hookMark marks the contexts of hooks.
+type hookMark struct{}
+
+// errFromHook is for a hook: what it asks for would wait for the hook's own transaction.
+var errFromHook = errors.New("a hook must not call this: it would wait for itself")
+
+// fromHook reports whether a call comes from a hook.
+func fromHook(ctx context.Context) bool { return ctx.Value(hookMark{}) != nil }
+
 // callHooks makes calls, each behind a savepoint. Its error is hookFailures where some failed: the transaction is then of no use any
 // more, but all that would fail is known, unless time has run out or a hook has ended the transaction.
 func (m *Mirror) callHooks(ctx context.Context, tx *sqlx.Tx, calls []hookCall) error {
 	if len(calls) == 0 {
 		return nil
 	}
-	within, cancel := context.WithTimeout(ctx, m.commitTimeout()/2)
+	within, cancel := context.WithTimeout(context.WithValue(ctx, hookMark{}, true), m.hookTimeout())
 	defer cancel()
 	var failures hookFailures
 	for i, c := range calls {
 		failure, err := c.run(within, tx)
 		switch {
+		case errors.Is(failure, errAbandoned):
+			return abandoned{failures.with("did not return when its time was over", calls[i:]...)}
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case within.Err() != nil: // none of the rest could be made
@@ -156,7 +184,10 @@ func (c hookCall) run(ctx context.Context, tx *sqlx.Tx) (failure, err error) {
 	if _, err := tx.ExecContext(ctx, `SAVEPOINT hook`); err != nil {
 		return nil, err
 	}
-	failure = crash.Contain(func() error { return c.hook(ctx, tx, c.t) })
+	failure = c.call(ctx, tx)
+	if errors.Is(failure, errAbandoned) {
+		return failure, nil
+	}
 	if failure == nil { // unless it has passed over an error of the database
 		_, failure = tx.ExecContext(ctx, `RELEASE SAVEPOINT hook`)
 	}
@@ -172,4 +203,31 @@ func (c hookCall) run(ctx context.Context, tx *sqlx.Tx) (failure, err error) {
 		return nil, err
 	}
 	return failure, nil
+}
+
+// call calls the hook. One that goes on when its time is over is left behind: it may be waiting for this very process to write something.
+func (c hookCall) call(ctx context.Context, tx *sqlx.Tx) error {
+	done := make(chan error, 1)
+	go func() { done <- crash.Contain(func() error { return c.hook(ctx, tx, c.t) }) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(graceTime):
+		return errAbandoned
+	}
+}
+
+// rollBack ends a transaction that was not committed. Where a hook is still at it, that may take until the hook's last query is answered,
+// and nobody waits for it.
+func rollBack(tx *sqlx.Tx, err error) {
+	if left := (abandoned{}); errors.As(err, &left) {
+		go func() { _ = crash.Contain(tx.Rollback) }()
+		return
+	}
+	_ = tx.Rollback()
 }

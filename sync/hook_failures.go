@@ -22,6 +22,11 @@ type hookFailure struct {
 func (f hookFailures) Error() string { return f[0].reason }
 func (f hookFailures) Unwrap() error { return ErrHook }
 
+// abandoned are failures after which a hook still holds the transaction.
+type abandoned struct{ hookFailures }
+
+func (a abandoned) Unwrap() error { return a.hookFailures }
+
 func (f hookFailures) with(reason string, calls ...hookCall) hookFailures {
 	for _, c := range calls {
 		f = append(f, hookFailure{c.fold, fmt.Sprintf("the hook %s of %s %s", c.name, c.t.Kind, reason)})

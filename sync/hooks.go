@@ -40,7 +40,8 @@ type KindHooks struct {
 
 // Hook is called in the transaction of a change, after the merge and before the commit, with a savepoint set. It may be called by
 // several goroutines at once, for different objects. It must use tx alone to write, neither commit nor roll back, and return when ctx
-// ends: all hooks of a transaction together have 3 seconds, on SQLite 15.
+// ends: all hooks of a transaction together have 3 seconds, on SQLite 10. One that goes on for another second is left behind with its
+// transaction, whose locks and connection it then holds. It must not call [Mirror.Apply] or [Mirror.Erase], which would wait for it.
 //
 // If it returns an error or panics, nothing of the object's change is committed, nor of the event that told it, while all else in the
 // transaction is. The event waits in quarantine and is tried again by itself, first after 10 seconds and in the end every hour; what
