@@ -1,7 +1,7 @@
 # Everything a contributor runs. `make` alone lists it.
 
 lint = go tool -modfile=tools/go.mod golangci-lint
-rooms = . ./sync ./webhook ./reconcile ./upsert ./erasure ./feed # those that use the database
+rooms = . ./sync ./webhook ./reconcile ./upsert ./erasure ./feed ./upkeep # those that use the database
 vuln = go tool -modfile=tools/go.mod govulncheck
 
 .PHONY: help

@@ -56,6 +56,7 @@ func TestImportDirections(t *testing.T) {
 		"webhook":           {"reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
 		"reconcile":         {"webhook", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
 		"erasure":           {"webhook", "reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
+		"upkeep":            {"webhook", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus", "github.com/nats-io"},
 		"upsert":            {"webhook", "reconcile", "erasure", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
 		"internal/admin":    {"webhook", "reconcile", "upsert", "migrations", "clerktest", "cmd", "modernc.org"},
 		"internal/scan":     {""},

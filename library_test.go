@@ -29,7 +29,7 @@ import (
 var update = flag.Bool("update", false, "write the listings of what is exported anew: go test . -run Exported -update")
 
 // exported are the packages that teams import.
-var exported = []string{"clerktest", "erasure", "feed", "feed/nats", "migrations", "reconcile", "sync", "upsert", "webhook"}
+var exported = []string{"clerktest", "erasure", "feed", "feed/nats", "migrations", "reconcile", "sync", "upkeep", "upsert", "webhook"}
 
 // TestExported compares what the packages export with the listings in testdata/api, so that whoever changes it sees that he does. Within a
 // major version names stay, and keep their meaning; a field or a method more is no break.
@@ -157,7 +157,7 @@ func TestLinkedModules(t *testing.T) {
 		"golang.org/x/sync",
 		"golang.org/x/time",
 	}
-	got := linked(t, "./sync", "./webhook", "./reconcile", "./upsert", "./migrations", "./feed", "./erasure")
+	got := linked(t, "./sync", "./webhook", "./reconcile", "./upsert", "./migrations", "./feed", "./erasure", "./upkeep")
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("modules linked in by importers (-want +got):\n%s", diff)
 	}

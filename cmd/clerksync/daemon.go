@@ -20,6 +20,7 @@ import (
 	"github.com/clerksync/clerksync/internal/admin"
 	"github.com/clerksync/clerksync/internal/crash"
 	"github.com/clerksync/clerksync/reconcile"
+	"github.com/clerksync/clerksync/upkeep"
 	"github.com/clerksync/clerksync/webhook"
 )
 
@@ -138,7 +139,7 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 	}
 	led := append([]part{
 		func(ctx context.Context) error { return d.retryDue(ctx, mirror) },
-		func(ctx context.Context) error { return d.maintain(ctx, mirror, c.api) },
+		d.openKeeper(mirror, c.api, d.log, func(r upkeep.Report) { d.metrics.lost.Add(float64(r.Lost)) }).Run,
 	}, c.led...)
 	parts := append([]part{
 		o.outlet.feed.Run, // each relay has a lease of its own

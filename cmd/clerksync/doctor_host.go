@@ -31,7 +31,7 @@ func (d *doctor) checkFeeders() {
 	} else {
 		d.note("erasure", fine, "deleted people are erased: CLERKSYNC_DELETE_POLICY="+string(d.deletePolicy), "")
 	}
-	if d.eventRetention == 0 {
+	if d.eventRetention < 0 {
 		d.note("retention", warned, "the event log is kept for ever", "set CLERKSYNC_EVENT_RETENTION unless an auditor wants all of it")
 	}
 }

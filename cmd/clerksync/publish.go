@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net/url"
 	"regexp"
 	"strings"
@@ -156,31 +155,6 @@ func (s *settings) publishOnce(ctx context.Context, mirror *clerksync.Mirror, lo
 	}
 	defer o.close()
 	return o.feed.RunOnce(ctx)
-}
-
-// relayPatience is for how many times the retention of changes those are kept that a relay has not delivered.
-const relayPatience = 4
-
-// pruneChanges removes old changes. Those that a relay has still to deliver stay longer, but not for ever: one that does not come back
-// would fill the disk. Of what it removed, lost are those that some relay did not deliver.
-func (s *settings) pruneChanges(ctx context.Context, mirror *clerksync.Mirror) (removed, lost int64, err error) {
-	if s.changeRetention <= 0 {
-		return 0, 0, nil
-	}
-	positions, err := feed.Positions(ctx, mirror)
-	if err != nil {
-		return 0, 0, err
-	}
-	before := int64(math.MaxInt64)
-	for _, p := range positions {
-		before = min(before, p.Seq+1)
-	}
-	published, err := mirror.PruneChanges(ctx, s.changeRetention, before)
-	if err != nil {
-		return published, 0, err
-	}
-	lost, err = mirror.PruneChanges(ctx, relayPatience*s.changeRetention, math.MaxInt64)
-	return published + lost, lost, err
 }
 
 // late returns how long ago the oldest change was made that a relay has not delivered yet.

@@ -84,7 +84,7 @@ func (s *settings) pass(ctx context.Context, c *cli.Command, order reconcile.Pas
 		err = errors.New("interrupted: the next pass goes on where this one was")
 	case !order.DryRun && !errors.Is(err, clerksync.ErrWrongInstance):
 		_, retryErr := webhook.Retry(ctx, mirror)
-		_, upkeepErr := s.upkeep(ctx, mirror, api, log)
+		_, upkeepErr := s.openKeeper(mirror, api, log, nil).RunOnce(ctx)
 		err = errors.Join(err, retryErr, upkeepErr, s.publishOnce(ctx, mirror, log))
 	}
 	if c.Bool("json") {

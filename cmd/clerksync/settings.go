@@ -43,8 +43,8 @@ type settings struct {
 	activity         clerksync.Activity
 	eventPayloads    clerksync.Payloads
 	deletePolicy     clerksync.Policy
-	eraseAfter       time.Duration // in the terms of erasure.Config
-	eventRetention   time.Duration // 0 = for ever, as of the two below
+	eraseAfter       time.Duration // in the terms of upkeep.Config, as are the three below
+	eventRetention   time.Duration
 	changeRetention  time.Duration
 	sessionRetention time.Duration
 	publish          []destination

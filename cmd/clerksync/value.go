@@ -142,10 +142,10 @@ func parsePoll(v string) (time.Duration, error) {
 	return d, err
 }
 
-// parseRetention insists on a least age: younger events are what redeliveries are told apart by, and a younger session would come
-// back when Clerk's sender replays its event.
+// parseRetention reads a duration in the terms of upkeep.Config and insists on a least age: younger events are what redeliveries are told
+// apart by, and a younger session would come back when Clerk's sender replays its event.
 func parseRetention(v string, least time.Duration) (time.Duration, error) {
-	d, err := parseDuration(v)
+	d, err := parseMargin(v)
 	if err == nil && d > 0 && d < least {
 		return 0, fmt.Errorf("must be 0 or at least %dh", least/time.Hour)
 	}
@@ -167,7 +167,7 @@ func parsePolicy(v string) (clerksync.Policy, error) {
 	return clerksync.Policy(v), checkChoice(v, policies...)
 }
 
-// parseMargin reads a duration in the terms of clerksync.Config and erasure.Config, where zero means the default and less means none.
+// parseMargin reads a duration in the terms of the library, where zero means the default and less means none.
 func parseMargin(v string) (time.Duration, error) {
 	d, err := parseDuration(v)
 	if err == nil && d == 0 {

@@ -25,7 +25,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	users, err := open(context.Background(), db, clerksync.APIConfig{SecretKey: os.Getenv("CLERK_SECRET_KEY")})
+	users, err := open(context.Background(), db, clerksync.APIConfig{SecretKey: os.Getenv("CLERK_SECRET_KEY"), URL: os.Getenv("CLERK_API_URL")})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -62,7 +62,15 @@ func greeting(ctx context.Context) string {
 		return "Hello stranger!"
 	}
 	if m, ok := upsert.MembershipFromContext(ctx); ok {
-		return fmt.Sprintf("Hello %s of %s!", *user.FirstName, *m.Organization.Name)
+		return fmt.Sprintf("Hello %s of %s!", or(user.FirstName, user.ID), or(m.Organization.Name, m.Organization.ID))
 	}
-	return fmt.Sprintf("Hello %s!", *user.FirstName)
+	return fmt.Sprintf("Hello %s!", or(user.FirstName, user.ID))
+}
+
+// or is for what Clerk need not have, such as a name.
+func or(text *string, instead string) string {
+	if text == nil {
+		return instead
+	}
+	return *text
 }

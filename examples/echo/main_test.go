@@ -20,6 +20,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 func TestSite(t *testing.T) {
 	there := clerktest.NewServer(t, clerktest.Config{})
 	ada, bob := there.MustCreateUser(clerktest.Person("Ada", "Lovelace")), there.MustCreateUser(clerktest.Person("Bob", "Hope"))
+	eve := there.MustCreateUser(clerktest.Fields{"email_address": []string{"eve@example.com"}}) // has not told a name
 	lab, err := there.CreateOrganization(clerktest.Fields{"name": "Lab", "created_by": ada})
 	if err != nil {
 		t.Fatal(err)
@@ -42,6 +43,7 @@ func TestSite(t *testing.T) {
 	}{
 		{there.SessionToken(ada), "Hello Ada of Lab!", 200},
 		{there.SessionToken(bob), "Hello Bob!", 200},
+		{there.SessionToken(eve), "Hello " + eve + "!", 200},
 		{there.SessionToken("user_unknown"), "this account is not known yet; sign in again\n", 401},
 		{"", "Hello stranger!", 200},
 	} {

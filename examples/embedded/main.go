@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -20,11 +21,12 @@ import (
 	"github.com/clerksync/clerksync/migrations"
 	"github.com/clerksync/clerksync/reconcile"
 	clerksync "github.com/clerksync/clerksync/sync"
+	"github.com/clerksync/clerksync/upkeep"
 	"github.com/clerksync/clerksync/webhook"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	db, err := sqlx.Open("postgres", os.Getenv("DATABASE_URL"))
 	if err != nil {
@@ -78,12 +80,14 @@ func run(ctx context.Context, db *sqlx.DB, listener net.Listener, cfg config) er
 	mux.Handle("/api/webhooks/clerk", endpoint) // beside your own routes
 	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 20 * time.Second}
 	passes := reconcile.New(reconcile.Config{Mirror: mirror, Clerk: api, PollInterval: 5 * time.Minute, WebhooksExpected: true})
+	keeper := upkeep.New(upkeep.Config{Mirror: mirror, Clerk: api})
 
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() error { return server.Serve(listener) })
 	work.Go(func() error { return mails.Run(ctx) })
 	work.Go(func() error { return passes.Run(ctx) }) // a full pass every night, and one at once if the mirror is empty
 	work.Go(func() error { webhook.KeepRetrying(ctx, mirror, nil); return nil })
+	work.Go(func() error { return keeper.Run(ctx) })                                           // erases who has left, a day later, and removes old rows
 	work.Go(func() error { <-ctx.Done(); return server.Shutdown(context.WithoutCancel(ctx)) }) // deliveries in flight are answered
 	if err := work.Wait(); !errors.Is(err, http.ErrServerClosed) {
 		return err

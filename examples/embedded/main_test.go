@@ -21,6 +21,7 @@ func TestEmbedded(t *testing.T) {
 	t.Parallel()
 	there := clerktest.NewServer(t, clerktest.Config{Users: 3, HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}})
 	db := pgtest.New(t)
+	db.MustExec(`INSERT INTO clerk.events (id, received_at, outcome, attempts) VALUES ('msg_old', now() - interval '40 days', 'updated', 1)`)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -53,6 +54,7 @@ func TestEmbedded(t *testing.T) {
 	const projects = `SELECT count(*) FROM projects JOIN clerk.active_users AS u ON u.id = owner`
 	wait(t, "the three users to have projects", func() bool { return count(projects) == 3 })
 
+	wait(t, "what is old to be removed", func() bool { return count(`SELECT count(*) FROM clerk.events WHERE id = 'msg_old'`) == 0 })
 	id := there.MustCreateUser(clerktest.Person("Ada", "Lovelace").Email("ada@example.com"))
 	wait(t, "Ada to have a project and a mail", func() bool {
 		mu.Lock()

@@ -25,7 +25,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	users, err := open(context.Background(), db, clerksync.APIConfig{SecretKey: os.Getenv("CLERK_SECRET_KEY")})
+	users, err := open(context.Background(), db, clerksync.APIConfig{SecretKey: os.Getenv("CLERK_SECRET_KEY"), URL: os.Getenv("CLERK_API_URL")})
 	if err != nil {
 		log.Fatal(err)
 	}

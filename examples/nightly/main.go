@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -16,26 +17,29 @@ import (
 	"github.com/clerksync/clerksync/migrations"
 	"github.com/clerksync/clerksync/reconcile"
 	clerksync "github.com/clerksync/clerksync/sync"
+	"github.com/clerksync/clerksync/upkeep"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	db, err := sqlx.Open("postgres", os.Getenv("DATABASE_URL"))
 	if err != nil {
 		log.Fatal(err)
 	}
-	job, err := newJob(ctx, db, clerksync.APIConfig{SecretKey: os.Getenv("CLERK_SECRET_KEY"), URL: os.Getenv("CLERK_API_URL")})
+	job, err := newJob(ctx, db, clerksync.APIConfig{SecretKey: os.Getenv("CLERK_SECRET_KEY"), URL: os.Getenv("CLERK_API_URL")}, 24*time.Hour)
 	if err != nil {
 		log.Fatal(err)
 	}
 	if len(os.Args) > 1 && os.Args[1] == "now" {
-		job()
+		if err := job(); err != nil {
+			os.Exit(1)
+		}
 		return
 	}
 	// A pass that takes longer than a day keeps the next one from starting; a panic does not end the schedule.
 	schedule := cron.New(cron.WithLocation(time.UTC), cron.WithChain(cron.SkipIfStillRunning(cron.DefaultLogger), cron.Recover(cron.DefaultLogger)))
-	if _, err := schedule.AddFunc("17 3 * * *", job); err != nil {
+	if _, err := schedule.AddFunc("17 3 * * *", func() { _ = job() }); err != nil {
 		log.Fatal(err)
 	}
 	schedule.Start()
@@ -44,7 +48,7 @@ func main() {
 }
 
 // newJob makes the tables, unless they are there, and returns what the scheduler calls.
-func newJob(ctx context.Context, db *sqlx.DB, cfg clerksync.APIConfig) (func(), error) {
+func newJob(ctx context.Context, db *sqlx.DB, cfg clerksync.APIConfig, eraseAfter time.Duration) (func() error, error) {
 	if err := migrations.Up(ctx, db.DB, migrations.Options{Dialect: migrations.Postgres}); err != nil {
 		return nil, err
 	}
@@ -59,7 +63,18 @@ func newJob(ctx context.Context, db *sqlx.DB, cfg clerksync.APIConfig) (func(), 
 		return nil, err
 	}
 	passes := reconcile.New(reconcile.Config{Mirror: mirror, Clerk: api})
-	return func() { tell(passes.RunOnce(ctx)) }, nil
+	keeper := upkeep.New(upkeep.Config{Mirror: mirror, Clerk: api, EraseAfter: eraseAfter})
+	return func() error {
+		report, err := passes.RunOnce(ctx)
+		tell(report, err)
+		done, upkeepErr := keeper.RunOnce(ctx) // erases who has left for so long, and removes old rows
+		if upkeepErr != nil {
+			log.Print("some upkeep waits until the next night: ", upkeepErr)
+		} else if n := done.Erasure.Total(); n > 0 {
+			log.Printf("%d erased", n)
+		}
+		return errors.Join(err, upkeepErr)
+	}, nil
 }
 
 // tell says what became of a pass, to whoever reads the log in the morning.

@@ -14,14 +14,14 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// TestNightly lives through three nights: the first fills the mirror, the second repairs a day without webhooks, and in the third Clerk
-// is down.
+// TestNightly lives through some nights: the first fills the mirror, others repair a day without webhooks, one of them erases who has
+// left, and in the last Clerk is down.
 func TestNightly(t *testing.T) { // alone, since it reads the log
 	there := clerktest.NewServer(t, clerktest.Config{Users: 20})
 	db := pgtest.New(t)
 	job, err := newJob(t.Context(), db, clerksync.APIConfig{
 		SecretKey: there.SecretKey(), URL: there.URL(), RateLimit: -1, Transport: &http.Transport{DisableKeepAlives: true},
-	})
+	}, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,9 @@ func TestNightly(t *testing.T) { // alone, since it reads the log
 	night := func(want string) {
 		t.Helper()
 		told.Reset()
-		job()
+		if err := job(); (err != nil) != strings.Contains(want, "behind") {
+			t.Errorf("the job's error is %v", err)
+		}
 		if !strings.Contains(told.String(), want) {
 			t.Errorf("the night told %q, want %q", told.String(), want)
 		}
@@ -41,6 +43,16 @@ func TestNightly(t *testing.T) { // alone, since it reads the log
 		t.Fatal(err)
 	}
 	night("21 users seen, 3 differences repaired")
+	bob := there.MustCreateUser(clerktest.Person("Bob", "Hope"))
+	night("22 users seen, 1 differences repaired")
+	if err := there.DeleteUser(bob); err != nil {
+		t.Fatal(err)
+	}
+	db.MustExec(`UPDATE clerk.users SET _alive_at = _alive_at - 3600000, _seen_at = _seen_at - 3600000 WHERE id = $1`, bob) // as if an hour had passed
+	night("21 users seen, 1 differences repaired")
+	if !strings.Contains(told.String(), "1 erased") {
+		t.Errorf("the night told %q, want that Bob is erased", told.String())
+	}
 	var members int
 	err = db.GetContext(t.Context(), &members, `SELECT count(*) FROM clerk.active_organization_memberships
 JOIN clerk.active_users AS u ON u.id = user_id WHERE u.email = 'ada@example.com'`)

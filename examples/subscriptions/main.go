@@ -6,24 +6,27 @@ import (
 	"context"
 	"errors"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 	_ "github.com/lib/pq"
+	"golang.org/x/sync/errgroup"
 
-	"github.com/clerksync/clerksync/erasure"
 	"github.com/clerksync/clerksync/feed"
 	"github.com/clerksync/clerksync/migrations"
 	"github.com/clerksync/clerksync/reconcile"
 	clerksync "github.com/clerksync/clerksync/sync"
+	"github.com/clerksync/clerksync/upkeep"
 	"github.com/clerksync/clerksync/webhook"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx); err != nil {
 		log.Fatal(err)
@@ -106,6 +109,10 @@ func run(ctx context.Context) error {
 	if err := migrations.Up(ctx, db.DB, migrations.Options{Dialect: migrations.Postgres}); err != nil {
 		return err
 	}
+	listener, err := net.Listen("tcp", "127.0.0.1:3000")
+	if err != nil {
+		return err
+	}
 	a, err := open(ctx, db, clerksync.APIConfig{SecretKey: os.Getenv("CLERK_SECRET_KEY"), URL: os.Getenv("CLERK_API_URL")}, outside{
 		cancel: func(_ context.Context, user string) error {
 			log.Print("cancelling the subscription of ", user)
@@ -119,31 +126,30 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	hook, err := webhook.New(webhook.Config{Mirror: a.mirror, Secrets: []string{os.Getenv("CLERK_WEBHOOK_SIGNING_SECRET")}})
+	return a.serve(ctx, listener, os.Getenv("CLERK_WEBHOOK_SIGNING_SECRET"))
+}
+
+// serve takes webhooks and does all the rest until the context ends, or a part of it does.
+func (a *app) serve(ctx context.Context, listener net.Listener, secret string) error {
+	hook, err := webhook.New(webhook.Config{Mirror: a.mirror, Secrets: []string{secret}})
 	if err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/api/webhooks/clerk", hook)
-	server := &http.Server{Addr: "127.0.0.1:3000", Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 20 * time.Second}
-	go func() { log.Print(server.ListenAndServe()) }()
-	go webhook.KeepRetrying(ctx, a.mirror, nil) // what a hook refused
-	go func() { _ = a.relays.Run(ctx) }()
-	go a.erase(ctx)
-	err = reconcile.New(reconcile.Config{Mirror: a.mirror, Clerk: a.api, PollInterval: 5 * time.Minute, WebhooksExpected: true}).Run(ctx)
-	return errors.Join(err, server.Shutdown(context.Background()))
-}
+	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 20 * time.Second}
+	passes := reconcile.New(reconcile.Config{Mirror: a.mirror, Clerk: a.api, PollInterval: 5 * time.Minute, WebhooksExpected: true})
+	keeper := upkeep.New(upkeep.Config{Mirror: a.mirror, Clerk: a.api})
 
-// erase erases every hour who has been deleted for a day, and whom Clerk denies.
-func (a *app) erase(ctx context.Context) {
-	eraser := erasure.New(erasure.Config{Mirror: a.mirror, Clerk: a.api})
-	for ctx.Err() == nil {
-		if _, err := eraser.RunOnce(ctx); err != nil {
-			log.Print(err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Hour):
-		}
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error { return server.Serve(listener) })
+	work.Go(func() error { return a.relays.Run(ctx) })
+	work.Go(func() error { return passes.Run(ctx) })
+	work.Go(func() error { return keeper.Run(ctx) })                                           // erases who has been deleted for a day, and whom Clerk denies
+	work.Go(func() error { webhook.KeepRetrying(ctx, a.mirror, nil); return nil })             // what a hook refused
+	work.Go(func() error { <-ctx.Done(); return server.Shutdown(context.WithoutCancel(ctx)) }) // deliveries in flight are answered
+	if err := work.Wait(); !errors.Is(err, http.ErrServerClosed) {
+		return err
 	}
+	return nil
 }

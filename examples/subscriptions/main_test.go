@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -97,5 +98,35 @@ func TestErasure(t *testing.T) {
 	want := []string{"cancel " + gone, "cancel " + gone, "tell " + others[0] + " of " + gone, "tell " + others[1] + " of " + gone}
 	if diff := cmp.Diff(want, calls); diff != "" {
 		t.Errorf("calls (-want +got)\n%s", diff)
+	}
+}
+
+// TestServe ends as a whole: with its context, and where its endpoint is gone.
+func TestServe(t *testing.T) {
+	t.Parallel()
+	there := clerktest.NewServer(t, clerktest.Config{Users: 2})
+	a, err := open(t.Context(), pgtest.New(t), clerksync.APIConfig{
+		SecretKey: there.SecretKey(), URL: there.URL(), RateLimit: -1, Transport: &http.Transport{DisableKeepAlives: true},
+	}, outside{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stopped := range []bool{true, false} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- a.serve(ctx, listener, there.WebhookSecret()) }()
+		if stopped {
+			stop()
+		} else {
+			listener.Close()
+		}
+		if err := <-ended; (err == nil) != stopped {
+			t.Errorf("stopped %t: %v", stopped, err)
+		}
+		stop()
 	}
 }

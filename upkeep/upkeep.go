@@ -1,0 +1,173 @@
+package upkeep
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/erasure"
+	"github.com/clerksync/clerksync/feed"
+	"github.com/clerksync/clerksync/reconcile"
+)
+
+// Config configures a [Keeper]. Mirror is required. Of the retentions a negative value means for ever.
+type Config struct {
+	Mirror *clerksync.Mirror
+
+	// Clerk is asked before anything is erased. Nil means that nobody can be asked, and age alone decides.
+	Clerk *clerksync.API
+
+	// Policy says what is left of an erased object. Empty means clerksync.Anonymize.
+	Policy clerksync.Policy
+
+	// EraseAfter is how long an object is only hidden, so that its deletion can be undone. Zero means 24 hours, a negative value not at
+	// all.
+	EraseAfter time.Duration
+
+	// EventRetention is how long received events are kept, but for those that wait. Zero means 30 days. Clerk's sender tries for 28 hours,
+	// and an event that is not kept any more is merged again when it comes again, which changes nothing.
+	EventRetention time.Duration
+
+	// ChangeRetention is how long the feed's changes are kept, and four times as long until every relay has delivered them. Zero means
+	// 7 days.
+	ChangeRetention time.Duration
+
+	// SessionRetention is how long sessions are kept after they have ended; it should be 100 days or more. Zero means a year.
+	SessionRetention time.Duration
+
+	// Logger gets ids and counts, never what was erased. Nil means none.
+	Logger *slog.Logger
+
+	// Observe, if not nil, is called with the report of every run.
+	Observe func(Report)
+}
+
+const (
+	day = 24 * time.Hour
+
+	// interval is how late [Keeper.Run] may do what is due.
+	interval = time.Hour
+
+	// relayPatience is for how many times the retention of changes those are kept that a relay has not delivered. One that does not come
+	// back would fill the disk.
+	relayPatience = 4
+)
+
+// Keeper does what is due. Its methods may be called by any number of goroutines, and processes, at once.
+type Keeper struct {
+	cfg    Config
+	eraser *erasure.Eraser
+}
+
+// New returns a keeper. It makes no request. A mistake in the configuration is the error of the first run.
+func New(cfg Config) *Keeper {
+	cfg.EventRetention = cmp.Or(cfg.EventRetention, 30*day)
+	cfg.ChangeRetention = cmp.Or(cfg.ChangeRetention, 7*day)
+	cfg.SessionRetention = cmp.Or(cfg.SessionRetention, 365*day)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(Report) {}
+	}
+	return &Keeper{cfg, erasure.New(erasure.Config{
+		Mirror: cfg.Mirror, Clerk: cfg.Clerk, Policy: cfg.Policy, After: cfg.EraseAfter, Logger: cfg.Logger})}
+}
+
+// Report is what a run did.
+type Report struct {
+	Erasure erasure.Report
+
+	// How many rows were removed for their age.
+	Events, Changes, Sessions, Passes int64
+
+	// Lost is how many of the changes a relay had not delivered.
+	Lost int64
+}
+
+// Run does what is due at once, and then every hour, until the context ends; then it returns nil. Its only error is
+// clerksync.ErrWrongInstance, which no waiting cures; any other one is told by the logger, and the next run tries again.
+func (k *Keeper) Run(ctx context.Context) error {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		_, err := k.RunOnce(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, clerksync.ErrWrongInstance):
+			return err
+		case err != nil:
+			k.cfg.Logger.Warn("some upkeep waits", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// RunOnce does what is due. What fails does not keep the rest from being done, and the report is meaningful also beside an error: that is
+// one of [erasure.Eraser.RunOnce], or clerksync.ErrUnavailable, or both.
+func (k *Keeper) RunOnce(ctx context.Context) (r Report, err error) {
+	r.Erasure, err = k.eraser.RunOnce(ctx)
+	if k.cfg.Mirror == nil {
+		return r, err
+	}
+	for _, part := range []struct {
+		of      string
+		removed *int64
+		remove  func() error
+	}{
+		{"events", &r.Events, func() (err error) {
+			r.Events, err = k.cfg.Mirror.Prune(ctx, max(k.cfg.EventRetention, 0))
+			return err
+		}},
+		{"changes", &r.Changes, func() error { return k.pruneChanges(ctx, &r) }},
+		{"sessions", &r.Sessions, func() (err error) {
+			r.Sessions, err = k.cfg.Mirror.PruneSessions(ctx, max(k.cfg.SessionRetention, 0))
+			return err
+		}},
+		{"passes", &r.Passes, func() (err error) {
+			r.Passes, err = reconcile.Prune(ctx, k.cfg.Mirror)
+			return err
+		}},
+	} {
+		err = errors.Join(err, part.remove())
+		if *part.removed > 0 {
+			k.cfg.Logger.Info("old rows removed", "of", part.of, "rows", *part.removed)
+		}
+	}
+	if r.Lost > 0 {
+		k.cfg.Logger.Error("changes were removed that a relay had not delivered: status tells which one is behind", "changes", r.Lost)
+	}
+	k.cfg.Observe(r)
+	return r, err
+}
+
+// pruneChanges removes old changes.
+func (k *Keeper) pruneChanges(ctx context.Context, r *Report) error {
+	if k.cfg.ChangeRetention < 0 {
+		return nil
+	}
+	positions, err := feed.Positions(ctx, k.cfg.Mirror)
+	if err != nil {
+		return err
+	}
+	before := int64(math.MaxInt64)
+	for _, p := range positions {
+		before = min(before, p.Seq+1)
+	}
+	if r.Changes, err = k.cfg.Mirror.PruneChanges(ctx, k.cfg.ChangeRetention, before); err != nil {
+		return err
+	}
+	r.Lost, err = k.cfg.Mirror.PruneChanges(ctx, relayPatience*k.cfg.ChangeRetention, math.MaxInt64)
+	r.Changes += r.Lost
+	return err
+}
