@@ -19,6 +19,12 @@
 //	counts, err := clerk.Wait(ctx) // every event is delivered, or failed for good
 //	token := clerk.SessionToken(id) // signs her in
 //
+// A mirror under test shares its clock with this Clerk and sees no stale reads,
+// so it can do without the two minutes by which a read is dated back: with
+// clerksync.Config.ReadMargin = -1 (CLERKSYNC_READ_MARGIN=0) a deletion right
+// after a sign-up is believed at once. The client's RateLimit = -1 takes off
+// Clerk's rate limit.
+//
 // # What a test has in its hands
 //
 //	who is there      Person and Fields, CreateUser, UpdateUser, BanUser, DeleteUser, CreateOrganization, AddMember, …

@@ -48,6 +48,7 @@ func readStatus(ctx context.Context, m *clerksync.Mirror) (admin.Status, error) 
 	if err != nil {
 		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
 	}
+	s.Term = leader.Term
 	if leader.Holder != "" {
 		s.Leader = &admin.Leader{Replica: leader.Holder, Term: leader.Term}
 	}

@@ -80,7 +80,7 @@ func statusTable(s admin.Judged, colours bool) columns {
 		}
 	}
 	say("deferred events", "%d", s.Events.Deferred)
-	say("leader", "%s", describeLeader(s.Leader))
+	say("leader", "%s", describeLeader(s.Status))
 	say("replicas", "%d", len(s.Replicas))
 	for _, name := range slices.Sorted(maps.Keys(s.Relays)) {
 		r := s.Relays[name]
@@ -130,11 +130,14 @@ func describePass(p admin.Pass) string {
 	return text
 }
 
-func describeLeader(l *admin.Leader) string {
-	if l == nil {
-		return "none: no daemon runs, or another one is about to lead"
+func describeLeader(s admin.Status) string {
+	switch {
+	case s.Leader != nil:
+		return fmt.Sprintf("%s, term %d", s.Leader.Replica, s.Leader.Term)
+	case s.Term == 0:
+		return "none: no daemon has run here"
 	}
-	return fmt.Sprintf("%s, term %d", l.Replica, l.Term)
+	return "none: no daemon runs, or another one is about to lead"
 }
 
 func describeLast(e admin.Events) string {

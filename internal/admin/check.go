@@ -153,7 +153,10 @@ func checkGuard(s Status, _ time.Time) Check {
 
 func checkLeader(s Status, _ time.Time) Check {
 	c := Check{Name: "leader", Title: "Leader", OK: s.Leader != nil, Value: "none", Detail: "nobody runs passes and erasures"}
-	if s.Leader != nil {
+	switch {
+	case s.Leader == nil && s.Term == 0:
+		c.OK, c.Unknown, c.Value, c.Detail = true, true, "no daemon", "none has run here: whoever runs passes is told by the last one"
+	case s.Leader != nil:
 		c.Value, c.Detail = machine(s.Leader.Replica), fmt.Sprintf("term %d", s.Leader.Term)
 	}
 	if n := len(s.Replicas); n > 0 {

@@ -18,6 +18,7 @@ func well(now time.Time) admin.Status {
 		Events:           admin.Events{LastAt: &recent, LastType: "user.updated", LagSeconds: &lag},
 		Passes:           map[string]admin.Pass{"full": {StartedAt: recent, FinishedAt: &now, Complete: true, LastCompleteAt: &recent}},
 		Leader:           &admin.Leader{Replica: "host/1", Term: 3},
+		Term:             3,
 		Relays:           map[string]admin.Relay{"one": {Seq: 5}},
 		ClockSkewSeconds: &skew,
 		WebhooksSilent:   &silent,
@@ -31,7 +32,7 @@ func TestJudge(t *testing.T) {
 	if j := well(now).Judge(now); !j.Healthy || len(j.Amiss()) > 0 {
 		t.Errorf("all is well, and amiss are %+v", j.Amiss())
 	}
-	if j := (admin.Status{Leader: &admin.Leader{}}).Judge(now); !j.Healthy {
+	if j := (admin.Status{}).Judge(now); !j.Healthy {
 		t.Errorf("nothing has happened yet, and amiss are %+v", j.Amiss())
 	}
 	for name, spoil := range map[string]func(*admin.Status){

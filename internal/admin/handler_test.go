@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func config() admin.Config {
 	return admin.Config{
-		Status:    func(context.Context) (admin.Status, error) { return admin.Status{InstanceID: "ins_1"}, nil },
+		Status:    func(context.Context) (admin.Status, error) { return admin.Status{InstanceID: "ins_1", Term: 3}, nil },
 		Health:    func(context.Context) admin.Health { return admin.Health{Ready: true} },
 		Reconcile: func() error { return nil },
 		Metrics:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }),

@@ -10,6 +10,7 @@ type Status struct {
 	Passes     map[string]Pass       `json:"passes"`             // the last one of each kind, such as "full" and "delta"; dry runs are left out
 	Relays     map[string]Relay      `json:"relays"`             // of the change feed, by name, also of those that no longer run
 	Leader     *Leader               `json:"leader"`             // of the daemons that share the database; nil while none leads
+	Term       int64                 `json:"term"`               // of the last leader; 0 where no daemon has ever led, since passes are run otherwise
 	Replicas   []Replica             `json:"replicas,omitempty"` // the daemons that share the database and were heard of within half a minute
 	Progress   []Progress            `json:"progress,omitempty"` // of the full pass that runs, or was killed within the last hour
 
