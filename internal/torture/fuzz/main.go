@@ -17,10 +17,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/clerksync/clerksync/internal/torture"
 )
@@ -58,37 +61,45 @@ func run(only string, keep bool, figures string) error {
 	if err != nil {
 		return err
 	}
-	found := torture.Run{Suite: "Fuzzing", What: "Has go test make up inputs for whatever reads what others wrote."}
-	var failed error
-	tried := 0
-	for _, t := range targets {
-		if only != "" && t.name != only {
-			continue
-		}
-		tried++
-		executions, err := t.fuzz(span)
-		value := fmt.Sprintf("%d executions, no failure", executions)
-		if err != nil {
-			value = fmt.Sprintf("%d executions, and **a failure**", executions)
-			failed = errors.Join(failed, err)
-		}
-		fmt.Printf("%s of %s: %s\n", t.name, t.room, value)
-		found.Figures = append(found.Figures, torture.Figure{Name: t.name + " of " + t.room, Value: value, Bound: "no failure"})
-		if keep {
-			if err := t.keep(); err != nil {
-				return err
-			}
-		}
-	}
-	if tried == 0 {
+	targets = slices.DeleteFunc(targets, func(t target) bool { return only != "" && t.name != only })
+	if len(targets) == 0 {
 		return errors.New("there is no such target")
 	}
-	if figures == "" || only != "" {
-		return failed
+	found := torture.Run{
+		Suite: "Fuzzing", What: "Has go test make up inputs for whatever reads what others wrote.",
+		Size:    fmt.Sprintf("%d targets for %s each, one per processor at a time", len(targets), span),
+		Figures: make([]torture.Figure, len(targets)),
 	}
-	found.Size = fmt.Sprintf("%d targets for %s each", tried, span)
-	found.Seconds, found.Failed = time.Since(begun).Seconds(), failed != nil
-	return errors.Join(failed, torture.Keep(figures, found))
+	failures := make([]error, len(targets))
+	var group errgroup.Group
+	group.SetLimit(runtime.NumCPU())
+	for i, t := range targets {
+		group.Go(func() error {
+			found.Figures[i], failures[i] = t.try(span)
+			if keep {
+				return t.keep()
+			}
+			return nil
+		})
+	}
+	err = group.Wait()
+	failed := errors.Join(failures...)
+	if figures != "" && only == "" {
+		found.Seconds, found.Failed = time.Since(begun).Seconds(), failed != nil
+		err = errors.Join(err, torture.Keep(figures, found))
+	}
+	return errors.Join(failed, err)
+}
+
+// try fuzzes a target and says what came of it.
+func (t target) try(span time.Duration) (torture.Figure, error) {
+	executions, err := t.fuzz(span)
+	value := fmt.Sprintf("%d executions, no failure", executions)
+	if err != nil {
+		value = fmt.Sprintf("%d executions, and **a failure**", executions)
+	}
+	fmt.Printf("%s of %s: %s\n", t.name, t.room, value)
+	return torture.Figure{Name: t.name + " of " + t.room, Value: value, Bound: "no failure"}, err
 }
 
 func span() (time.Duration, error) {
@@ -120,7 +131,7 @@ var told = regexp.MustCompile(`execs: (\d+)`)
 
 // fuzz returns how often a target was run.
 func (t target) fuzz(span time.Duration) (executions int, err error) {
-	out, err := exec.Command("go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", span.String(), "-fuzzminimizetime", shorten, "./"+t.room).CombinedOutput()
+	out, err := exec.Command("go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", span.String(), "-fuzzminimizetime", shorten, "-parallel", "1", "./"+t.room).CombinedOutput()
 	if all := told.FindAllSubmatch(out, -1); len(all) > 0 {
 		executions, _ = strconv.Atoi(string(all[len(all)-1][1])) // the pattern is of digits
 	}
