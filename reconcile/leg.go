@@ -19,6 +19,8 @@ type leg struct {
 	counts   Counts
 	started  int64                // when its scan was, in Unix milliseconds
 	complete bool                 // a full pass: the list was read whole
+	begun    bool                 // and by this very pass, from its beginning on
+	poison   map[string]bool      // what it showed and could not be stored; guarded as the counts are
 	saved    time.Time            // when the progress was last written for it
 	gone     map[string]bool      // what Clerk said it does not have; guarded as the counts are
 	tail     tail                 // of the last page
@@ -71,6 +73,9 @@ func (l *leg) count(o clerksync.Outcome, s clerksync.Sighting) {
 		return
 	}
 	l.counts.count(o)
+	if o == clerksync.Quarantined {
+		l.poison[s.ID] = true
+	}
 	told := s.Updated < l.mirror.Born().UnixMilli() || s.Updated > l.report.StartedAt.Add(-announceTime).UnixMilli()
 	if difference && (gone || !told) {
 		l.unannounced++

@@ -50,7 +50,7 @@ func newPass(cfg Config, order Pass) *pass {
 		pending: map[clerksync.Kind][]string{},
 	}
 	for _, k := range kinds {
-		p.legs = append(p.legs, &leg{pass: p, kind: k, gone: map[string]bool{}})
+		p.legs = append(p.legs, &leg{pass: p, kind: k, gone: map[string]bool{}, poison: map[string]bool{}})
 	}
 	return p
 }

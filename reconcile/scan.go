@@ -81,7 +81,7 @@ func (l *leg) openScan(ctx context.Context) (*scan, error) {
 		return s.clone(), nil
 	}
 	s := &scan{Started: time.Now().UnixMilli(), Ledger: newLedger(), At: start(l.kind)}
-	l.started = s.Started
+	l.started, l.begun = s.Started, true
 	var err error
 	if s.Counted, err = l.reader.Count(ctx, l.kind); err != nil {
 		return nil, err

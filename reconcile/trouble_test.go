@@ -168,6 +168,40 @@ func TestHookRefusesARead(t *testing.T) {
 	})
 }
 
+// The same of a membership, which Clerk cannot be asked for by its id: the list itself tells that it can be stored now, or is gone. A pass
+// that goes on with another one's list tells nothing.
+func TestHookRefusesAMembership(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := openWorld(t, db, clerktest.Config{Users: 8, Organizations: 2, Members: 4, Seed: 46})
+		refuses, refused := true, map[string]bool{}
+		h.cfg.Mirror = h.openMirror(clerksync.Config{ReadMargin: -1, Kinds: listedKinds, Hooks: clerksync.Hooks{clerksync.OrganizationMemberships: {Initial: true,
+			OnCreated: func(_ context.Context, _ *sqlx.Tx, c clerksync.Transition) error {
+				if refuses && (len(refused) < 2 || refused[c.ObjectID]) {
+					refused[c.ObjectID] = true
+					return errors.New("no")
+				}
+				return nil
+			}}}})
+		waiting := func(when string, want int) {
+			t.Helper()
+			if kept := h.texts(`SELECT id FROM {events} WHERE outcome = 'quarantined'`); len(kept) != want {
+				t.Errorf("%s, in quarantine: %v, want %d", when, kept, want)
+			}
+		}
+		for range 2 {
+			h.full()
+			waiting("while both are refused", 2)
+		}
+		refuses = false
+		counts := h.do(reconcile.Pass{})[clerksync.OrganizationMemberships]
+		if counts.Created != 2 || counts.Quarantined != 0 {
+			t.Errorf("once none is refused: %+v", counts)
+		}
+		waiting("once none is refused", 0)
+	})
+}
+
 // The database restarts in the middle of a pass: the pass fails and writes its row when the database is back; the next one goes on.
 func TestDatabaseRestart(t *testing.T) {
 	t.Parallel()

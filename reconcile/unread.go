@@ -35,8 +35,15 @@ func (p *pass) forget(ctx context.Context, kept clerksync.Logged) error {
 	_, rest, _ := strings.Cut(kept.ID, ":")
 	name, _, _ := strings.Cut(rest, ":")
 	kind := clerksync.Kind(name)
-	if kept.ObjectID == "" || !p.mirror.Mirrors(kind) || !kind.ByID() {
+	if kept.ObjectID == "" || !p.mirror.Mirrors(kind) {
 		return nil
+	}
+	if !kind.ByID() { // it cannot be asked for, but the list was read just now
+		if p.showed(kind, kept.ObjectID) {
+			return nil
+		}
+		_, err := p.mirror.Drop(ctx, kept.ID)
+		return err
 	}
 	told, err := p.reader.Get(ctx, kind, kept.ObjectID)
 	if err != nil {
@@ -50,4 +57,14 @@ func (p *pass) forget(ctx context.Context, kept clerksync.Logged) error {
 	}
 	_, err = p.mirror.Drop(ctx, kept.ID)
 	return err
+}
+
+// showed reports whether the pass's list may have shown an object that could not be stored.
+func (p *pass) showed(k clerksync.Kind, id string) bool {
+	for _, l := range p.legs {
+		if l.kind == k {
+			return !l.complete || !l.begun || l.poison[id]
+		}
+	}
+	return true
 }
