@@ -69,14 +69,14 @@ func TestHookWhoseQueryHangs(t *testing.T) {
 	holder := db.MustBegin()
 	defer holder.Rollback()
 	holder.MustExec(`SELECT pg_advisory_xact_lock(1)`)
-	returned := make(chan error, 1)
+	returned := make(chan struct{})
 	m := open(t, db, clerksync.Config{InstanceID: instance, Hooks: clerksync.Hooks{clerksync.Users: {
 		OnCreated: func(_ context.Context, tx *sqlx.Tx, c clerksync.Transition) error {
 			if c.ObjectID != "user_hangs" {
 				return nil
 			}
 			_, err := tx.Exec(`SELECT pg_advisory_xact_lock(1)`)
-			returned <- err
+			close(returned)
 			return err
 		}}}})
 	if r := apply(t, m, user{ID: "user_hangs", Updated: at, Created: at}.told())[0]; r.Outcome != clerksync.Quarantined {

@@ -296,8 +296,10 @@ func TestReadsOfWhatNoRowHas(t *testing.T) {
 				}
 			}
 			for _, all := range []iter.Seq2[clerksync.Membership, error]{m.OrganizationsOf(ctx, id), m.MembersOf(ctx, id)} {
-				for range all {
-					found["memberships"]++
+				for _, err := range all {
+					if found["memberships"]++; err != nil {
+						t.Errorf("memberships of %q: %v", id, err)
+					}
 				}
 			}
 			count := func(name string, n int, err error) {
