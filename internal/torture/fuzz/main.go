@@ -25,6 +25,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/clerksync/clerksync/internal/crash"
 	"github.com/clerksync/clerksync/internal/torture"
 )
 
@@ -74,13 +75,13 @@ func run(only string, keep bool, figures string) error {
 	var group errgroup.Group
 	group.SetLimit(runtime.NumCPU())
 	for i, t := range targets {
-		group.Go(func() error {
+		group.Go(crash.Contained(func() error {
 			found.Figures[i], failures[i] = t.try(span)
 			if keep {
 				return t.keep()
 			}
 			return nil
-		})
+		}))
 	}
 	err = group.Wait()
 	failed := errors.Join(failures...)
