@@ -23,7 +23,7 @@ func (m *Mirror) Apply(ctx context.Context, evidence ...Evidence) ([]Result, err
 	if len(evidence) == 0 {
 		return nil, nil
 	}
-	if fromHook(ctx) {
+	if m.isHook(ctx) {
 		return nil, fmt.Errorf("applying evidence: %w", errFromHook)
 	}
 	for {

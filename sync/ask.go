@@ -94,7 +94,7 @@ func (m *Mirror) askingKeys(ctx context.Context, d *kind, id string) (map[string
 	keys := make(map[string]string, len(d.keys))
 	for _, column := range d.keys {
 		var key sql.NullString
-		err := m.db.GetContext(ctx, &key, m.SQL(`SELECT `+column+` FROM {`+string(d.name)+`} WHERE id = $1`), id)
+		err := m.db.GetContext(ctx, &key, m.SQL(`SELECT `+column+` FROM {`+string(d.name)+`} WHERE id = $1`), plain(id))
 		switch {
 		case errors.Is(err, sql.ErrNoRows), err == nil && key.String == "":
 			return nil, fmt.Errorf("the mirror does not know its %s, and Clerk must be asked for it within that: a full pass finds it", column)

@@ -35,7 +35,14 @@ func (m *Mirror) commitTimeout() time.Duration {
 // that piece stands alone, so that it cannot fail its neighbours; alone, it is quarantined. What a hook refuses is known at once.
 func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
 	err := m.tryCommit(ctx, batch)
+	tooLate := 0
 	for failed := (hookFailures)(nil); errors.As(err, &failed); failed = nil {
+		var l late
+		if errors.As(err, &l) {
+			if tooLate++; tooLate > 1 { // a third time would be more than callers wait
+				failed = failed.with("could not be called: others took the time", l.rest...)
+			}
+		}
 		failed.settle(batch)
 		err = m.tryCommit(ctx, batch)
 	}

@@ -66,9 +66,10 @@ func (m *Mirror) Erase(ctx context.Context, order Erasure) (Erased, error) {
 	if !known {
 		return Erased{}, fmt.Errorf("erasing an object of %q: no such kind", order.Kind)
 	}
-	if fromHook(ctx) {
+	if m.isHook(ctx) {
 		return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, errFromHook)
 	}
+	order.ID = plain(order.ID)
 	for {
 		begun := time.Now()
 		e := &eraser{mirror: m, order: order, kind: k}

@@ -20,6 +20,13 @@ func (e *eraser) emptyEvents(ctx context.Context, tx *sqlx.Tx) error {
 		return err
 	}
 	m, named := e.mirror, newNeedles(e.marks)
+	reads, err := tx.ExecContext(ctx, m.SQL(`DELETE FROM {events} WHERE type = 'read' AND object_id IN `+m.dialect.among()), string(marks))
+	if err != nil {
+		return err
+	}
+	if e.done.Events, err = reads.RowsAffected(); err != nil {
+		return err
+	}
 	rows, err := tx.QueryxContext(ctx, m.SQL(`SELECT id, coalesce(object_id, ''), payload FROM {events}
 WHERE payload IS NOT NULL AND (object_id IN `+m.dialect.among()+` OR `+m.dialect.contains("payload")+`)`), string(marks))
 	if err != nil {
@@ -51,7 +58,8 @@ WHERE id IN `+m.dialect.among()), string(parameter))
 	if err != nil {
 		return err
 	}
-	e.done.Events, err = result.RowsAffected()
+	emptied, err := result.RowsAffected()
+	e.done.Events += emptied
 	return err
 }
 

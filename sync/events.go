@@ -48,7 +48,7 @@ func (m *Mirror) eventRows(ctx context.Context, tx *sqlx.Tx, pieces []*piece) ([
 		return nil, err
 	}
 	for _, p := range pieces {
-		if p.final && !p.quiet() && ignored[p.event().ID] {
+		if p.final && !p.passing && !p.quiet() && ignored[p.event().ID] {
 			p.settle(Result{Outcome: Ignored, Reason: erasedReason})
 		}
 	}

@@ -21,6 +21,8 @@ type piece struct {
 	result Result
 	final  bool // the result is known, and nothing is left to merge
 	done   bool // what it tells is committed
+
+	passing bool // a read that a hook refuses: the next one tells it anew, so its content is not kept
 }
 
 // settle gives a piece its result without merging it.

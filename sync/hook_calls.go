@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -137,14 +138,17 @@ const graceTime = time.Second
 // errAbandoned means that a hook did not return, so its transaction is left to it.
 var errAbandoned = errors.New("a hook did not return")
 
-// hookMark marks the contexts of hooks.
+// errGone means that a hook has ended its goroutine instead of returning.
+var errGone = errors.New("a hook ended its goroutine")
+
+// hookMark is the key under which a hook's context has its mirror.
 type hookMark struct{}
 
 // errFromHook is for a hook: what it asks for would wait for the hook's own transaction.
-var errFromHook = errors.New("a hook must not call this: it would wait for itself")
+var errFromHook = errors.New("a hook must not call this with its context: it would wait for itself")
 
-// fromHook reports whether a call comes from a hook.
-func fromHook(ctx context.Context) bool { return ctx.Value(hookMark{}) != nil }
+// isHook reports whether a context is that of a hook of this mirror.
+func (m *Mirror) isHook(ctx context.Context) bool { return ctx.Value(hookMark{}) == m }
 
 // callHooks makes calls, each behind a savepoint. Its error is hookFailures where some failed: the transaction is then of no use any
 // more, but all that would fail is known, unless time has run out or a hook has ended the transaction.
@@ -152,18 +156,23 @@ func (m *Mirror) callHooks(ctx context.Context, tx *sqlx.Tx, calls []hookCall) e
 	if len(calls) == 0 {
 		return nil
 	}
-	within, cancel := context.WithTimeout(context.WithValue(ctx, hookMark{}, true), m.hookTimeout())
+	within, cancel := context.WithTimeout(context.WithValue(ctx, hookMark{}, m), m.hookTimeout())
 	defer cancel()
+	if err := m.limitQueries(within, tx); err != nil {
+		return err
+	}
 	var failures hookFailures
 	for i, c := range calls {
 		failure, err := c.run(within, tx)
 		switch {
+		case errors.Is(failure, errAbandoned) && ctx.Err() != nil:
+			return abandoned{ctx.Err()}
 		case errors.Is(failure, errAbandoned):
-			return abandoned{failures.with("did not return when its time was over", calls[i:]...)}
+			return abandoned{late{failures.with("did not return when its time was over", c), calls[i+1:]}}
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case within.Err() != nil: // none of the rest could be made
-			return failures.with("did not end in time", calls[i:]...)
+		case within.Err() != nil:
+			return late{failures.with("did not end in time", c), calls[i+1:]}
 		case err != nil:
 			return err
 		case failure != nil:
@@ -177,6 +186,16 @@ func (m *Mirror) callHooks(ctx context.Context, tx *sqlx.Tx, calls []hookCall) e
 		return failures
 	}
 	return nil
+}
+
+// limitQueries has PostgreSQL end a query that goes on when the hooks' time is over. A hook that gives its query another context than its
+// own would keep the locks of everybody in this transaction otherwise. It holds until the transaction ends.
+func (m *Mirror) limitQueries(ctx context.Context, tx *sqlx.Tx) error {
+	if !m.dialect.postgres {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `SELECT set_config('statement_timeout', '`+strconv.FormatInt((m.hookTimeout()+graceTime/2).Milliseconds(), 10)+`', true)`)
+	return err
 }
 
 // run makes one call. It tells the hook's failure from an error of the database that is nobody's fault.
@@ -208,7 +227,11 @@ func (c hookCall) run(ctx context.Context, tx *sqlx.Tx) (failure, err error) {
 // call calls the hook. One that goes on when its time is over is left behind: it may be waiting for this very process to write something.
 func (c hookCall) call(ctx context.Context, tx *sqlx.Tx) error {
 	done := make(chan error, 1)
-	go func() { done <- crash.Contain(func() error { return c.hook(ctx, tx, c.t) }) }()
+	go func() {
+		err := errGone
+		defer func() { done <- err }()
+		err = crash.Contain(func() error { return c.hook(ctx, tx, c.t) })
+	}()
 	select {
 	case err := <-done:
 		return err

@@ -22,10 +22,18 @@ type hookFailure struct {
 func (f hookFailures) Error() string { return f[0].reason }
 func (f hookFailures) Unwrap() error { return ErrHook }
 
-// abandoned are failures after which a hook still holds the transaction.
-type abandoned struct{ hookFailures }
+// late are failures of which the last one took the time that others needed.
+type late struct {
+	hookFailures
+	rest []hookCall // that were not made
+}
 
-func (a abandoned) Unwrap() error { return a.hookFailures }
+func (l late) Unwrap() error { return l.hookFailures }
+
+// abandoned is an error after which a hook still holds the transaction.
+type abandoned struct{ error }
+
+func (a abandoned) Unwrap() error { return a.error }
 
 func (f hookFailures) with(reason string, calls ...hookCall) hookFailures {
 	for _, c := range calls {
@@ -97,7 +105,7 @@ func (f hookFailures) settle(batch []*request) {
 
 // refuse settles a piece that a hook keeps from being merged. A read has no event to try again with: the next one has newer content.
 func (p *piece) refuse(reason string, now time.Time) {
-	if p.Event != nil {
+	if p.passing = p.Event == nil; !p.passing {
 		p.due = p.nextTry(now)
 	}
 	p.settle(Result{Outcome: Quarantined, Reason: reason})

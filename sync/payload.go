@@ -23,7 +23,7 @@ func (m *Mirror) content(e *Event, p *piece) []byte {
 	about, _, _ := strings.Cut(strings.ToLower(e.Type), ".")
 	switch {
 	case p.result.Reason == heldReason: // it names what to delete, and nothing else could approve it
-	case about == "email", about == "sms", m.cfg.EventPayloads == PayloadsNone:
+	case p.passing, about == "email", about == "sms", m.cfg.EventPayloads == PayloadsNone:
 		return nil
 	case m.cfg.EventPayloads == PayloadsWaiting && (!p.result.Outcome.Waits() || p.Kind == "" && e.Quarantine == ""):
 		return nil

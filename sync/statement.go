@@ -142,7 +142,7 @@ func (d dialect) insertEvents(behind string) string {
 	from, exprs := d.given(eventColumns)
 	var set []string
 	for _, name := range []string{"outcome", "error", "payload", "due_at"} {
-		set = append(set, fmt.Sprintf("%[1]s = CASE WHEN r.outcome IN ('quarantined', 'deferred') THEN excluded.%[1]s ELSE r.%[1]s END", name))
+		set = append(set, fmt.Sprintf("%[1]s = CASE WHEN r.outcome IN ('quarantined', 'deferred') OR r.type = 'read' THEN excluded.%[1]s ELSE r.%[1]s END", name))
 	}
 	return fmt.Sprintf(`INSERT INTO %s AS r (%s) SELECT %s FROM %s WHERE true %s
 ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + excluded.attempts, %s`,

@@ -61,7 +61,8 @@ func (s *settings) openMirror(ctx context.Context, migrate bool) (m *clerksync.M
 	return m, func() { db.Close() }, nil
 }
 
-// pin holds the mirror against CLERK_INSTANCE_ID. A pin is for good, so it is not made by a setting where a key can tell.
+// pin pins the mirror to what CLERK_INSTANCE_ID says. A pin is for good, so a key that can tell has to agree. While Clerk does not answer
+// the setting alone must do, or else the first events of whatever instance would be merged.
 func (s *settings) pin(ctx context.Context, m *clerksync.Mirror) error {
 	if s.instanceID == "" {
 		return nil
@@ -71,7 +72,9 @@ func (s *settings) pin(ctx context.Context, m *clerksync.Mirror) error {
 		return err
 	}
 	if pinned == "" && s.secretKey.set() {
-		return s.agree(ctx, m)
+		if err := s.agree(ctx, m); err != nil {
+			return err
+		}
 	}
 	if err := m.Pin(ctx, s.instanceID); err != nil {
 		return fmt.Errorf("looking at CLERK_INSTANCE_ID: %w", err)
@@ -79,8 +82,7 @@ func (s *settings) pin(ctx context.Context, m *clerksync.Mirror) error {
 	return nil
 }
 
-// agree makes sure that the key is of the instance that CLERK_INSTANCE_ID names. While Clerk does not answer that is left open: the key
-// pins the mirror once it does.
+// agree makes sure that the key is of the instance that CLERK_INSTANCE_ID names, if Clerk answers.
 func (s *settings) agree(ctx context.Context, m *clerksync.Mirror) error {
 	api, err := s.openAPI(nil)
 	if err != nil {

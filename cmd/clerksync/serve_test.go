@@ -258,6 +258,21 @@ func TestServeAsksTheKey(t *testing.T) {
 	}
 }
 
+// TestServeWhileClerkIsDown pins by the setting alone where the key cannot tell at the first start: no other instance's event may come
+// first.
+func TestServeWhileClerkIsDown(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	clerk := emulate(t, clerktest.Config{Users: 3, Faults: clerktest.Faults{ErrorRate: 1}})
+	d := serve(t, clerk, environment(clerk, url, "CLERK_INSTANCE_ID="+clerk.InstanceID()))
+	if code := post(t.Context(), clerk, d.webhook, "msg_1", "ins_other"); code != http.StatusNoContent {
+		t.Errorf("a foreign event was answered %d", code)
+	}
+	if n := count(t, connect(t, url), `SELECT count(*) FROM clerk.users`); n != 0 {
+		t.Errorf("%d rows of a foreign event", n)
+	}
+}
+
 func TestServePolls(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)

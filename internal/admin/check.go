@@ -154,7 +154,7 @@ func checkGuard(s Status, _ time.Time) Check {
 func checkLeader(s Status, _ time.Time) Check {
 	c := Check{Name: "leader", Title: "Leader", OK: s.Leader != nil, Value: "none", Detail: "nobody runs passes and erasures"}
 	switch {
-	case s.Leader == nil && s.Term == 0:
+	case s.Leader == nil && s.Term == 0 && len(s.Replicas) == 0:
 		c.OK, c.Unknown, c.Value, c.Detail = true, true, "no daemon", "none has run here: whoever runs passes is told by the last one"
 	case s.Leader != nil:
 		c.Value, c.Detail = machine(s.Leader.Replica), fmt.Sprintf("term %d", s.Leader.Term)
