@@ -13,6 +13,7 @@ import (
 func TestOpenUnmigrated(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
+	owner := admin(t, db)
 	cfg := clerksync.Config{Unprepared: pgtest.Unprepared()}
 	check := func(what string) {
 		t.Helper()
@@ -22,9 +23,9 @@ func TestOpenUnmigrated(t *testing.T) {
 		}
 	}
 	if !cfg.Unprepared { // statements are not looked at before they are used
-		db.MustExec(`ALTER TABLE clerk.users RENAME COLUMN external_id TO other`)
+		owner.MustExec(`ALTER TABLE clerk.users RENAME COLUMN external_id TO other`)
 		check("a column that is missing")
 	}
-	db.MustExec(`DROP SCHEMA clerk CASCADE`)
+	owner.MustExec(`DROP SCHEMA clerk CASCADE`)
 	check("a schema that is missing")
 }
