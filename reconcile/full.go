@@ -47,7 +47,7 @@ func (p *pass) full(ctx context.Context) error {
 		}
 	}
 	p.report.Complete = complete
-	p.readAgain(ctx)
+	p.clearQuarantine(ctx)
 	errs = append(errs, p.plan(ctx))
 	if decided {
 		errs = append(errs, p.forgetProgress(ctx))

@@ -10,10 +10,10 @@ import (
 // maxUnread is how many kept reads are looked at together.
 const maxUnread = 1000
 
-// readAgain takes out of quarantine what earlier passes or logins could not store and this pass could: a list that shows it well again may
+// clearQuarantine takes out of it what earlier passes or logins could not store and this pass could: a list that shows it well again may
 // show just what the mirror has, which is not worth a write. What the list does not show any more is gone, and goes with it. What fails
 // stays as it is, and the pass is none the worse for it.
-func (p *pass) readAgain(ctx context.Context) {
+func (p *pass) clearQuarantine(ctx context.Context) {
 	if p.order.DryRun {
 		return
 	}

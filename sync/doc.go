@@ -82,11 +82,11 @@
 //
 // # Erasure
 //
-// A deletion hides an object. [Mirror.Erase] later, called by package upkeep when it is due, empties its row of all that is personal, the rows of what belongs to it, and the
-// events that wait with its content, in one transaction; [Mirror.Remnants] then looks for what those values were, wherever the
-// schema can hold a text. It leaves the state of the merge rule, with a hash that is greater than any. So evidence that comes late
-// moves no payload into the row, and only what is truly later than the deletion brings the object back, whole. Evidence about what
-// belongs to an erased object is kept by its ids alone.
+// A deletion hides an object. [Mirror.Erase] later, called by package upkeep when it is due, empties its row of all that is
+// personal, the rows of what belongs to it, and the events that wait with its content, in one transaction; [Mirror.Remnants] then
+// looks for what those values were, wherever the schema can hold a text. It leaves the state of the merge rule, with a hash that
+// is greater than any. So evidence that comes late moves no payload into the row, and only what is truly later than the deletion
+// brings the object back, whole. Evidence about what belongs to an erased object is kept by its ids alone.
 //
 // # Reads
 //

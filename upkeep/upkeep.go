@@ -121,28 +121,23 @@ func (k *Keeper) RunOnce(ctx context.Context) (r Report, err error) {
 		return r, err
 	}
 	for _, part := range []struct {
-		of      string
-		removed *int64
-		remove  func() error
+		of     string
+		rows   *int64
+		remove func() (int64, error)
 	}{
-		{"events", &r.Events, func() (err error) {
-			r.Events, err = k.cfg.Mirror.Prune(ctx, max(k.cfg.EventRetention, 0))
-			return err
+		{"events", &r.Events, func() (int64, error) { return k.cfg.Mirror.Prune(ctx, max(k.cfg.EventRetention, 0)) }},
+		{"changes", &r.Changes, func() (removed int64, err error) {
+			removed, r.Lost, err = k.pruneChanges(ctx)
+			return removed, err
 		}},
-		{"changes", &r.Changes, func() error { return k.pruneChanges(ctx, &r) }},
-		{"sessions", &r.Sessions, func() (err error) {
-			r.Sessions, err = k.cfg.Mirror.PruneSessions(ctx, max(k.cfg.SessionRetention, 0))
-			return err
-		}},
-		{"passes", &r.Passes, func() (err error) {
-			r.Passes, err = reconcile.Prune(ctx, k.cfg.Mirror)
-			return err
-		}},
+		{"sessions", &r.Sessions, func() (int64, error) { return k.cfg.Mirror.PruneSessions(ctx, max(k.cfg.SessionRetention, 0)) }},
+		{"passes", &r.Passes, func() (int64, error) { return reconcile.Prune(ctx, k.cfg.Mirror) }},
 	} {
-		err = errors.Join(err, part.remove())
-		if *part.removed > 0 {
-			k.cfg.Logger.Info("old rows removed", "of", part.of, "rows", *part.removed)
+		removed, removeErr := part.remove()
+		if *part.rows = removed; removed > 0 {
+			k.cfg.Logger.Info("old rows removed", "of", part.of, "rows", removed)
 		}
+		err = errors.Join(err, removeErr)
 	}
 	if r.Lost > 0 {
 		k.cfg.Logger.Error("changes were removed that a relay had not delivered: status tells which one is behind", "changes", r.Lost)
@@ -151,23 +146,23 @@ func (k *Keeper) RunOnce(ctx context.Context) (r Report, err error) {
 	return r, err
 }
 
-// pruneChanges removes old changes.
-func (k *Keeper) pruneChanges(ctx context.Context, r *Report) error {
+// pruneChanges removes old changes. Of what it removed, lost are those that some relay had not delivered.
+func (k *Keeper) pruneChanges(ctx context.Context) (removed, lost int64, err error) {
 	if k.cfg.ChangeRetention < 0 {
-		return nil
+		return 0, 0, nil
 	}
 	positions, err := feed.Positions(ctx, k.cfg.Mirror)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	before := int64(math.MaxInt64)
 	for _, p := range positions {
 		before = min(before, p.Seq+1)
 	}
-	if r.Changes, err = k.cfg.Mirror.PruneChanges(ctx, k.cfg.ChangeRetention, before); err != nil {
-		return err
+	published, err := k.cfg.Mirror.PruneChanges(ctx, k.cfg.ChangeRetention, before)
+	if err != nil {
+		return published, 0, err
 	}
-	r.Lost, err = k.cfg.Mirror.PruneChanges(ctx, relayPatience*k.cfg.ChangeRetention, math.MaxInt64)
-	r.Changes += r.Lost
-	return err
+	lost, err = k.cfg.Mirror.PruneChanges(ctx, relayPatience*k.cfg.ChangeRetention, math.MaxInt64)
+	return published + lost, lost, err
 }

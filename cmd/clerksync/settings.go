@@ -107,7 +107,7 @@ var table = []setting{
 		meaning: "the key of Clerk's Backend API, `sk_test_…` or `sk_live_…`; without it `serve` takes webhooks alone and says so",
 		set:     func(s *settings, v string) error { s.secretKey = newSecret(v); return checkKey(v) }},
 	{name: "CLERK_INSTANCE_ID", scope: scopeClerk | scopeServe,
-		meaning: "pins the mirror to a Clerk instance, `ins_…`, where there is no key; a key must be of that instance",
+		meaning: "pins the mirror to a Clerk instance, `ins_…`; a key must be of that instance, and pins it by itself",
 		set:     func(s *settings, v string) error { s.instanceID = v; return checkInstance(v) }},
 	{name: "CLERK_WEBHOOK_SIGNING_SECRET", old: "CLERK_WEBHOOK_SECRET", secret: true, scope: scopeServe | scopePass,
 		meaning: "one or several `whsec_…`, separated by commas; without it the webhook path answers 404 and `serve` polls",

@@ -134,7 +134,7 @@ func describeLeader(s admin.Status) string {
 	switch {
 	case s.Leader != nil:
 		return fmt.Sprintf("%s, term %d", s.Leader.Replica, s.Leader.Term)
-	case s.Term == 0 && len(s.Replicas) == 0:
+	case s.NeverLed():
 		return "none: no daemon has run here"
 	}
 	return "none: no daemon runs, or another one is about to lead"

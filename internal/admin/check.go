@@ -151,10 +151,13 @@ func checkGuard(s Status, _ time.Time) Check {
 	return c
 }
 
+// NeverLed reports whether no daemon has ever run on the database: passes are run otherwise.
+func (s Status) NeverLed() bool { return s.Leader == nil && s.Term == 0 && len(s.Replicas) == 0 }
+
 func checkLeader(s Status, _ time.Time) Check {
 	c := Check{Name: "leader", Title: "Leader", OK: s.Leader != nil, Value: "none", Detail: "nobody runs passes and erasures"}
 	switch {
-	case s.Leader == nil && s.Term == 0 && len(s.Replicas) == 0:
+	case s.NeverLed():
 		c.OK, c.Unknown, c.Value, c.Detail = true, true, "no daemon", "none has run here: whoever runs passes is told by the last one"
 	case s.Leader != nil:
 		c.Value, c.Detail = machine(s.Leader.Replica), fmt.Sprintf("term %d", s.Leader.Term)
