@@ -22,9 +22,10 @@ const (
 // confirmation asks Clerk about candidates, one by one.
 type confirmation struct {
 	*leg
-	settled int   // candidates about which Clerk told; guarded by the pass's mu, as is the rest
-	doubts  int   // those about which it could not
-	doubt   error // why, the first time
+	answers []clerksync.Sighting // what Clerk told and is not applied yet; guarded by the pass's mu, as is the rest
+	settled int                  // candidates about which it told
+	doubts  int                  // those about which it could not
+	doubt   error                // why, the first time
 }
 
 // confirm deletes those candidates that Clerk, asked for each one, answers with a 404. Those that it has after all are applied.
@@ -33,7 +34,7 @@ func (l *leg) confirm(ctx context.Context, candidates []string) error {
 	slices.Sort(candidates)
 	c := &confirmation{leg: l}
 	defer func() { l.counts.Pending += int64(len(candidates) - c.settled) }()
-	group, ctx := errgroup.WithContext(ctx)
+	group, asking := errgroup.WithContext(ctx)
 	group.SetLimit(confirmers)
 	if !l.kind.ByID() {
 		group.SetLimit(waiters)
@@ -42,19 +43,22 @@ func (l *leg) confirm(ctx context.Context, candidates []string) error {
 		if c.enough() {
 			break
 		}
-		missing, err := c.missing(ctx, batch)
+		missing, err := c.missing(asking, batch)
 		if err == nil && !l.kind.ByID() {
-			missing, err = c.withParents(ctx, missing)
+			missing, err = c.withParents(asking, missing)
 		}
 		if err != nil {
 			group.Go(crash.Contained(func() error { return err }))
 			break
 		}
 		for _, id := range missing {
-			group.Go(crash.Contained(func() error { return c.ask(ctx, id) }))
+			group.Go(crash.Contained(func() error { return c.ask(asking, id) }))
 		}
 	}
 	if err := group.Wait(); err != nil {
+		return err
+	}
+	if err := c.apply(ctx, 1); err != nil {
 		return err
 	}
 	return c.doubt
@@ -92,7 +96,7 @@ func (c *confirmation) enough() bool {
 	return c.doubts >= maxDoubts
 }
 
-// ask reads one candidate and applies the answer. Its error ends the pass.
+// ask reads one candidate and has the answer applied, sooner or later. Its error ends the pass.
 func (c *confirmation) ask(ctx context.Context, id string) error {
 	if c.enough() {
 		return nil
@@ -109,14 +113,32 @@ func (c *confirmation) ask(ctx context.Context, id string) error {
 		}
 		return ctx.Err()
 	}
-	if err := c.merge(ctx, []clerksync.Sighting{{ID: id, Updated: clerksync.Never, Evidence: e}}); err != nil {
+	c.mu.Lock()
+	c.answers = append(c.answers, clerksync.Sighting{ID: id, Updated: clerksync.Never, Evidence: e})
+	c.mu.Unlock()
+	return c.apply(ctx, clerksync.Batch)
+}
+
+// apply applies the answers, if there are at least so many: a transaction about one costs about as much as one about a hundred.
+func (c *confirmation) apply(ctx context.Context, least int) error {
+	c.mu.Lock()
+	if len(c.answers) < least {
+		c.mu.Unlock()
+		return nil
+	}
+	answers := c.answers
+	c.answers = nil
+	c.mu.Unlock()
+	if err := c.merge(ctx, answers); err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.settled++
-	if e.Object == nil {
-		c.gone[id] = true
+	c.settled += len(answers)
+	for _, answer := range answers {
+		if answer.Object == nil {
+			c.gone[answer.ID] = true
+		}
 	}
 	return nil
 }

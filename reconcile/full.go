@@ -242,14 +242,17 @@ func (l *leg) compare(ctx context.Context, seen *ledger, page []clerksync.Sighti
 	if through < seen.From || through == clerksync.Never {
 		return page, nil
 	}
-	same, err := l.holds(ctx, seen, page)
-	if err != nil {
-		return nil, err
+	if !l.drifting {
+		same, err := l.holds(ctx, seen, page)
+		if err != nil {
+			return nil, err
+		}
+		if same {
+			seen.close(through)
+			return l.differing(page, slices.Repeat([]bool{true}, len(page))), nil
+		}
 	}
-	if same {
-		seen.close(through)
-		return l.differing(page, slices.Repeat([]bool{true}, len(page))), nil
-	}
+	missed := len(seen.Suspects)
 	shown := make(map[string]int, len(page))
 	for i := range page {
 		shown[page[i].ID] = i
@@ -264,10 +267,21 @@ func (l *leg) compare(ctx context.Context, seen *ledger, page []clerksync.Sighti
 		}
 		seen.row(row, l.cfg.maxSuspects)
 	}
+	l.drifting = len(seen.Suspects) > missed || !holdsPassed(page, held, through)
 	if through < math.MaxInt64 {
 		seen.close(through)
 	}
 	return l.differing(page, held), nil
+}
+
+// holdsPassed reports whether the rows hold what a page shows of the stretch up to an instant.
+func holdsPassed(page []clerksync.Sighting, held []bool, through int64) bool {
+	for i := range page {
+		if !held[i] && page[i].Dated() <= through {
+			return false
+		}
+	}
+	return true
 }
 
 // differing counts the sightings that the rows hold, and returns the others.

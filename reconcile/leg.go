@@ -24,6 +24,7 @@ type leg struct {
 	saved    time.Time            // when the progress was last written for it
 	gone     map[string]bool      // what Clerk said it does not have; guarded as the counts are
 	tail     tail                 // of the last page
+	drifting bool                 // the rows did not hold what the last page showed: they are looked at one by one at once
 	news     []clerksync.Sighting // what the rows do not hold, before it is applied
 	flights  flights              // news on their way into the mirror
 }

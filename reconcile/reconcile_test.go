@@ -43,6 +43,32 @@ func TestBackfill(t *testing.T) {
 	})
 }
 
+// Pages that the rows hold and pages that they do not, one after the other and in a row. What is gone is removed together: the guard has
+// let it pass already, and a transaction each would cost more than all of the walk.
+func TestDriftOfSomePages(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db, clerktest.Config{Users: 3000, Seed: 73})
+		h.cfg.MaxDeletes = 100
+		h.full()
+		ids := h.texts(`SELECT id FROM {users} ORDER BY created_at, id`)
+		for i := 0; i < 1500; i += 30 { // pages 1 to 3
+			h.update(ids[i], clerktest.Fields{"first_name": "Grace of the test"})
+		}
+		for i := 1007; i < 3000; i += 40 { // pages 3 to 6
+			h.delete(ids[i])
+		}
+		h.wantCounts(h.full(), reconcile.Counts{Seen: 2950, Unchanged: 2900, Updated: 50, Deleted: 50, Candidates: 50})
+		h.wantEqual()
+		if db.DriverName() != "sqlite" {
+			if n := h.count(`SELECT count(DISTINCT xmin::text) FROM {audit} WHERE action = 'deleted'`); n != 1 {
+				t.Errorf("50 deletions took %d transactions, want 1", n)
+			}
+		}
+		h.wantCounts(h.full(), reconcile.Counts{Seen: 2950, Unchanged: 2950})
+	})
+}
+
 // The default margins, and a clock that nobody waits for: what was deleted right after it was last seen stays pending.
 func TestYoungRowsArePending(t *testing.T) {
 	t.Parallel()
