@@ -3,6 +3,7 @@
 lint = go tool -modfile=tools/go.mod golangci-lint
 rooms = . ./sync ./webhook ./reconcile ./upsert ./erasure ./feed ./upkeep # those that use the database
 vuln = go tool -modfile=tools/go.mod govulncheck
+benchstat = go tool -modfile=tools/go.mod benchstat
 
 .PHONY: help
 help: ## list these commands
@@ -63,6 +64,17 @@ demo: ## show the whole thing on an embedded database and an emulated Clerk
 .PHONY: bench
 bench: need ## measure this tree beside what else a team could do, and write docs/benchmarks.md; takes a quarter of an hour
 	go run ./bench -write docs/benchmarks.md
+
+# The commit that the tree is compared with, and the Go benchmarks that compare them: of merging, verifying, reading and scanning.
+BASE ?= HEAD
+BENCHMARKS ?= Verify|Decode|Interpret|Merge/postgres|Page
+benchmark = go test -run '^$$' -bench '$(BENCHMARKS)' -benchtime 0.3s ./internal/scan ./sync ./webhook | tee -a
+
+.PHONY: compare
+compare: need ## run the Go benchmarks of the commit BASE and of this tree in turn, six times, and tell what differs
+	rm -rf bin/base && mkdir -p bin/base && git archive $(BASE) | tar -x -C bin/base
+	for round in 1 2 3 4 5 6; do (cd bin/base && $(benchmark) base.txt) && $(benchmark) bin/base/tree.txt || exit 1; done >bin/base/rounds.txt
+	$(benchstat) bin/base/base.txt bin/base/tree.txt
 
 # What the tests need and this machine lacks. A C compiler and its headers are for the race detector; psql runs printed migrations.
 missing = $(shell \

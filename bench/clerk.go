@@ -17,8 +17,9 @@ type clerk struct {
 	Key string `json:"secret_key"`
 }
 
-// pageMiB is how much memory the pages of all users of a clerk take, generously.
-func pageMiB(users int) int { return users*3>>10 + 16 }
+// pageMiB is how much memory a clerk may keep pages in: enough for all of them, generously, up to two million users. The pages of more
+// are written as they are asked for.
+func pageMiB(users int) int { return min(users*3>>10+16, 6<<10) }
 
 // emulate starts a clerk, or returns the one that was started alike. It ends with the stage.
 func (st *stage) emulate(ctx context.Context, users int, gzip bool) (*clerk, error) {

@@ -1,6 +1,6 @@
 // Command bench measures clerksync beside what a team would otherwise have, in one run and on one machine, and holds it to goals.
 //
-//	go run ./bench [-only webhook,sqlite] [-scenario "16 clients"] [-contestant clerksync] [-rounds 5] [-short] [-write docs/benchmarks.md]
+//	go run ./bench [-only webhook,sqlite] [-scenario "16 clients"] [-contestant clerksync] [-rounds 5] [-short] [-most 10000000] [-write docs/benchmarks.md]
 //
 // What counts is ratios: the machine is whatever it is, and every contestant of a scenario is measured on it once a round, in an
 // order that rotates. PostgreSQL runs as it does in production, waiting for the disk. The daemon that is measured is the real
@@ -24,11 +24,7 @@ import (
 )
 
 // all lists every scenario, in the order of the report.
-func all(short bool) []scenario {
-	s := ordinary
-	if short {
-		s = brief
-	}
+func all(s sizes) []scenario {
 	return slices.Concat(webhookScenarios(), sqliteScenarios(), passScenarios(s), largeScenarios(s), loginScenarios())
 }
 
@@ -53,6 +49,7 @@ func run(ctx context.Context) error {
 	alone := flag.String("contestant", "", "measure this contestant alone, by its `name`: to profile it, not to judge")
 	rounds := flag.Int("rounds", 5, "how often each contestant is measured")
 	short := flag.Bool("short", false, "measure briefly: to try the program, not to judge")
+	most := flag.Int("most", 0, "so many `users` in the section large instead of a million; ten million take 25 GB of disk")
 	write := flag.String("write", "", "write the report to this `file` instead of standard output")
 	flag.Parse()
 
@@ -61,11 +58,16 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer st.close()
+	s := ordinary
 	if *short {
+		s = brief
 		st.warm, st.span = 300*time.Millisecond, time.Second
 	}
+	if *most > 0 {
+		s.most = *most
+	}
 	var results []result
-	for _, s := range all(*short) {
+	for _, s := range all(s) {
 		if *only != "" && !slices.Contains(strings.Split(*only, ","), s.section) {
 			continue
 		}

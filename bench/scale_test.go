@@ -15,7 +15,7 @@ func TestScale(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scenarios := all(false)
+	scenarios := all(ordinary)
 	named := 0
 	for _, sentence := range regexp.MustCompile(`Measure:[^.]+\.`).FindAllString(string(doc), -1) {
 		for _, m := range regexp.MustCompile(`\*([^*]+)\*`).FindAllStringSubmatch(sentence, -1) {
