@@ -186,6 +186,30 @@ func TestShortcutLocksTheFeedLast(t *testing.T) {
 	}
 }
 
+// A database is far if every round trip takes long, and near as soon as one is short, however busy the machine is before that.
+func TestIsFar(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		trips []time.Duration // the last one repeats
+		far   bool
+		asked int
+	}{
+		"near":     {[]time.Duration{100 * time.Microsecond}, false, 1},
+		"busy":     {[]time.Duration{3 * time.Millisecond, 20 * time.Millisecond, time.Millisecond, 400 * time.Microsecond, 249 * time.Microsecond}, false, 5},
+		"far":      {[]time.Duration{time.Millisecond}, true, 50},
+		"very far": {[]time.Duration{100 * time.Millisecond}, true, 3},
+	} {
+		asked := 0
+		far, err := clerksync.IsFar(func() (time.Duration, error) {
+			asked++
+			return c.trips[min(asked, len(c.trips))-1], nil
+		})
+		if far != c.far || asked != c.asked || err != nil {
+			t.Errorf("%s: far is %t after %d round trips, %v; want %t after %d", name, far, asked, err, c.far, c.asked)
+		}
+	}
+}
+
 // TestNextBatchBesideALargeOne holds up a batch that takes the shortcut to a database that is far. The next one begins beside it if it is
 // large, and else grows meanwhile.
 func TestNextBatchBesideALargeOne(t *testing.T) {
