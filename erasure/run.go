@@ -57,7 +57,8 @@ type run struct {
 
 func (r *run) erase(ctx context.Context) (err error) {
 	for _, k := range clerksync.Kinds() {
-		if err = errors.Join(r.kind(ctx, k), r.returned(ctx, k)); err != nil {
+		err = errors.Join(err, r.kind(ctx, k), r.returned(ctx, k))
+		if ctx.Err() != nil || errors.Is(err, clerksync.ErrWrongInstance) || errors.Is(err, clerksync.ErrUnavailable) {
 			break
 		}
 	}
@@ -149,7 +150,7 @@ func (r *run) remove(ctx context.Context, k clerksync.Kind, id string, counted i
 	switch {
 	case errors.Is(err, clerksync.ErrVisible): // it has come back meanwhile
 		return nil
-	case errors.Is(err, clerksync.ErrHook): // of this one's
+	case errors.Is(err, clerksync.ErrHook), errors.Is(err, clerksync.ErrConstraint): // which the others need not wait for
 		r.cfg.Logger.Warn("an erasure waits", "resource", k, "id", id, "error", err)
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -114,6 +114,40 @@ func TestUndecided(t *testing.T) {
 	}
 }
 
+// TestRowThatATriggerKeeps erases everybody but the one whom a trigger of the team's keeps, of this kind and of the next.
+func TestRowThatATriggerKeeps(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db)
+		h.tell(clerksync.Organizations, "org_gone", fmt.Appendf(nil, `{"object":"organization","id":"org_gone","created_at":1,"updated_at":%d}`, week.UnixMilli()), week)
+		h.tell(clerksync.Organizations, "org_gone", nil, week.Add(time.Hour))
+		var gone []string
+		for i := range 12 {
+			id := h.user(fmt.Sprint("Ada ", i))
+			must(t, h.clerk.DeleteUser(id))
+			h.deleted(id)
+			gone = append(gone, id)
+		}
+		kept := gone[0]
+		if db.DriverName() == "sqlite" {
+			db.MustExec(`CREATE TRIGGER keep BEFORE UPDATE ON clerk_users WHEN NEW.erased_at IS NOT NULL AND NEW.id = '` + kept + `' BEGIN SELECT RAISE(ABORT, 'no'); END`)
+		} else {
+			pgtest.Superuser(t, db).MustExec(`CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+IF NEW.erased_at IS NOT NULL AND NEW.id = '` + kept + `' THEN RAISE unique_violation; END IF; RETURN NULL; END $$;
+CREATE TRIGGER keep AFTER UPDATE ON clerk.users FOR EACH ROW EXECUTE FUNCTION keep()`)
+		}
+		report := h.run()
+		if report.Objects[clerksync.Users] != 11 || report.Objects[clerksync.Organizations] != 1 || report.Waiting != 1 {
+			t.Errorf("%+v", report)
+		}
+		h.want(map[string]string{kept: "hidden", gone[1]: "erased", gone[11]: "erased"})
+		_, err := h.mirror.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: kept})
+		if !errors.Is(err, clerksync.ErrConstraint) || errors.Is(err, clerksync.ErrUnavailable) {
+			t.Errorf("erasing the one who is kept: %v, want ErrConstraint", err)
+		}
+	})
+}
+
 // TestWrongInstance erases nothing with another instance's key, which gets a 404 for everybody; not even by force.
 func TestWrongInstance(t *testing.T) {
 	t.Parallel()

@@ -17,7 +17,7 @@ type Policy string
 const (
 	Hide      Policy = "hide"      // all of it: nothing is ever erased
 	Anonymize Policy = "anonymize" // the id, the ids of its parents, and when it was created
-	Hard      Policy = "hard"      // the id alone, and after 100 days not even that
+	Hard      Policy = "hard"      // the id alone, and 100 days after it not even that
 )
 
 // Erasure is an order to erase one object.
@@ -59,8 +59,8 @@ func (e Erased) Plus(next Erased) Erased {
 // Of what belongs to an erased object, evidence that comes later is kept by its ids alone; a later live read or event of the object
 // itself brings everything back.
 //
-// The error is [ErrVisible] if the object is not hidden, [ErrHook] if a hook failed, so that nothing is erased, and [ErrUnavailable]
-// if the database cannot answer.
+// The error is [ErrVisible] if the object is not hidden, [ErrHook] if a hook failed and [ErrConstraint] if a constraint or a trigger of
+// the team's did, so that nothing is erased, and [ErrUnavailable] if the database cannot answer.
 func (m *Mirror) Erase(ctx context.Context, order Erasure) (Erased, error) {
 	k, known := describe(order.Kind)
 	if !known {
@@ -82,6 +82,8 @@ func (m *Mirror) Erase(ctx context.Context, order Erasure) (Erased, error) {
 			return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, ErrVisible)
 		case errors.Is(err, ErrHook):
 			return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, err)
+		case diagnose(err) == poison:
+			return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, constraint(err))
 		case diagnose(err) != clash || ctx.Err() != nil:
 			return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, unavailable(err))
 		}

@@ -22,6 +22,10 @@ var (
 	// ErrHook means that a hook failed, so that nothing of what it was called for was committed.
 	ErrHook = errors.New("a hook failed")
 
+	// ErrConstraint means that a constraint or a trigger refuses an object's row, which must be one of the team's: the mirror's own
+	// hold by themselves. Nothing about the object was committed.
+	ErrConstraint = errors.New("a constraint or trigger refuses it")
+
 	// ErrVisible means that an object cannot be erased because, as far as is known, it exists.
 	ErrVisible = errors.New("the object is not deleted")
 

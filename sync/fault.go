@@ -100,14 +100,8 @@ func violated(err error) bool {
 	return errors.As(err, &sqlite) && sqlite.Code()&0xff == 19
 }
 
-// referred reports whether an error says that another table refers to a row.
-func referred(err error) bool {
-	if state := sqlState(err); state != "" {
-		return state == "23503"
-	}
-	var sqlite interface{ Code() int }
-	return errors.As(err, &sqlite) && (sqlite.Code() == 787 || sqlite.Code() == 1811) // a foreign key, or a trigger
-}
+// constraint marks an error of the database as one that trying again does not cure.
+func constraint(err error) error { return fmt.Errorf("%w: %s", ErrConstraint, describeRefusal(err)) }
 
 // unavailable marks an error of the database as one that trying again may cure. The driver's message stays out of it: it can
 // quote rows.

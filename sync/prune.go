@@ -37,8 +37,8 @@ func (m *Mirror) PruneChanges(ctx context.Context, age time.Duration, before int
 	}
 }
 
-// PruneSessions removes sessions that ended, and were last heard of, longer ago than an age; zero keeps all. The age should be 100
-// days or more, or else a replayed event makes the row anew. Rows that another table refers to stay. It returns how many it removed,
+// PruneSessions removes sessions that ended, and were last heard of or erased, longer ago than an age; zero keeps all. The age should be
+// 100 days or more, or else a replayed event makes the row anew, and the feed tells of no erasure that it has not told of by then. Rows that another table refers to, or a trigger keeps, stay. It returns how many it removed,
 // also beside an error, which is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) PruneSessions(ctx context.Context, age time.Duration) (removed int64, err error) {
 	if age <= 0 {
@@ -47,16 +47,16 @@ func (m *Mirror) PruneSessions(ctx context.Context, age time.Duration) (removed 
 	instant := time.Now().Add(-age)
 	ended := `_alive_at < $2 AND (deleted_at IS NOT NULL OR status IS NULL OR status IN ('` + strings.Join(terminalStatuses, "', '") + `')
 OR expire_at < $1 OR abandon_at < $1) AND coalesce(last_active_at, created_at) < $1`
-	return m.removeRows(ctx, sessions, "created_at", `created_at < $1 AND `+ended, stamp(instant), instant.UnixMilli())
+	return m.removeRows(ctx, sessions, "created_at", `created_at < $1 AND (erased_at IS NULL OR erased_at < $1) AND `+ended, stamp(instant), instant.UnixMilli())
 }
 
-// PruneTombstones removes what [Hard] has left of objects whose deletion is 100 days ago, and with them what belonged to them and was
-// erased. Rows that another table refers to stay. It returns how many objects it removed, also beside an error, which is
+// PruneTombstones removes what [Hard] has left of objects whose deletion and erasure are 100 days ago, and with them what belonged to them
+// and was erased. Rows that another table refers to, or a trigger keeps, stay. It returns how many objects it removed, also beside an error, which is
 // [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) PruneTombstones(ctx context.Context) (removed int64, err error) {
 	instant := time.Now().Add(-tombstoneTime)
 	for _, k := range slices.Backward(kinds) { // children before parents
-		n, err := m.removeRows(ctx, k, "deleted_at", `deleted_at < $1 AND erased_at IS NOT NULL AND data IS NULL AND _dead_at < $2`, stamp(instant), instant.UnixMilli())
+		n, err := m.removeRows(ctx, k, "deleted_at", `deleted_at < $1 AND erased_at < $1 AND data IS NULL AND _dead_at < $2`, stamp(instant), instant.UnixMilli())
 		if removed += n; err != nil {
 			return removed, err
 		}
@@ -88,7 +88,7 @@ func (m *Mirror) removeRows(ctx context.Context, k *kind, by, condition string, 
 			switch {
 			case err == nil && gone:
 				removed++
-			case err != nil && !referred(err) && diagnose(err) != clash:
+			case err != nil && diagnose(err) == outage: // any other error is this row's own, and the others need not stay for it
 				return removed, fmt.Errorf("removing old %s: %w", k.name, unavailable(err))
 			}
 		}

@@ -75,6 +75,14 @@ func TestReturned(t *testing.T) {
 	})
 }
 
+// erasedLongAgo dates all erasures back.
+func erasedLongAgo(t testing.TB, m *clerksync.Mirror) {
+	t.Helper()
+	for _, k := range clerksync.Kinds() {
+		m.DB().MustExec(m.SQL(`UPDATE {` + string(k) + `} SET erased_at = '2026-01-02T03:04:05.000Z' WHERE erased_at IS NOT NULL`))
+	}
+}
+
 // TestPruneTombstones removes what hard has left after 100 days, but for what somebody refers to, and then doubts what is as old.
 func TestPruneTombstones(t *testing.T) {
 	t.Parallel()
@@ -109,6 +117,10 @@ func TestPruneTombstones(t *testing.T) {
 		for _, p := range []person{old, held, young} {
 			p.erase(t, m, clerksync.Hard)
 		}
+		if n := prune(); n != 0 {
+			t.Errorf("%d were removed whose erasure the feed may not have told of yet", n)
+		}
+		erasedLongAgo(t, m)
 		if n := prune(); n != 1 {
 			t.Errorf("%d were removed, want 1", n)
 		}
@@ -201,6 +213,41 @@ func TestPruneSessions(t *testing.T) {
 	})
 }
 
+// TestPruneBesideRowsThatStay removes the sessions behind one that a trigger of the team's keeps, and none whose erasure is recent: the feed
+// has that to tell.
+func TestPruneBesideRowsThatStay(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		begin := time.Now().UnixMilli() - 500*day
+		for i := range int64(5) {
+			at := begin + i*day
+			id := fmt.Sprint("sess_", i)
+			apply(t, m, tells("msg_"+id, clerksync.Sessions, id,
+				fmt.Appendf(nil, `{"object":"session","id":%q,"user_id":"user_%d","status":"ended","created_at":%d,"updated_at":%[3]d}`, id, i, at), at))
+		}
+		apply(t, m, toldGone("user_3", begin+10*day))
+		if _, err := m.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: "user_3"}); err != nil {
+			t.Fatal(err)
+		}
+		if db.DriverName() == "sqlite" {
+			db.MustExec(`CREATE TRIGGER keep BEFORE DELETE ON clerk_sessions WHEN OLD.id = 'sess_0' BEGIN SELECT RAISE(ABORT, 'no'); END`)
+		} else {
+			pgtest.Superuser(t, db).MustExec(`CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+IF OLD.id = 'sess_0' THEN RAISE 'no'; END IF; RETURN OLD; END $$;
+CREATE TRIGGER keep BEFORE DELETE ON clerk.sessions FOR EACH ROW EXECUTE FUNCTION keep()`)
+		}
+		n, err := m.PruneSessions(t.Context(), 365*24*time.Hour)
+		var left []string
+		if err := db.Select(&left, m.SQL(`SELECT id FROM {sessions} ORDER BY id`)); err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"sess_0", "sess_3"}; n != 3 || err != nil || !slices.Equal(left, want) {
+			t.Errorf("%d removed, %v, %q left; want 3 and %q", n, err, left, want)
+		}
+	})
+}
+
 // TestForgottenTogether has two processes forget at once: what is noted is the latest of the deletions, so that an older replay about one of
 // them makes nobody anew.
 func TestForgottenTogether(t *testing.T) {
@@ -216,6 +263,7 @@ func TestForgottenTogether(t *testing.T) {
 	if _, err := a.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: "user_1", Policy: clerksync.Hard}); err != nil {
 		t.Fatal(err)
 	}
+	erasedLongAgo(t, a)
 	if err := a.WriteState(t.Context(), "forgotten", map[string]int64{"until": 1}); err != nil {
 		t.Fatal(err)
 	}
