@@ -2,6 +2,7 @@ package erasure_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/jmoiron/sqlx"
@@ -48,6 +49,19 @@ func TestEraseByOrder(t *testing.T) {
 		h.erase(forged, false, clerksync.ErrVisible)
 		h.erase(forged, true, nil)
 		h.want(map[string]string{forged: "erased"})
+	})
+}
+
+// TestEraseWhatBelongsToAStranger empties the membership of somebody of whom the mirror has no row, and does not call him unknown.
+func TestEraseWhatBelongsToAStranger(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db)
+		h.tell(clerksync.OrganizationMemberships, "orgmem_1", fmt.Appendf(nil, `{"object":"organization_membership","id":"orgmem_1",
+"organization":{"id":"org_1"},"public_user_data":{"user_id":"user_1"},"role":"org:member","created_at":1,"updated_at":%d}`, week.UnixMilli()), week)
+		if out := h.erase("user_1", false, nil); out.Known || out.Rows[clerksync.OrganizationMemberships] != 1 {
+			t.Errorf("%+v", out)
+		}
 	})
 }
 

@@ -137,7 +137,10 @@ func (r *run) ask(ctx context.Context, k clerksync.Kind, id string) (lives bool,
 		return false, nil
 	}
 	read, err := r.reader.Get(ctx, k, id)
-	if err != nil {
+	switch {
+	case errors.Is(err, clerksync.ErrNotFound): // the mirror never had it, and has nothing of it to lose
+		return false, nil
+	case err != nil:
 		return false, err
 	}
 	_, err = r.cfg.Mirror.Apply(ctx, read)

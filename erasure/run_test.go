@@ -3,6 +3,7 @@ package erasure_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -144,6 +145,57 @@ CREATE TRIGGER keep AFTER UPDATE ON clerk.users FOR EACH ROW EXECUTE FUNCTION ke
 		_, err := h.mirror.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: kept})
 		if !errors.Is(err, clerksync.ErrConstraint) || errors.Is(err, clerksync.ErrUnavailable) {
 			t.Errorf("erasing the one who is kept: %v, want ErrConstraint", err)
+		}
+	})
+}
+
+// TestInvitationToAFormerAddress empties the invitation that names a user by his id, whatever his address is by now, and leaves it empty.
+func TestInvitationToAFormerAddress(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db)
+		h.cfg.Clerk = nil
+		invite := func(id, of string, at time.Time) {
+			h.tell(clerksync.OrganizationInvitations, id, fmt.Appendf(nil, `{"object":"organization_invitation","id":%q,"organization_id":"org_1",
+"user_id":%q,"email_address":"quokka@work.example","status":"accepted","created_at":1,"updated_at":%d}`, id, of, at.UnixMilli()), at)
+		}
+		h.tell(clerksync.Users, "user_1", fmt.Appendf(nil, `{"object":"user","id":"user_1","primary_email_address_id":"idn_1",
+"email_addresses":[{"id":"idn_1","email_address":"new@private.example"}],"created_at":1,"updated_at":%d}`, week.UnixMilli()), week)
+		invite("orginv_1", "user_1", week)
+		invite("orginv_2", "user_2", week)
+		h.deleted("user_1")
+		if report := h.run(); report.Objects[clerksync.Users] != 1 {
+			t.Errorf("%+v", report)
+		}
+		invite("orginv_1", "user_1", week.Add(time.Hour))
+		invite("orginv_3", "user_1", week.Add(time.Hour)) // which comes late, for the first time
+		var named []string
+		must(t, db.Select(&named, h.mirror.SQL(`SELECT id FROM {organization_invitations} WHERE email_address IS NOT NULL OR user_id IS NOT NULL OR data IS NOT NULL`)))
+		if !slices.Equal(named, []string{"orginv_2"}) {
+			t.Errorf("%q still name somebody, want orginv_2 alone", named)
+		}
+	})
+}
+
+// TestDeletionsOfUnknownMembers erases a membership behind many deletions of such as the mirror never had, of which Clerk cannot be asked.
+func TestDeletionsOfUnknownMembers(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db)
+		user := h.user("Ada")
+		org, err := h.clerk.CreateOrganization(clerktest.Fields{"name": "Acme", "created_by": user})
+		must(t, err)
+		for i := range 30 {
+			h.tell(clerksync.OrganizationMemberships, fmt.Sprintf("orgmem_unknown%02d", i), nil, time.Now().Add(-3*time.Hour))
+		}
+		h.tell(clerksync.OrganizationMemberships, "orgmem_known", fmt.Appendf(nil, `{"object":"organization_membership","id":"orgmem_known",
+"organization":{"id":%q},"public_user_data":{"user_id":%q},"role":"org:member","created_at":1,"updated_at":%d}`, org, user, week.UnixMilli()), week)
+		h.tell(clerksync.OrganizationMemberships, "orgmem_known", nil, time.Now().Add(-time.Hour))
+		if report := h.run(); report.Objects[clerksync.OrganizationMemberships] != 31 || report.Waiting != 0 {
+			t.Errorf("%+v", report)
+		}
+		if report := h.run(); report.Total() != 0 || report.Waiting != 0 {
+			t.Errorf("once more: %+v", report)
 		}
 	})
 }

@@ -97,7 +97,7 @@ func (m *Mirror) askingKeys(ctx context.Context, d *kind, id string) (map[string
 		err := m.db.GetContext(ctx, &key, m.SQL(`SELECT `+column+` FROM {`+string(d.name)+`} WHERE id = $1`), plain(id))
 		switch {
 		case errors.Is(err, sql.ErrNoRows), err == nil && key.String == "":
-			return nil, fmt.Errorf("the mirror does not know its %s, and Clerk must be asked for it within that: a full pass finds it", column)
+			return nil, fmt.Errorf("the mirror does not know its %s, and Clerk must be asked for it within that, which a full pass finds: %w", column, ErrNotFound)
 		case err != nil:
 			return nil, fmt.Errorf("reading the keys of a row: %w", unavailable(err))
 		}

@@ -161,8 +161,8 @@ func (m *Mirror) commitInTurn(ctx context.Context, batch []*request) error {
 			return nil
 		}
 		changes, err := m.commit(ctx, batch, pieces)
-		if err == nil {
-			commits = append(commits, Commit{Changes: changes, Pieces: len(pieces), Duration: time.Since(begun)})
+		if err == nil || len(changes) > 0 {
+			commits = append(commits, Commit{Changes: changes, Pieces: len(pieces), Duration: time.Since(begun), Unknown: err != nil})
 		}
 		return err
 	})
@@ -173,7 +173,7 @@ func (m *Mirror) commitInTurn(ctx context.Context, batch []*request) error {
 }
 
 // commit writes what is left of a batch in one transaction: the objects of each kind by id, then what hooks write, then the events, then
-// the changes and what of them is audited.
+// the changes and what of them is audited. It returns changes beside an error only where that is the answer to COMMIT.
 func (m *Mirror) commit(ctx context.Context, batch []*request, pieces []*piece) (changes []Change, err error) {
 	unpinned := slices.ContainsFunc(batch, func(r *request) bool { return r.pinned == "" })
 	tx, err := m.begin(ctx, unpinned)

@@ -73,7 +73,15 @@ func (m *Mirror) Erase(ctx context.Context, order Erasure) (Erased, error) {
 	for {
 		begun := time.Now()
 		e := &eraser{mirror: m, order: order, kind: k}
-		err := m.inTransaction(ctx, func(tx *sqlx.Tx) error { return e.erase(ctx, tx) })
+		written := false
+		err := m.inTransaction(ctx, func(tx *sqlx.Tx) error {
+			err := e.erase(ctx, tx)
+			written = err == nil
+			return err
+		})
+		if err != nil && written { // the answer to COMMIT got lost
+			m.tell(Commit{Changes: e.changes, Duration: time.Since(begun), Unknown: true})
+		}
 		switch {
 		case err == nil:
 			m.tell(Commit{Changes: e.changes, Duration: time.Since(begun)})

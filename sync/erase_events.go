@@ -127,13 +127,16 @@ func (m *Mirror) strip(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold)
 }
 
 // erasable are the ids of which none may be erased if the fold is to bring its payload: those of what its object belongs to, by that
-// payload, and its own where the object is about a person whom it names by an address alone. It stays there when he goes.
+// payload, that of the person whom it is about, and its own where it names him by an address. It stays there when he goes.
 func (f *fold) erasable() (ids []string) {
 	if f.live == nil || !f.state.Visible() {
 		return nil
 	}
 	if f.live.kind.addressee != "" {
 		ids = append(ids, f.id)
+	}
+	if id := f.live.object.column(f.live.kind.invited); id != "" {
+		ids = append(ids, id)
 	}
 	for _, p := range f.live.kind.parents {
 		if id := f.live.object.column(p.column); id != "" {

@@ -98,8 +98,8 @@ func (h former) addresses(k *kind) []string {
 	return slices.DeleteFunc(k.addresses(o), func(s string) bool { return s == "" })
 }
 
-// children reads and locks those rows of a kind that belong to the object: by its id or, where a row names a person by an address
-// alone, by that. An address that a visible user has by now is left alone: that one is meant.
+// children reads and locks those rows of a kind that belong to the object: by its id or, where a row names a person by an address, by
+// that. An address that a visible user has by now is left alone, unless the row names him by his id: that one is meant.
 func (e *eraser) children(ctx context.Context, tx *sqlx.Tx, child *kind, addresses []string) (all []former, err error) {
 	for _, p := range child.parents {
 		if p.kind != e.kind.name {
@@ -109,15 +109,19 @@ func (e *eraser) children(ctx context.Context, tx *sqlx.Tx, child *kind, address
 			return nil, err
 		}
 	}
-	if child.addressee == "" || len(addresses) == 0 {
+	if child.addressee == "" || e.kind != users {
 		return all, nil
 	}
-	parameter, err := json.Marshal(addresses)
+	parameter, err := json.Marshal(append([]string{}, addresses...))
 	if err != nil {
 		return nil, err
 	}
-	meant, err := e.look(ctx, tx, child, child.addressee+` IN `+e.mirror.dialect.among()+`
-AND NOT EXISTS (SELECT 1 FROM {users} AS u WHERE u.email = r.`+child.addressee+` AND u.deleted_at IS NULL)`, string(parameter))
+	condition, args := child.addressee+` IN `+e.mirror.dialect.among()+`
+AND NOT EXISTS (SELECT 1 FROM {users} AS u WHERE u.email = r.`+child.addressee+` AND u.deleted_at IS NULL)`, []any{string(parameter)}
+	if child.invited != "" {
+		condition, args = child.invited+` = $2 OR `+condition, append(args, e.order.ID)
+	}
+	meant, err := e.look(ctx, tx, child, condition, args...)
 	return append(all, meant...), err
 }
 

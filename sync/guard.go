@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
 // Limits is the size of the deletion guard: how many objects of a kind may be deleted in one pass, or within an hour. Its zero value
@@ -39,6 +41,7 @@ type Guard struct {
 	limits  Limits
 	sources []Source
 
+	asked  singleflight.Group // by kind and id: what comes twice at once is admitted once
 	mu     sync.Mutex
 	counts map[Kind]*guardCount
 }
@@ -61,6 +64,11 @@ func NewGuard(m *Mirror, limits Limits, sources ...Source) *Guard {
 // Admit reports whether a visible object may be hidden. An object that was let through is not counted twice. What cannot be
 // counted, since the database does not answer, is not let through. The first refusal in an hour is recorded in the audit log.
 func (g *Guard) Admit(ctx context.Context, k Kind, id string) bool {
+	admitted, _, _ := g.asked.Do(string(k)+"/"+id, func() (any, error) { return g.decide(ctx, k, id), nil })
+	return admitted.(bool)
+}
+
+func (g *Guard) decide(ctx context.Context, k Kind, id string) bool {
 	c, known := g.enter(k, id)
 	if known {
 		return true

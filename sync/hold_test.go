@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jmoiron/sqlx"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/clerksync/clerksync/internal/pgtest"
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -133,6 +134,33 @@ func TestBurst(t *testing.T) {
 		apply(t, m, denied(ids[20]))
 		if p := usersOf(t, m); p.Visible != 283 || p.Told != 16 || p.Allowed != 14 || heldOf(t, m) != 0 {
 			t.Errorf("%+v, %d held; want 283 visible, 16 of 14, none held", p, heldOf(t, m))
+		}
+	})
+}
+
+// TestHoldWhatComesTwiceAtOnce holds deletions above the guard's size that two endpoints deliver in the same moment, as they do while a
+// secret is rotated.
+func TestHoldWhatComesTwiceAtOnce(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		cfg := clerksync.Config{InstanceID: instance, HoldDeletes: true}
+		m := open(t, db, cfg)
+		ids := people(t, m, 40)
+		for _, id := range ids[:10] {
+			apply(t, m, toldGone(id, past+minute))
+		}
+		for _, id := range ids[10:] {
+			m := open(t, db, cfg) // another process, which has not counted yet
+			var both errgroup.Group
+			for range 2 {
+				both.Go(func() error { _, err := m.Apply(t.Context(), toldGone(id, past+minute)); return err })
+			}
+			if err := both.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			if _, visible, err := m.Find(t.Context(), clerksync.Users, id); err != nil || !visible {
+				t.Fatalf("%s is hidden, though ten were before (%v)", id, err)
+			}
 		}
 	})
 }

@@ -49,6 +49,7 @@ type kind struct {
 	omitted   []string               // members that are never stored: secrets, and copies of other objects
 	parents   []parent               // the objects without which this one is not active
 	addresses func(*object) []string // of a person: what else than the id tells who it is; nil if nothing does
+	invited   string                 // the column that may hold the id of the user whom the object is about, who is no parent of it; "" if there is none
 	addressee string                 // the column that holds an address of the person whom the object is about, where no id does; "" if there is none
 	final     func(*object) bool
 }

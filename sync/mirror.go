@@ -87,6 +87,10 @@ type Commit struct {
 	Changes  []Change
 	Pieces   int           // evidence that the transaction carried, merged or not
 	Duration time.Duration // from the transaction's begin to its commit
+
+	// Unknown means that the database's answer got lost: whether the transaction was committed is not known. Changes are those that it
+	// would have made, and some of them may lack all but their kind, id and op.
+	Unknown bool
 }
 
 var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
@@ -180,7 +184,7 @@ func (m *Mirror) Mirrors(k Kind) bool { return slices.Contains(m.cfg.Kinds, k) }
 // DB returns the database that the mirror was opened with.
 func (m *Mirror) DB() *sqlx.DB { return m.db }
 
-// Watch calls fn after every commit of this process, in no particular order and possibly from several goroutines at once. fn must
+// Watch calls fn after every commit of this process, and after one of which the answer got lost, in no particular order and possibly from several goroutines at once. fn must
 // return soon: callers of Apply wait for it. The function that Watch returns ends it.
 func (m *Mirror) Watch(fn func(Commit)) (stop func()) {
 	m.mu.Lock()

@@ -46,5 +46,6 @@ var organizationInvitations = &kind{
 	omitted: []string{"url", "token", "ticket", "public_organization_data"},
 	parents: []parent{{Organizations, "organization_id"}},
 
+	invited:   "user_id",
 	addressee: "email_address",
 }

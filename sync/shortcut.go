@@ -107,11 +107,23 @@ func (m *Mirror) takeShortcut(ctx context.Context, batch []*request) (commits []
 		begun := time.Now()
 		changes, merged, err := m.mergeAtOnce(ctx, k, folds)
 		if err != nil {
+			if diagnose(err) == outage {
+				commits = append(commits, unanswered(k, folds))
+			}
 			return commits, err
 		}
 		commits = append(commits, Commit{Changes: changes, Pieces: merged, Duration: time.Since(begun)})
 	}
 	return commits, nil
+}
+
+// unanswered is a commit of which nothing is known but what it is about.
+func unanswered(k *kind, folds []*fold) Commit {
+	c := Commit{Unknown: true}
+	for _, f := range folds {
+		c.Changes = append(c.Changes, Change{Kind: k.name, ObjectID: f.id, Op: Updated})
+	}
+	return c
 }
 
 // shortcutFolds are those of a batch that shortcutStatement may take: live evidence of which nothing is read, hooked or audited in its

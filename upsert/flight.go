@@ -37,9 +37,10 @@ func (u *Upserter) look(ctx context.Context, id string) (s sight, err error) {
 	return s, err
 }
 
-// fresh reports whether a row can do without Clerk.
+// fresh reports whether a row can do without Clerk. One that is dated ahead, by a clock that was wrong, would stay fresh until then.
 func (u *Upserter) fresh(s sight) bool {
-	return s.visible && time.Since(s.user.SyncedAt) < u.cfg.MaxAge
+	age := time.Since(s.user.SyncedAt)
+	return s.visible && age > -clerksync.ClockError && age < u.cfg.MaxAge
 }
 
 // fly asks Clerk on behalf of all logins of one user that are waiting. None of them can end it for the others by going away.
@@ -56,7 +57,7 @@ func (u *Upserter) fly(ctx context.Context, id string) (sight, error) {
 	e, err := u.ask(ctx, id)
 	switch {
 	case err != nil:
-		return u.withoutClerk(s, err)
+		return u.withoutClerk(ctx, id, err)
 	case e.Object == nil:
 		return u.denied(ctx, s, e)
 	default:
@@ -134,8 +135,9 @@ func (u *Upserter) denied(ctx context.Context, s sight, e clerksync.Evidence) (s
 	}
 }
 
-// withoutClerk answers when Clerk cannot be asked: with what the mirror last saw, but never with the wrong instance's key.
-func (u *Upserter) withoutClerk(s sight, err error) (sight, error) {
+// withoutClerk answers when Clerk cannot be asked: with what the mirror has by now, but never with the wrong instance's key. What it had
+// before will not do: the user may have been deleted since, and logins may wait here that began after that.
+func (u *Upserter) withoutClerk(ctx context.Context, id string, err error) (sight, error) {
 	if errors.Is(err, clerksync.ErrWrongInstance) {
 		u.cfg.Logger.Error("logins are refused: the secret key belongs to another Clerk instance than the mirror", "error", err)
 		return sight{}, err
@@ -143,6 +145,10 @@ func (u *Upserter) withoutClerk(s sight, err error) (sight, error) {
 	if errors.Is(err, clerksync.ErrSkewed) { // Clerk does not have the user, which is no reason to believe an old row
 		u.cfg.Logger.Error("a login is refused: Clerk does not have its user, and the clocks differ too much to act on that", "error", err)
 		return sight{}, err
+	}
+	s, failed := u.look(ctx, id)
+	if failed != nil {
+		return sight{}, failed
 	}
 	u.cfg.Logger.Warn("Clerk cannot be asked about a login", "visible", s.visible, "error", err)
 	if !s.visible {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -334,6 +335,59 @@ func (h *house) gate() (reached <-chan struct{}, open func()) {
 	open = func() { onceOpen.Do(func() { close(opened) }) }
 	h.t.Cleanup(open)
 	return come, open
+}
+
+// A deletion that is committed while Clerk is being asked counts, also for a login that begins after it and waits for the same answer.
+func TestLoginDeletedWhileClerkHangs(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := build(t, db, loopback)
+		id := h.mirrored(old)
+		reached, open := h.gate()
+		logins := make(chan error, 2)
+		login := func() {
+			_, err := h.logins.UpsertOnLogin(t.Context(), id)
+			logins <- err
+		}
+		go login()
+		<-reached
+		h.tellGone(id, 0)
+		go login()
+		h.faults(clerktest.Faults{ErrorRate: 1})
+		open()
+		mustBe(t, <-logins, upsert.ErrUnavailable)
+		mustBe(t, <-logins, upsert.ErrUnavailable)
+	})
+}
+
+// A row that a wrong clock dated ahead is not fresh until then.
+func TestLoginOfARowDatedAhead(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := build(t, db, loopback)
+		id := h.mirrored(old)
+		h.leave(id)
+		db.MustExec(h.mirror.SQL(`UPDATE {users} SET synced_at = $1`), time.Now().Add(24*time.Hour).UTC().Format("2006-01-02T15:04:05.000Z"))
+		_, err := h.logins.UpsertOnLogin(t.Context(), id)
+		mustBe(t, err, upsert.ErrDeleted)
+	})
+}
+
+// panicking is a network whose code is broken.
+type panicking struct{}
+
+func (panicking) RoundTrip(*http.Request) (*http.Response, error) { panic("broken") }
+
+// A panic on the way to Clerk fails the login and not the process.
+func TestLoginThatPanics(t *testing.T) {
+	t.Parallel()
+	h := build(t, pgtest.SQLite(t), func(t *testing.T, cfg clerktest.Config) network {
+		n := loopback(t, cfg)
+		n.transport = panicking{}
+		return n
+	})
+	_, err := h.logins.UpsertOnLogin(t.Context(), h.mirrored(old))
+	mustBe(t, err, upsert.ErrUnavailable)
 }
 
 func TestLoginThatGivesUpFailsNoOther(t *testing.T) {

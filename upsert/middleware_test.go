@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/clerk/clerk-sdk-go/v2"
 	"github.com/google/go-cmp/cmp"
@@ -283,6 +284,32 @@ func BenchmarkSeenSession(b *testing.B) {
 		for b.Loop() {
 			if _, err := logins.UpsertOnLogin(r.Context(), id); err != nil {
 				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// A deletion whose commit was not answered is told again by its sender, and then changes nothing more: the session of its user must not
+// be remembered until it is looked at again.
+func TestMiddlewareAfterALostAnswer(t *testing.T) {
+	t.Parallel()
+	pgtest.BothFaulty(t, func(t *testing.T, db *pgtest.Faulty) {
+		h := build(t, db.DB, loopback)
+		handler := h.logins.Middleware(greet)
+		for n, struck := 1, true; struck; n++ {
+			id := h.mirrored(young)
+			expect(t, visit(handler, "sess_"+id, id), id)
+			gone := clerksync.Evidence{Kind: clerksync.Users, ID: id, At: time.Now().UnixMilli(), Source: clerksync.Webhook,
+				Event: &clerksync.Event{ID: "msg_" + id, Type: "user.deleted", InstanceID: h.clerk.InstanceID()}}
+			db.Fail(n, pgtest.Lost)
+			_, err := h.mirror.Apply(t.Context(), gone)
+			call := db.Heal()
+			struck = call != ""
+			if err != nil {
+				_, err = h.mirror.Apply(t.Context(), gone)
+			}
+			if w := visit(handler, "sess_"+id, id); err != nil || w.Code == http.StatusOK {
+				t.Errorf("after call %d (%s) got lost: %v, and the middleware lets %s in", n, call, err, id)
 			}
 		}
 	})

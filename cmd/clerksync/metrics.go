@@ -152,6 +152,9 @@ func (m *metrics) label(typ string) string {
 
 // observeCommit is called after every transaction of the mirror.
 func (m *metrics) observeCommit(c clerksync.Commit) {
+	if c.Unknown {
+		return
+	}
 	m.batch.Observe(float64(c.Pieces))
 	for _, change := range c.Changes {
 		m.changes.WithLabelValues(string(change.Kind), string(change.Op), string(change.Source)).Inc()
