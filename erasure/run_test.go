@@ -275,6 +275,14 @@ func TestRunRemains(t *testing.T) {
 			}
 			h.want(map[string]string{gone: "erased", lives: "visible"})
 		}
+		must(t, db.Get(new(int64), h.mirror.SQL(`INSERT INTO {events} (id, type, object_id, received_at, outcome, attempts, payload)
+VALUES ('msg_other', 'user.updated', 'user_other', '2026-01-02T03:04:05.000Z', 'quarantined', 1, $1) RETURNING 1`), []byte(`{"first_name":"Zebediah9"}`)))
+		namesake := h.user("Zebediah9")
+		must(t, h.clerk.DeleteUser(namesake))
+		h.deleted(namesake)
+		if report := h.run(); report.Total() != 1 || report.Alike != 1 {
+			t.Errorf("beside an event about somebody of the same name: %+v", report)
+		}
 		admin := pgtest.Superuser(t, db)
 		admin.MustExec(h.mirror.SQL(`CREATE TABLE {notes} (note text)`))
 		if db.DriverName() != "sqlite" {

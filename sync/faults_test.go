@@ -284,6 +284,7 @@ func TestChoresMeetFaults(t *testing.T) {
 				p.leave(t, well, start+day)
 				if c.name == "pruning tombstones" {
 					p.erase(t, well, clerksync.Hard)
+					erasedLongAgo(t, well)
 				}
 				return func() error { return c.do(t.Context(), ill, p) }
 			})

@@ -17,8 +17,8 @@ type Remnant struct {
 	Column string
 	Rows   int64
 
-	// Other says that these are rows of other objects, about which Clerk tells the same: people share names, and addresses come back
-	// under a new id.
+	// Other says that these are rows of other objects, or events about them, of which Clerk tells the same: people share names, and
+	// addresses come back under a new id.
 	Other bool
 }
 
@@ -116,9 +116,9 @@ func (s *search) search(ctx context.Context, t searchable) (found []Remnant, err
 		if err != nil {
 			return nil, err
 		}
-		var erased bool
+		var about string
 		values := make([]sql.RawBytes, len(t.columns))
-		into := []any{&erased}
+		into := []any{&about}
 		for i := range values {
 			into = append(into, &values[i])
 		}
@@ -128,7 +128,8 @@ func (s *search) search(ctx context.Context, t searchable) (found []Remnant, err
 			}
 			for i, v := range values {
 				if s.needles.in(v) {
-					byOther[objects && !erased][i]++
+					other := s.other(about) && (objects || t.columns[i].Column == "payload") // what else an event's row holds is in our own words
+					byOther[other][i]++
 				}
 			}
 		}
@@ -141,6 +142,16 @@ func (s *search) search(ctx context.Context, t searchable) (found []Remnant, err
 		}
 	}
 	return found, nil
+}
+
+// other reports whether a row is about an object that was not erased; "" is about none.
+func (s *search) other(about string) bool {
+	for _, ids := range s.ids {
+		if slices.Contains(ids, about) {
+			return false
+		}
+	}
+	return about != ""
 }
 
 // searchBatch is how many rows are asked for by their ids at once.
@@ -156,11 +167,14 @@ func (s *search) rows(ctx context.Context, t searchable, objects bool) iter.Seq2
 			exprs[i] = "cast(" + exprs[i] + " AS text)"
 		}
 	}
-	erased := d.no()
-	if objects {
-		erased = "erased_at IS NOT NULL"
+	about := "''"
+	switch {
+	case objects:
+		about = "CASE WHEN erased_at IS NULL THEN id ELSE '' END"
+	case t.name == "events": // which lose their content where they name what is erased by an id or an address
+		about = "coalesce(object_id, '')"
 	}
-	query := "SELECT " + erased + ", " + strings.Join(exprs, ", ") + " FROM " + d.table(t.name)
+	query := "SELECT " + about + ", " + strings.Join(exprs, ", ") + " FROM " + d.table(t.name)
 	return func(yield func(*sqlx.Rows, error) bool) {
 		if !objects || s.everywhere {
 			s.yield(ctx, yield, query)

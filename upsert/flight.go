@@ -146,11 +146,11 @@ func (u *Upserter) withoutClerk(ctx context.Context, id string, err error) (sigh
 		u.cfg.Logger.Error("a login is refused: Clerk does not have its user, and the clocks differ too much to act on that", "error", err)
 		return sight{}, err
 	}
+	u.cfg.Logger.Warn("Clerk cannot be asked about a login", "error", err)
 	s, failed := u.look(ctx, id)
 	if failed != nil {
 		return sight{}, failed
 	}
-	u.cfg.Logger.Warn("Clerk cannot be asked about a login", "visible", s.visible, "error", err)
 	if !s.visible {
 		return sight{}, err
 	}
