@@ -2,8 +2,8 @@ package sync
 
 import (
 	"context"
+	"database/sql"
 	"regexp"
-	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/jmoiron/sqlx"
@@ -11,6 +11,10 @@ import (
 
 // erasedReason is why an event does not wait any more, or never did.
 const erasedReason = "it speaks of an object that was erased"
+
+// fewMarks is up to how many texts the database looks for in each event's content. It does so text by text; here, all of them are looked for
+// at once, which is worth reading all events for.
+const fewMarks = 8
 
 // emptyEvents removes the content of kept events that speak of the object, or of what belongs to it: by an id, or by an address.
 // Those that waited do so no more.
@@ -27,20 +31,28 @@ func (e *eraser) emptyEvents(ctx context.Context, tx *sqlx.Tx) error {
 	if e.done.Events, err = reads.RowsAffected(); err != nil {
 		return err
 	}
+	suspect := m.dialect.contains("payload")
+	if len(e.marks) > fewMarks {
+		suspect = "true"
+	}
 	rows, err := tx.QueryxContext(ctx, m.SQL(`SELECT id, coalesce(object_id, ''), payload FROM {events}
-WHERE payload IS NOT NULL AND (object_id IN `+m.dialect.among()+` OR `+m.dialect.contains("payload")+`)`), string(marks))
+WHERE payload IS NOT NULL AND (object_id IN `+m.dialect.among()+` OR `+suspect+`)`), string(marks))
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
+	marked := make(map[string]bool, len(e.marks))
+	for _, mark := range e.marks {
+		marked[mark] = true
+	}
 	var ids []string
 	for rows.Next() {
 		var id, object string
-		var payload []byte
+		var payload sql.RawBytes
 		if err := rows.Scan(&id, &object, &payload); err != nil {
 			return err
 		}
-		if slices.Contains(e.marks, object) || named.in(payload) {
+		if marked[object] || named.in(payload) {
 			ids = append(ids, id)
 		}
 	}

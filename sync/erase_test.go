@@ -2,6 +2,8 @@ package sync_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -218,6 +220,36 @@ func TestEraseUnknown(t *testing.T) {
 		apply(t, m, e)
 		if done := p.erase(t, m, clerksync.Anonymize); done.Known || done.Events != 1 {
 			t.Errorf("erasing did %+v", done)
+		}
+	})
+}
+
+// TestEraseOfManyNames empties the events that name any of an organization's many members, and no other.
+func TestEraseOfManyNames(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		start := long()
+		apply(t, m, tells("msg_org", clerksync.Organizations, "org_big", fmt.Appendf(nil, `{"object":"organization","id":"org_big","created_at":1,"updated_at":%d}`, start), start))
+		for i := range 12 {
+			id := fmt.Sprintf("orgmem_%02d", i)
+			apply(t, m, tells("msg_"+id, clerksync.OrganizationMemberships, id, fmt.Appendf(nil, `{"object":"organization_membership","id":%q,
+"organization":{"id":"org_big"},"public_user_data":{"user_id":"user_%d"},"created_at":1,"updated_at":%d}`, id, i, start), start))
+			db.MustExec(m.SQL(`INSERT INTO {events} (id, type, object_id, received_at, outcome, attempts, payload) VALUES ($1, 'x', 'user_x', {now}, 'quarantined', 1, $2)`),
+				"msg_names_"+id, fmt.Appendf(nil, `{"of":%q}`, id))
+		}
+		db.MustExec(m.SQL(`INSERT INTO {events} (id, type, object_id, received_at, outcome, attempts, payload) VALUES ('msg_other', 'x', 'user_x', {now}, 'quarantined', 1, $1)`),
+			[]byte(`{"of":"orgmem_012"}`))
+		apply(t, m, tells("msg_gone", clerksync.Organizations, "org_big", nil, start+day))
+		if _, err := m.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Organizations, ID: "org_big"}); err != nil {
+			t.Fatal(err)
+		}
+		var left []string
+		if err := db.Select(&left, m.SQL(`SELECT id FROM {events} WHERE payload IS NOT NULL`)); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(left, []string{"msg_other"}) {
+			t.Errorf("%q keep their content, want msg_other alone", left)
 		}
 	})
 }
