@@ -40,5 +40,6 @@
 //	are another instance's              nothing: 401, at once with [Config.Issuer], after a request to Clerk without
 //
 // While Clerk is down whoever the mirror has goes on, and a user whom it does not have yet waits. While the database is down, sessions
-// that were seen go on until their rows are too old.
+// that were seen go on until their rows are too old, but for those in an organization of which the mirror has no membership: each request
+// looks for that again.
 package upsert
