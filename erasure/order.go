@@ -35,7 +35,8 @@ func (e *Eraser) Erase(ctx context.Context, o Order) (Outcome, error) {
 	if err := e.cfg.check(); err != nil {
 		return Outcome{}, err
 	}
-	if err := e.permit(ctx, o); err != nil {
+	gone, err := e.permit(ctx, o)
+	if err != nil {
 		return Outcome{}, err
 	}
 	var out Outcome
@@ -53,6 +54,13 @@ func (e *Eraser) Erase(ctx context.Context, o Order) (Outcome, error) {
 			return Outcome{}, ErrUnknown
 		}
 		out.add(done)
+		if !done.Known && gone != nil { // what comes late about it must not fill again what was emptied
+			if _, err := e.cfg.Mirror.Apply(ctx, *gone); err != nil {
+				return out, err
+			}
+			gone = nil
+			continue
+		}
 		if out.Left, err = e.cfg.Mirror.Remnants(ctx, true, out.Erased); err != nil {
 			return out, err
 		}
@@ -72,20 +80,20 @@ func (o *Outcome) add(done clerksync.Erased) {
 	o.Erased = o.Plus(done)
 }
 
-// permit asks Clerk whether it still has the object.
-func (e *Eraser) permit(ctx context.Context, o Order) error {
+// permit asks Clerk whether it still has the object, and returns the evidence that it has not, if it was asked for that.
+func (e *Eraser) permit(ctx context.Context, o Order) (gone *clerksync.Evidence, err error) {
 	if e.reader == nil {
-		return nil
+		return nil, nil
 	}
 	if _, err := e.reader.Instance(ctx); errors.Is(err, clerksync.ErrWrongInstance) || err != nil && !o.Force {
-		return err
+		return nil, err
 	}
 	if o.Force || !o.Kind.Askable() {
-		return nil
+		return nil, nil
 	}
 	read, err := e.reader.Get(ctx, o.Kind, o.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	known, _, err := e.cfg.Mirror.Find(ctx, o.Kind, o.ID)
 	if err == nil && known {
@@ -94,7 +102,7 @@ func (e *Eraser) permit(ctx context.Context, o Order) error {
 	if err == nil && read.Object != nil {
 		err = ErrLives
 	}
-	return err
+	return &read, err
 }
 
 // Restore undoes the deletion of an object that Clerk has after all, by reading it again. It reports false for one that is not deleted.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
@@ -57,10 +58,19 @@ func TestEraseWhatBelongsToAStranger(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		h := open(t, db)
-		h.tell(clerksync.OrganizationMemberships, "orgmem_1", fmt.Appendf(nil, `{"object":"organization_membership","id":"orgmem_1",
-"organization":{"id":"org_1"},"public_user_data":{"user_id":"user_1"},"role":"org:member","created_at":1,"updated_at":%d}`, week.UnixMilli()), week)
-		if out := h.erase("user_1", false, nil); out.Known || out.Rows[clerksync.OrganizationMemberships] != 1 {
+		member := func(at time.Time) {
+			h.tell(clerksync.OrganizationMemberships, "orgmem_1", fmt.Appendf(nil, `{"object":"organization_membership","id":"orgmem_1",
+"organization":{"id":"org_1"},"public_user_data":{"user_id":"user_1"},"role":"org:member","created_at":1,"updated_at":%d}`, at.UnixMilli()), at)
+		}
+		member(week)
+		if out := h.erase("user_1", false, nil); out.Rows[clerksync.OrganizationMemberships] != 1 {
 			t.Errorf("%+v", out)
+		}
+		member(week.Add(time.Hour))
+		var filled int
+		must(t, db.Get(&filled, h.mirror.SQL(`SELECT count(*) FROM {organization_memberships} WHERE data IS NOT NULL`)))
+		if filled != 0 {
+			t.Error("an event that comes late fills it again")
 		}
 	})
 }
