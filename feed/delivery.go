@@ -110,7 +110,7 @@ func (d *delivery) cut(page []clerksync.Change) (batch, rest []clerksync.Change)
 		if d.wants(c) {
 			wanted++
 		}
-		if wanted == max(d.relay.Batch, 1) {
+		if wanted == d.relay.batch() {
 			return page[:i+1], page[i+1:]
 		}
 	}

@@ -24,6 +24,13 @@ type Receiver interface {
 	Send(ctx context.Context, messages ...Message) error
 }
 
+// Serial is a [Receiver] that passes messages on one after the other, as those of this module do but for [NewNotify]'s. Send is given
+// one at a time, whatever [Relay.Batch] says: so each has all of the time, and none comes again because a later one was refused.
+type Serial interface {
+	Receiver
+	Serial() // does nothing
+}
+
 // ReceiverFunc is a function as a [Receiver], for programs that want to be called after a commit.
 type ReceiverFunc func(ctx context.Context, messages ...Message) error
 
@@ -40,7 +47,8 @@ type Relay struct {
 
 	Receiver Receiver
 
-	// Batch is how many messages Send is given at most. Zero means 1.
+	// Batch is how many messages Send is given at most, with 15 seconds for all of them. Zero means 1, and so does any number for a
+	// [Serial] receiver.
 	Batch int
 
 	// Data adds to each message the object as the mirror has it when the message is sent. False sends ids alone.
@@ -49,6 +57,14 @@ type Relay struct {
 	// Initial sends also that an object was created which is older than the mirror. False leaves those out, of which a first pass
 	// makes one for each object.
 	Initial bool
+}
+
+// batch is how many messages are sent at once.
+func (r Relay) batch() int {
+	if _, serial := r.Receiver.(Serial); serial {
+		return 1
+	}
+	return max(r.Batch, 1)
 }
 
 // Config configures a [Feed]. Mirror is required.

@@ -18,8 +18,7 @@ import (
 // with the same [Message.ID]. An error, or a panic, holds up this relay and no other. There is nothing of what an object was before
 // the change, since the feed holds ids; clerksync.Hooks have that, in the transaction.
 //
-// [Relay.Initial] says whether OnCreated is called for what is older than the mirror. With a [Relay.Batch] of more than one, all of the
-// batch comes again after an error.
+// [Relay.Initial] says whether OnCreated is called for what is older than the mirror.
 type Hooks map[clerksync.Kind]KindHooks
 
 // KindHooks are the hooks for one kind of objects; nil means that nobody is called.
@@ -48,6 +47,9 @@ func (h Hooks) Send(ctx context.Context, messages ...Message) error {
 	}
 	return nil
 }
+
+// Serial implements [Serial].
+func (h Hooks) Serial() {}
 
 // check makes sure that hooks can ever be called: what they pass over is lost to them, since the position moves on.
 func (h Hooks) check(m *clerksync.Mirror) error {

@@ -110,6 +110,9 @@ func (r *HTTPReceiver) Send(ctx context.Context, messages ...Message) error {
 	return nil
 }
 
+// Serial implements [Serial].
+func (r *HTTPReceiver) Serial() {}
+
 func (r *HTTPReceiver) post(ctx context.Context, m Message) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url, bytes.NewReader(m.Event))
 	if err != nil {

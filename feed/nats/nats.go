@@ -93,6 +93,9 @@ func (r *Receiver) Send(ctx context.Context, messages ...feed.Message) error {
 	return nil
 }
 
+// Serial implements feed.Serial.
+func (r *Receiver) Serial() {}
+
 // wrongStream is the server's code for a message that another stream than the expected one would take.
 const wrongStream = 10060
 

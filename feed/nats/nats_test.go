@@ -20,6 +20,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+var _ feed.Serial = (*feednats.Receiver)(nil) // or a batch would come again whole
+
 // serve starts a NATS server with JetStream and returns its address.
 func serve(t *testing.T) string {
 	t.Helper()
