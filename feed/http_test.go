@@ -130,6 +130,27 @@ func TestErrorsTellNoSecret(t *testing.T) {
 	}
 }
 
+// traced is what programs wrap a transport in.
+type traced struct{ http.RoundTripper }
+
+func (t traced) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Traceparent", "here")
+	return t.RoundTripper.RoundTrip(r)
+}
+
+// TestWrappedTransport makes a receiver in a program that has wrapped Go's default transport: it posts by that.
+func TestWrappedTransport(t *testing.T) { // not in parallel, since the transport is everybody's
+	asked := ""
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked = r.Header.Get("Traceparent") }))
+	defer s.Close()
+	defer func(was http.RoundTripper) { http.DefaultTransport = was }(http.DefaultTransport)
+	http.DefaultTransport = traced{http.DefaultTransport}
+	if err := httpReceiver(t, s.URL).Send(t.Context(), message); err != nil || asked != "here" {
+		t.Errorf("%v, and the post was traced %q, want %q", err, asked, "here")
+	}
+}
+
 // TestCertificatesAreVerified posts to a server that proves with a certificate of its own making who it is: it is told nothing.
 func TestCertificatesAreVerified(t *testing.T) {
 	t.Parallel()
