@@ -7,3 +7,9 @@ func (c Config) WithPauses(first, last time.Duration) Config {
 	c.firstPause, c.lastPause = first, last
 	return c
 }
+
+// WithLook returns a configuration by which a request is answered after it has looked for so long.
+func (c PullConfig) WithLook(long time.Duration) PullConfig {
+	c.look = long
+	return c
+}

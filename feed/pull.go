@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ type PullConfig struct {
 	Mirror  *clerksync.Mirror
 	Data    bool // see [Relay]
 	Initial bool // see [Relay]
+
+	look time.Duration // for events, until an answer has none
 }
 
 // pull answers requests for changes.
@@ -31,8 +34,12 @@ type pull struct{ PullConfig }
 //
 // The answer is a JSON object: events, the CloudEvents after a seq, at most limit of them (100, or up to 500); next, the seq to ask
 // for after; and oldest, the seq of the oldest change that is kept, by which a reader that was away for long sees that it has missed
-// some. With wait, at most 10s, an answer without events is held back until there are some or the time is over.
-func NewPull(cfg PullConfig) http.Handler { return &pull{cfg} }
+// some. With wait, at most 10s, an answer without events is held back until there are some or the time is over. Where many changes
+// follow that are left out, it comes after about 2 seconds all the same, and next has moved on.
+func NewPull(cfg PullConfig) http.Handler {
+	cfg.look = cmp.Or(cfg.look, lookTime)
+	return &pull{cfg}
+}
 
 // answer is what a request gets.
 type answer struct {
@@ -70,7 +77,10 @@ type pullQuery struct {
 	wait  time.Duration
 }
 
-const maxPullWait = 10 * time.Second
+const (
+	maxPullWait = 10 * time.Second
+	lookTime    = 2 * time.Second // since servers and clients give up on what does not answer
+)
 
 // parsePull reads a request. Its error is a sentence for whoever wrote the client.
 func parsePull(values url.Values) (q pullQuery, err error) {
@@ -109,11 +119,12 @@ func (p *pull) read(ctx context.Context, q pullQuery) (answer, error) {
 	})()
 	a := answer{Events: []jsontext.Value{}, Next: q.after}
 	for over := time.Now().Add(q.wait); ; {
-		if err := p.add(ctx, e, &a, q.limit); err != nil {
+		due, err := p.add(ctx, e, &a, q.limit)
+		if err != nil {
 			return answer{}, err
 		}
 		left := time.Until(over)
-		if len(a.Events) > 0 || left <= 0 {
+		if due || left <= 0 {
 			break
 		}
 		timer := time.NewTimer(min(left, pollTime))
@@ -129,27 +140,41 @@ func (p *pull) read(ctx context.Context, q pullQuery) (answer, error) {
 	return a, err
 }
 
-// add reads on until there is something to answer or nothing more to read.
-func (p *pull) add(ctx context.Context, e *encoder, a *answer, limit int) error {
-	for len(a.Events) == 0 {
-		changes, err := p.Mirror.Changes(ctx, a.Next, limit)
+// add reads on until there is something to answer, nothing more to read, or looking has taken long enough. It reports whether an answer
+// is due now, by which the reader goes on.
+func (p *pull) add(ctx context.Context, e *encoder, a *answer, limit int) (due bool, err error) {
+	for begun := time.Now(); ; {
+		changes, err := p.Mirror.Changes(ctx, a.Next, pageSize)
 		if err != nil || len(changes) == 0 {
-			return err
+			return false, err
 		}
-		a.Next = changes[len(changes)-1].Seq
 		var wanted []clerksync.Change
-		for _, c := range changes {
-			if p.Initial || !c.Initial {
-				wanted = append(wanted, c)
-			}
+		if wanted, a.Next = p.choose(changes, limit); len(wanted) > 0 {
+			return true, p.fill(ctx, e, a, wanted)
 		}
-		messages, err := e.encode(ctx, wanted, p.Data)
-		if err != nil {
-			return err
-		}
-		for _, m := range messages {
-			a.Events = append(a.Events, m.Event)
+		if time.Since(begun) >= p.look {
+			return true, nil
 		}
 	}
-	return nil
+}
+
+// choose takes what is wanted from a page, at most limit changes, and returns how far they reach.
+func (p *pull) choose(page []clerksync.Change, limit int) (wanted []clerksync.Change, next int64) {
+	for _, c := range page {
+		if p.Initial || !c.Initial {
+			wanted = append(wanted, c)
+		}
+		if next = c.Seq; len(wanted) == limit {
+			break
+		}
+	}
+	return wanted, next
+}
+
+func (p *pull) fill(ctx context.Context, e *encoder, a *answer, wanted []clerksync.Change) error {
+	messages, err := e.encode(ctx, wanted, p.Data)
+	for _, m := range messages {
+		a.Events = append(a.Events, m.Event)
+	}
+	return err
 }

@@ -24,8 +24,13 @@ type page struct {
 
 func pull(t *testing.T, m *clerksync.Mirror, query string) (p page, code int) {
 	t.Helper()
+	return pullBy(t, feed.PullConfig{Mirror: m}, query)
+}
+
+func pullBy(t *testing.T, cfg feed.PullConfig, query string) (p page, code int) {
+	t.Helper()
 	w := httptest.NewRecorder()
-	feed.NewPull(feed.PullConfig{Mirror: m}).ServeHTTP(w, httptest.NewRequest("GET", "/api/changes?"+query, nil))
+	feed.NewPull(cfg).ServeHTTP(w, httptest.NewRequest("GET", "/api/changes?"+query, nil))
 	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
 		t.Fatalf("%v: %s", err, w.Body)
 	}
@@ -84,6 +89,33 @@ func TestPullSkips(t *testing.T) {
 	if p, _ := pull(t, m, "limit=2"); len(p.Events) != 1 || p.Events[0].Subject != "user_young" || p.Next != 6 {
 		t.Errorf("answered %+v, want the one user who is younger than the mirror", p)
 	}
+}
+
+// TestPullLooksOn reads what follows a big first pass, whose changes nobody wants: where looking takes too long for one answer, each
+// moves on without events, at once and in large steps.
+func TestPullLooksOn(t *testing.T) {
+	t.Parallel()
+	const first = 1200
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db)
+		db.MustExec(m.SQL(`INSERT INTO {changes} (resource, object_id, op, version, initial, source) WITH RECURSIVE users(n) AS
+(SELECT 1 UNION ALL SELECT n + 1 FROM users WHERE n < $1) SELECT 'users', 'user_' || n, 'created', 1, true, 'reconcile' FROM users`), first)
+		for i := range 3 {
+			apply(t, m, user(fmt.Sprint("user_young_", i), time.Now()))
+		}
+		short := feed.PullConfig{Mirror: m}.WithLook(time.Nanosecond)
+		began, answers := time.Now(), 1
+		p, code := pullBy(t, short, "limit=10&wait=10s")
+		for ; code == 200 && len(p.Events) == 0 && answers < first; answers++ {
+			p, code = pullBy(t, short, fmt.Sprintf("after=%d&limit=10&wait=10s", p.Next))
+		}
+		if len(p.Events) != 3 || p.Next != first+3 || answers != 3 || time.Since(began) > 9*time.Second {
+			t.Errorf("%d answers in %s, the last %d %+v; want the three young users in the third", answers, time.Since(began), code, p)
+		}
+		if p, _ := pull(t, m, "limit=1"); len(p.Events) != 1 || p.Events[0].Subject != "user_young_0" || p.Next != first+1 {
+			t.Errorf("answered %+v, want the first young user alone", p)
+		}
+	})
 }
 
 func TestPullMistakes(t *testing.T) {
