@@ -118,6 +118,33 @@ func TestPullLooksOn(t *testing.T) {
 	})
 }
 
+// TestPullFromEmptied asks a feed from which everything was removed: whoever was away sees that it has missed something, and whoever was
+// there that it has not.
+func TestPullFromEmptied(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db)
+		if p, _ := pull(t, m, ""); p.Oldest != 1 {
+			t.Errorf("of a feed that never had a change the oldest is %d, want 1, the first to come", p.Oldest)
+		}
+		stop := run(t, m, feed.Relay{Name: "all", Receiver: feed.Hooks{}}) // on PostgreSQL it remembers for roles that may not read sequences
+		write(t, db, 1, 3)
+		eventually(t, "the relay to have passed all", func() bool { return position(t, m, "all") == 3 })
+		stop()
+		db.MustExec(m.SQL(`DELETE FROM {changes}`))
+		for _, after := range []int64{1, 3} {
+			if p, _ := pull(t, m, fmt.Sprint("after=", after)); p.Oldest != 4 || p.Next != after {
+				t.Errorf("after %d: %+v, want 4 as the oldest, the next to come", after, p)
+			}
+		}
+		owner := open(t, pgtest.Superuser(t, db))
+		owner.DB().MustExec(m.SQL(`DELETE FROM {relays}`))
+		if p, _ := pull(t, owner, ""); p.Oldest != 4 {
+			t.Errorf("where no relay remembers: %+v, want 4 as the oldest", p)
+		}
+	})
+}
+
 func TestPullMistakes(t *testing.T) {
 	t.Parallel()
 	m := open(t, pgtest.SQLite(t))

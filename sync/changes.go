@@ -59,15 +59,25 @@ coalesce(source, '') AS source, reasons, created_at FROM {changes} `+which), arg
 	return changes, nil
 }
 
-// FeedEnds returns the seq of the oldest change that the feed still has and that of the last one, or zeros if it has none. The
-// error is [ErrUnavailable] where the database cannot answer.
+// FeedEnds returns the seq of the oldest change that the feed still has and that of the last one. If it has none, last is 0, and
+// oldest follows the last change that is known to be gone, or is 1. The error is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) FeedEnds(ctx context.Context) (oldest, last int64, err error) {
-	err = m.db.QueryRowxContext(ctx, m.SQL(`SELECT (SELECT coalesce(min(seq), 0) FROM {changes}), (SELECT coalesce(max(seq), 0) FROM {changes})`)).
-		Scan(&oldest, &last)
+	err = m.db.QueryRowxContext(ctx, m.SQL(`SELECT coalesce((SELECT min(seq) FROM {changes}), `+m.lastGone()+` + 1, 1),
+(SELECT coalesce(max(seq), 0) FROM {changes})`)).Scan(&oldest, &last)
 	if err != nil {
 		return 0, 0, fmt.Errorf("looking for the ends of the change feed: %w", unavailable(err))
 	}
 	return oldest, last, nil
+}
+
+// lastGone is an SQL expression: the seq of the last change of a feed that has none any more, null if none is known. PostgreSQL's daemon
+// may not read the sequence, and has a relay that passes over every change.
+func (m *Mirror) lastGone() string {
+	if m.dialect.postgres {
+		return `greatest((SELECT max(seq) FROM {relays}),
+(SELECT last_value FROM pg_sequences WHERE schemaname = '` + m.dialect.schema + `' AND sequencename = 'changes_seq_seq'))`
+	}
+	return `(SELECT seq FROM sqlite_sequence WHERE name = '` + m.dialect.table("changes") + `')`
 }
 
 // Objects returns what the mirror keeps of Clerk's JSON of objects of a kind, by id. Those that are deleted or erased, and those that
