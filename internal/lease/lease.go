@@ -124,7 +124,10 @@ func (l *Lease) Holder() string { return l.row.Holder }
 func (l *Lease) Term() int64 { return l.row.Term }
 
 // Held reports whether the lease is sure to be held. It asks nobody, so it can be asked before every act.
-func (l *Lease) Held() bool { return time.Since(l.begun) < time.Duration(l.until.Load()) }
+func (l *Lease) Held() bool { return l.left() > 0 }
+
+// left is how long the lease is sure to be held unless it is renewed.
+func (l *Lease) left() time.Duration { return time.Duration(l.until.Load()) - time.Since(l.begun) }
 
 // last notes that the lease was written at an instant of our clock.
 func (l *Lease) last(asked time.Time) { l.until.Store(int64(asked.Sub(l.begun) + Time)) }
@@ -187,26 +190,22 @@ func (l *Lease) swap(ctx context.Context, raw string, next row) (swapped bool, e
 }
 
 // Hold does the duty while it renews the lease, and then gives it back. Once the lease is lost, the context that run was given ends
-// with the cause [ErrLost]. A panic of run is an error.
+// with the cause [ErrLost], also while a renewal hangs. A panic of run is an error.
 func (l *Lease) Hold(ctx context.Context, run func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if err := crash.Contain(func() error { return l.keep(ctx) }); err != nil {
-			cancel(err)
-		}
+	renewed := make(chan struct{})
+	go func() { // keep and outlast have no error only once the context has ended
+		defer close(renewed)
+		cancel(crash.Contain(func() error { return l.keep(ctx) }))
 	}()
+	go func() { cancel(crash.Contain(func() error { return l.outlast(ctx) })) }()
 	err := crash.Contain(func() error { return run(ctx) }) // or the lease would be renewed for ever
 	cancel(nil)
-	<-ended
-	release, cancelRelease := context.WithTimeout(context.WithoutCancel(ctx), Renewal)
-	defer cancelRelease()
-	_ = l.end(release, 0) // or else it runs out
+	l.release(ctx, renewed)
 	return err
 }
 
-// keep renews the lease until the context ends. The error says that it is lost.
+// keep renews the lease until the context ends. The error says that another one has it.
 func (l *Lease) keep(ctx context.Context) error {
 	ticker := time.NewTicker(Renewal)
 	defer ticker.Stop()
@@ -216,12 +215,40 @@ func (l *Lease) keep(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
-		renewal, cancel := context.WithDeadline(ctx, l.begun.Add(time.Duration(l.until.Load())))
+		renewal, cancel := context.WithTimeout(ctx, l.left())
 		err := l.renew(renewal)
 		cancel()
-		if errors.Is(err, ErrLost) || !l.Held() {
-			return ErrLost
+		if errors.Is(err, ErrLost) {
+			return err
 		}
+	}
+}
+
+// outlast waits until the context ends or the lease, which is an error. It asks nobody who could hang.
+func (l *Lease) outlast(ctx context.Context) error {
+	for l.Held() {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(l.left()):
+		}
+	}
+	return ErrLost
+}
+
+// release gives the lease back after its last renewal, or else it runs out. What hangs is left behind.
+func (l *Lease) release(ctx context.Context, renewed <-chan struct{}) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), Renewal)
+	defer cancel()
+	released := make(chan struct{})
+	go func() {
+		defer close(released)
+		<-renewed
+		_ = crash.Contain(func() error { return l.end(ctx, 0) })
+	}()
+	select {
+	case <-released:
+	case <-ctx.Done():
 	}
 }
 

@@ -119,6 +119,43 @@ func TestLost(t *testing.T) {
 	}
 }
 
+// TestHangs has a renewal hang, and what gives the lease back: the holder hears in time that the lease has run out, one that had no
+// renewal yet as well, and neither is kept from ending.
+func TestHangs(t *testing.T) {
+	t.Parallel()
+	for name, left := range map[string]time.Duration{"before a renewal": 100 * time.Millisecond, "in a renewal": lease.Renewal + 500*time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := open(t, pgtest.SQLite(t))
+			l, err := lease.Try(t.Context(), m, "lease:a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Turn()() // nothing is written any more, whatever its context
+			l.EndIn(left)
+			began := time.Now()
+			held := make(chan error, 1)
+			go func() {
+				held <- l.Hold(t.Context(), func(ctx context.Context) error {
+					<-ctx.Done()
+					if late := time.Since(began) - left; late < 0 || late > 2*time.Second {
+						t.Errorf("the holder hears of it %s after the end", late)
+					}
+					return context.Cause(ctx)
+				})
+			}()
+			select {
+			case err := <-held:
+				if !errors.Is(err, lease.ErrLost) {
+					t.Errorf("the duty ended with %v, want ErrLost", err)
+				}
+			case <-time.After(left + lease.Renewal + 5*time.Second):
+				t.Error("the duty ends only when the renewal does")
+			}
+		})
+	}
+}
+
 // TestWrite writes under a term, and no longer once it is another holder's.
 func TestWrite(t *testing.T) {
 	t.Parallel()
