@@ -156,10 +156,21 @@ func judge(resp *http.Response) error {
 		return nil
 	}
 	refusal := fmt.Errorf("it answers %d", resp.StatusCode)
-	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		return errors.Join(refusal, backoff.RetryAfter(seconds))
+	if pause := asked(resp.Header.Get("Retry-After")); pause > 0 {
+		return errors.Join(refusal, &backoff.RetryAfterError{Duration: pause})
 	}
 	return refusal
+}
+
+// asked returns how long a Retry-After asks to wait, which has seconds or a date.
+func asked(text string) time.Duration {
+	if seconds, err := strconv.Atoi(text); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return time.Until(at)
+	}
+	return 0
 }
 
 // Close closes the connections that nothing uses now.

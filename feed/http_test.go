@@ -44,6 +44,30 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestRetryAfterForms reads both forms that HTTP has for it; a date that is over, and what is neither, ask for nothing.
+func TestRetryAfterForms(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{
+		"90": 90 * time.Second, "0": 0, "-1": 0, "soon": 0, "": 0,
+		time.Now().Add(time.Hour).UTC().Format(http.TimeFormat):  time.Hour,
+		time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat): 0,
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", text)
+			w.WriteHeader(http.StatusTooManyRequests)
+		}))
+		defer s.Close()
+		var got time.Duration
+		var later *backoff.RetryAfterError
+		if errors.As(httpReceiver(t, s.URL).Send(t.Context(), message), &later) {
+			got = later.Duration
+		}
+		if off := want - got; off < 0 || off > time.Minute || want == 0 && got != 0 {
+			t.Errorf("Retry-After: %s is taken for %s, want %s", text, got, want)
+		}
+	}
+}
+
 // TestRetryAfter waits as long as a receiver asks for.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
