@@ -125,7 +125,7 @@ func New(cfg Config) (*Feed, error) {
 
 // Run delivers changes as they are made, until the context ends; then it returns nil. A relay that another process runs is watched,
 // and taken over within 20 seconds if that process dies. Failures are told by the logger and the observer, and tried again for ever:
-// at once, and then less and less often, up to once a minute.
+// at once, and then less and less often, at most a minute and a half apart.
 func (f *Feed) Run(ctx context.Context) error {
 	var relays errgroup.Group
 	for _, r := range f.cfg.Relays {
