@@ -157,7 +157,17 @@ func (s *settings) migrated(ctx context.Context, migrate bool) error {
 	}
 	defer db.Close()
 	if migrate {
-		return migrations.Up(ctx, db.DB, s.tables())
+		return s.adviseRights(migrations.Up(ctx, db.DB, s.tables()))
 	}
-	return migrations.Check(ctx, db.DB, s.tables())
+	return s.adviseRights(migrations.Check(ctx, db.DB, s.tables()))
+}
+
+// adviseRights says who may make the tables where the database's user may not.
+func (s *settings) adviseRights(err error) error {
+	var state interface{ SQLState() string }
+	if !errors.As(err, &state) || state.SQLState() != "42501" {
+		return err
+	}
+	return mistake(fmt.Sprintf("%v: run clerksync migrate up as %s_owner or, where there are no tables or no roles yet, as an administrator, "+
+		"and after it what clerksync migrate print --roles writes", err, s.schema))
 }

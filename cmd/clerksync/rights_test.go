@@ -1,0 +1,29 @@
+package main_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/clerksync/clerksync/internal/pgtest"
+)
+
+// TestMissingRights has users of the database who may not make or read the tables, and who must learn who may.
+func TestMissingRights(t *testing.T) {
+	t.Parallel()
+	mirrored, empty := pgtest.URL(t), pgtest.Empty(t)
+	for _, c := range []struct {
+		address string
+		args    []string
+	}{
+		{pgtest.As(t, empty, pgtest.Daemon), []string{"migrate", "up"}},
+		{pgtest.As(t, empty, pgtest.Daemon), []string{"serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}},
+		{pgtest.As(t, mirrored, pgtest.Reader), []string{"status"}},
+	} {
+		_, stderr := run(t, 2, []string{"DATABASE_URL=" + c.address, "CLERK_WEBHOOK_SIGNING_SECRET=whsec_aHVzaGh1c2hodXNoaHVzaGh1c2hodXNo"}, c.args...)
+		for _, want := range []string{"permission denied", "run clerksync migrate up as clerk_owner", "migrate print --roles"} {
+			if !strings.Contains(stderr, want) {
+				t.Errorf("%s does not say %q:\n%s", strings.Join(c.args, " "), want, stderr)
+			}
+		}
+	}
+}
