@@ -133,6 +133,14 @@ func TestSecretsAreRenewed(t *testing.T) {
 	})
 	want("the second secret after a refusal", signed(t, client, d.webhook, second, "msg_5"), 204)
 
+	// So does an emptied file, which is no order to do without a secret.
+	write(t, token, " \n")
+	d.signal(syscall.SIGHUP)
+	eventually(t, 10*time.Second, "the blank token is refused", func() bool {
+		_, metrics := get(t, d.admin+"/metrics", "Authorization", "Bearer token-two")
+		return strings.Contains(metrics, `name="CLERKSYNC_ADMIN_TOKEN",result="refused"} 1`)
+	})
+
 	// Without a signal it takes a little longer.
 	write(t, signing, second)
 	eventually(t, 40*time.Second, "the first secret is gone", func() bool { return signed(t, client, d.webhook, first, "msg_6") == 401 })

@@ -20,7 +20,7 @@ func (s setting) flag() string {
 // yesNo reports whether the setting's flag needs no value: --publish-data says yes.
 func (s setting) yesNo() bool { return s.value == "false" }
 
-// names are the environment variables that a setting is read from, the first that is set.
+// names are the environment variables that a setting is read from.
 func (s setting) names() []string {
 	if s.old == "" {
 		return []string{s.name}
@@ -102,32 +102,43 @@ func (s setting) read(c *cli.Command) (value string, told bool, err error) {
 		}
 		return s.value, false, nil
 	}
-	for _, name := range s.names() {
-		if value := os.Getenv(name); value != "" {
-			return value, true, nil
+	given := s.given()
+	switch {
+	case len(given) == 0:
+		return s.value, false, nil
+	case len(given) > 1:
+		return "", true, fmt.Errorf("is told by %s: leave one of them out", strings.Join(given, " and by "))
+	}
+	name, path := s.file()
+	if path == "" {
+		return strings.TrimSpace(os.Getenv(given[0])), true, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", false, fmt.Errorf("cannot be read from the file that %s names: %w", name, err)
+	}
+	if value = strings.TrimSpace(string(text)); value == "" {
+		return "", true, fmt.Errorf("is blank in the file that %s names: write it there, or leave %s out", name, name)
+	}
+	return value, true, nil
+}
+
+// given are the environment variables that tell a secret, itself or its file. Blanks are no secret.
+func (s setting) given() (given []string) {
+	for _, suffix := range []string{"", "_FILE"} {
+		for _, name := range s.names() {
+			if strings.TrimSpace(os.Getenv(name+suffix)) != "" {
+				given = append(given, name+suffix)
+			}
 		}
 	}
-	if name, path := s.file(); path != "" {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return "", false, fmt.Errorf("cannot be read from the file that %s names: %w", name, err)
-		}
-		return strings.TrimRight(string(text), "\r\n"), true, nil
-	}
-	return s.value, false, nil
+	return given
 }
 
 // file returns the path of the file that a secret is read from, and the variable that names it; both are empty if it is not.
 func (s setting) file() (name, path string) {
-	for _, name := range s.names() {
-		if os.Getenv(name) != "" {
-			return "", ""
-		}
-	}
-	for _, name := range s.names() {
-		if path := os.Getenv(name + "_FILE"); path != "" {
-			return name + "_FILE", path
-		}
+	if given := s.given(); len(given) == 1 && strings.HasSuffix(given[0], "_FILE") {
+		return given[0], os.Getenv(given[0])
 	}
 	return "", ""
 }

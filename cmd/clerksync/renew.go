@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,17 +60,18 @@ func (d *daemon) renewals(o *opened, reader *clerksync.Reader) (all []*renewal) 
 				return o.outlet.setSecrets(reveal(secrets))
 			}})
 	}
-	for _, r := range all {
+	all = slices.DeleteFunc(all, func(r *renewal) bool {
 		r.read = secretFile(r.name)
-	}
+		return r.read == nil
+	})
 	if d.tlsCert != "" {
 		all = append(all, &renewal{name: "CLERKSYNC_TLS_CERT", used: d.certificate.text, read: d.readCertificate, use: d.useCertificate})
 	}
 	return all
 }
 
-// secretFile returns a function that reads a secret from its file. It reads "" where the secret comes from the environment, which
-// never changes.
+// secretFile returns a function that reads a secret from its file, or nil where the secret comes from the environment, which never
+// changes.
 func secretFile(name string) func() (string, error) {
 	for _, row := range table {
 		if _, path := row.file(); row.name == name && path != "" {
@@ -79,7 +81,7 @@ func secretFile(name string) func() (string, error) {
 			}
 		}
 	}
-	return func() (string, error) { return "", nil }
+	return nil
 }
 
 // renew looks at the files now and then, and at once when an operator hangs up (SIGHUP).
@@ -92,6 +94,10 @@ func (d *daemon) renew(ctx context.Context, mirror *clerksync.Mirror, all []*ren
 			return nil
 		case <-ticker.C:
 		case <-d.hangup:
+			if len(all) == 0 {
+				d.log.Warn("SIGHUP: no secret comes from a file, so there is none to read")
+				continue
+			}
 			d.log.Info("SIGHUP: reading the secrets' files")
 			for _, r := range all {
 				r.tried = ""
@@ -108,7 +114,7 @@ func (d *daemon) renew(ctx context.Context, mirror *clerksync.Mirror, all []*ren
 func (d *daemon) try(ctx context.Context, mirror *clerksync.Mirror, r *renewal) {
 	text, err := r.read()
 	switch {
-	case err == nil && (text == "" || text == r.used || text == r.tried):
+	case err == nil && (text == r.used || text == r.tried):
 		return
 	case err == nil:
 		err = r.use(ctx, text)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -92,7 +93,11 @@ func checkAddress(v string) error {
 
 func parseNetworks(v string) (all []netip.Prefix, err error) {
 	for text := range strings.SplitSeq(v, ",") {
-		network, err := netip.ParsePrefix(strings.TrimSpace(text))
+		text = strings.TrimSpace(text)
+		if one, err := netip.ParseAddr(text); err == nil {
+			return nil, fmt.Errorf("must be networks: write %s/%d for the one address", one, one.BitLen())
+		}
+		network, err := netip.ParsePrefix(text)
 		if err != nil || network != network.Masked() {
 			return nil, errors.New("must be networks such as 203.0.113.0/24 or 2001:db8::/32, separated by commas")
 		}
@@ -102,7 +107,7 @@ func parseNetworks(v string) (all []netip.Prefix, err error) {
 }
 
 func checkPath(v string) error {
-	if u, err := url.Parse(v); err != nil || !strings.HasPrefix(v, "/") || u.Path != v || strings.HasPrefix(v, "//") {
+	if u, err := url.Parse(v); err != nil || !strings.HasPrefix(v, "/") || u.Path != v || path.Clean(v) != strings.TrimSuffix(v, "/") && v != "/" {
 		return errors.New("must be a plain path such as /api/webhooks/clerk")
 	}
 	return nil
