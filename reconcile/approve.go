@@ -60,10 +60,10 @@ func (p *pass) approved(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.report.Plan = row.Digest
 	if err := p.use(ctx, row, n); err != nil {
 		return err
 	}
+	p.report.Plan = row.Digest
 	var errs []error
 	for _, l := range p.legs {
 		candidates, err := l.withoutOrphans(ctx, planned[l.kind])

@@ -35,7 +35,7 @@ func printEvent(out io.Writer, e clerksync.Logged) error {
 	for _, line := range []struct{ name, value string }{
 		{"id", e.ID}, {"type", e.Type}, {"object", e.ObjectID}, {"instance", e.InstanceID}, {"occurred", instant(e.OccurredAt)},
 		{"received", instant(&e.ReceivedAt)}, {"attempts", fmt.Sprint(e.Attempts)}, {"outcome", string(e.Outcome)}, {"error", e.Error},
-		{"due", instant(e.DueAt)}, {"payload", size(e.BodySize)},
+		{"due", instant(e.DueAt)}, {"payload", payload(e)},
 	} {
 		if line.value != "" {
 			t.row(line.name, printable(line.value))
@@ -51,11 +51,15 @@ func instant(t *time.Time) string {
 	return t.Format("2006-01-02T15:04:05.000Z07:00")
 }
 
-func size(n int64) string {
-	if n == 0 {
+// payload tells of the content of an event without showing it.
+func payload(e clerksync.Logged) string {
+	switch {
+	case e.BodySize == 0:
 		return "not kept"
+	case e.Outcome == clerksync.Quarantined || e.Outcome == clerksync.Deferred:
+		return fmt.Sprintf("%d bytes, kept until it is applied or dropped", e.BodySize)
 	}
-	return fmt.Sprintf("%d bytes, kept until it is applied or dropped", n)
+	return fmt.Sprintf("%d bytes, kept as long as the event", e.BodySize)
 }
 
 func printEvents(out io.Writer, events []clerksync.Logged) error {

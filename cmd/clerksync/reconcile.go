@@ -80,6 +80,8 @@ func (s *settings) pass(ctx context.Context, c *cli.Command, order reconcile.Pas
 	report, err = reconciler.Do(ctx, order)
 	bar.close()
 	switch {
+	case ctx.Err() != nil && order.Approve != "" && report.Plan != "" && !order.DryRun:
+		err = errors.New("interrupted: the plan is spent, so run a pass for what is left")
 	case ctx.Err() != nil && !order.DryRun:
 		err = errors.New("interrupted: the next pass goes on where this one was")
 	case !order.DryRun && !errors.Is(err, clerksync.ErrWrongInstance):
@@ -127,6 +129,8 @@ func printReport(w io.Writer, r reconcile.Report) {
 	}
 	switch {
 	case r.Plan == "":
+	case len(r.Refused) == 0 && r.DryRun:
+		fmt.Fprintf(w, "deletion plan that may be approved: %s\n", r.Plan)
 	case len(r.Refused) == 0:
 		fmt.Fprintf(w, "approved deletion plan: %s\n", r.Plan)
 	default:

@@ -80,6 +80,9 @@ func runResync(ctx context.Context, c *cli.Command, s settings) error {
 		if err == nil {
 			err = tell(done)
 		}
+		if err == nil && done.Outcome == string(clerksync.Quarantined) {
+			err = errors.New("it could not be stored: clerksync events list --outcome quarantined tells why")
+		}
 		if err != nil {
 			failures = append(failures, fmt.Errorf("resyncing %s: %w", t.id, err))
 		}

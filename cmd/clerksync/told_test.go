@@ -1,0 +1,68 @@
+package main_test
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/clerktest"
+)
+
+// TestInterruptedApproval ends a pass of an approved plan in its midst: nothing goes on from there.
+func TestInterruptedApproval(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{Users: 60})
+	env := environment(clerk, "sqlite:"+filepath.Join(t.TempDir(), "mirror.db"))
+	run(t, 0, env, "reconcile")
+	gone := 0
+	for id := range clerk.Users() {
+		if err := clerk.DeleteUser(id); err != nil {
+			t.Fatal(err)
+		}
+		if gone++; gone == 12 {
+			break
+		}
+	}
+	refused, _ := run(t, 3, env, "reconcile")
+	plan := regexp.MustCompile(`refused deletion plan: ([0-9a-f]+)`).FindStringSubmatch(refused)[1]
+	if dry, _ := run(t, 0, env, "reconcile", "--approve", plan, "--dry-run"); !strings.Contains(dry, "deletion plan that may be approved: "+plan) || strings.Contains(dry, "approved deletion plan") {
+		t.Errorf("a dry run of an approval tells:\n%s", dry)
+	}
+	clerk.SetFaults(clerktest.Faults{Latency: time.Second})
+	p := start(t, env, "reconcile", "--approve", plan)
+	eventually(t, time.Minute, "the plan is used", func() bool {
+		audit, _ := run(t, 0, env, "audit", "list")
+		return strings.Contains(audit, "approved")
+	})
+	p.signal(syscall.SIGINT)
+	p.wantExit(1, time.Minute)
+	if told := p.stderr.String(); !strings.Contains(told, "interrupted: the plan is spent, so run a pass for what is left") {
+		t.Errorf("an interrupted approval tells:\n%s", told)
+	}
+}
+
+// TestResyncQuarantines has the team's own trigger refuse what is read again.
+func TestResyncQuarantines(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{Users: 1})
+	file := filepath.Join(t.TempDir(), "mirror.db")
+	env := environment(clerk, "sqlite:"+file)
+	run(t, 0, env, "migrate", "up")
+	db, err := sqlx.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.MustExec(`CREATE TRIGGER mine BEFORE INSERT ON clerk_users BEGIN SELECT RAISE(ABORT, 'hush'); END`)
+	for id := range clerk.Users() {
+		stdout, stderr := run(t, 1, env, "resync", id)
+		if !strings.Contains(stdout, "quarantined") || !strings.Contains(stderr, "resyncing "+id+": it could not be stored") || strings.Contains(stderr, "hush") {
+			t.Errorf("what cannot be stored is told as\n%s%s", stdout, stderr)
+		}
+	}
+}
