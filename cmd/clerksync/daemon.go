@@ -228,6 +228,9 @@ func (d *daemon) checkInstance(ctx context.Context, reader *clerksync.Reader) er
 }
 
 func (d *daemon) tellMode(ctx context.Context, mirror *clerksync.Mirror) {
+	if d.eraseAfter < 0 && d.deletePolicy != clerksync.Hide {
+		d.log.Warn("CLERKSYNC_ERASE_AFTER is 0: a deletion is erased at once, and cannot be undone")
+	}
 	switch {
 	case len(d.signingSecrets) == 0:
 		d.log.Warn("no CLERK_WEBHOOK_SIGNING_SECRET: the webhook path answers 404, and changes come by polling", "every", d.pollInterval.String())

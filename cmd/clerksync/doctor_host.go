@@ -26,9 +26,12 @@ func (d *doctor) checkFeeders() {
 	default:
 		d.note(check, fine, fmt.Sprintf("a secret key and %d signing secret(s)", len(d.signingSecrets)), "")
 	}
-	if d.deletePolicy == clerksync.Hide {
+	switch {
+	case d.deletePolicy == clerksync.Hide:
 		d.note("erasure", warned, "deleted people are hidden and never erased", "set CLERKSYNC_DELETE_POLICY to anonymize or hard, if the law asks for erasure")
-	} else {
+	case d.eraseAfter < 0:
+		d.note("erasure", warned, "a deletion is erased at once, and cannot be undone", "set CLERKSYNC_ERASE_AFTER to the time that you need to notice a mistake, such as 24h")
+	default:
 		d.note("erasure", fine, "deleted people are erased: CLERKSYNC_DELETE_POLICY="+string(d.deletePolicy), "")
 	}
 	if d.eventRetention < 0 {

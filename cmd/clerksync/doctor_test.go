@@ -94,6 +94,7 @@ func TestDoctor(t *testing.T) {
 		{"an open file", 0, with("CLERK_SECRET_KEY=", "CLERK_SECRET_KEY_FILE="+open), nil, []string{"warning files: everybody on this machine may open the file of CLERK_SECRET_KEY_FILE", "chmod"}},
 		{"an open admin listener", 0, with("CLERKSYNC_ADMIN_LISTEN=:8081", "CLERKSYNC_ADMIN_TOKEN=hush"), nil, []string{"warning listeners", "short token"}},
 		{"no erasure", 0, with("CLERKSYNC_DELETE_POLICY=hide"), nil, []string{"warning erasure: deleted people are hidden and never erased"}},
+		{"erased at once", 0, with("CLERKSYNC_ERASE_AFTER=0"), nil, []string{"warning erasure: a deletion is erased at once, and cannot be undone → set CLERKSYNC_ERASE_AFTER"}},
 		{"kept for ever", 0, with("CLERKSYNC_EVENT_RETENTION=0"), nil, []string{"warning retention"}},
 		{"a broken certificate", 1, with("CLERKSYNC_TLS_CERT="+open, "CLERKSYNC_TLS_KEY="+open), nil, []string{"failed listeners: CLERKSYNC_TLS_CERT must be a PEM file"}},
 	} {

@@ -29,6 +29,8 @@ func serveCommand() *cli.Command {
 }
 
 func newDaemon(s settings, log *slog.Logger, bar *bar, migrate bool) *daemon {
-	return &daemon{settings: s, log: log, metrics: newMetrics(), presence: newPresence(), bar: bar, migrate: migrate,
+	m := newMetrics()
+	m.expect(s.kinds)
+	return &daemon{settings: s, log: log, metrics: m, presence: newPresence(), bar: bar, migrate: migrate,
 		orders: make(chan struct{}), returned: make(chan time.Time, 1), hangup: make(chan os.Signal, 1)}
 }

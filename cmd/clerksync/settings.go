@@ -185,7 +185,7 @@ var table = []setting{
 		meaning: "what an erasure leaves: `anonymize` = ids and the date of creation; `hard` = the bare tombstone, and after 100 days nothing; `hide` = all of it, which is no erasure",
 		set:     func(s *settings, v string) (err error) { s.deletePolicy, err = parsePolicy(v); return err }},
 	{name: "CLERKSYNC_ERASE_AFTER", value: "24h", scope: scopeUpkeep,
-		meaning: "how long a deleted object is only hidden, so that the deletion can be undone, before it is erased",
+		meaning: "how long a deleted object is only hidden, so that the deletion can be undone, before it is erased; `0` = not at all: it is erased at once, for good",
 		set:     func(s *settings, v string) (err error) { s.eraseAfter, err = parseMargin(v); return err }},
 	{name: "CLERKSYNC_EVENT_RETENTION", value: "720h", scope: scopeUpkeep,
 		meaning: "how long received events are kept; `0` = for ever. Those in quarantine and those that wait for their time stay",

@@ -13,6 +13,26 @@ import (
 	"github.com/clerksync/clerksync/clerktest"
 )
 
+// TestToldAtStart has a daemon tell of what its operator may not have meant.
+func TestToldAtStart(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{Users: 1})
+	d := serve(t, clerk, environment(clerk, "sqlite:mirror.db", "CLERKSYNC_ERASE_AFTER=0", "CLERKSYNC_RESOURCES=users,sessions"))
+	d.signal(syscall.SIGHUP)
+	for _, want := range []string{"CLERKSYNC_ERASE_AFTER is 0", "SIGHUP: no secret comes from a file"} {
+		eventually(t, 10*time.Second, want, func() bool { return strings.Contains(d.stderr.String(), want) })
+	}
+	_, metrics := get(t, d.admin+"/metrics")
+	for _, op := range []string{"created", "updated", "deleted", "revived"} {
+		if series := `clerksync_drift_total{op="` + op + `",resource="users"} `; !strings.Contains(metrics, series) {
+			t.Errorf("before the first repair, there is no %s", series)
+		}
+	}
+	if strings.Contains(metrics, `clerksync_drift_total{op="created",resource="organizations"}`) || strings.Contains(metrics, `clerksync_drift_total{op="created",resource="sessions"}`) {
+		t.Error("there is drift of what no pass looks at")
+	}
+}
+
 // TestInterruptedApproval ends a pass of an approved plan in its midst: nothing goes on from there.
 func TestInterruptedApproval(t *testing.T) {
 	t.Parallel()
