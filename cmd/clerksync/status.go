@@ -56,6 +56,9 @@ func statusTable(s admin.Judged, colours bool) columns {
 	var t columns
 	say := func(name, format string, args ...any) { t.row(name, fmt.Sprintf(format, args...)) }
 	say("health", "%s", describeHealth(s, colours))
+	for _, c := range s.Amiss() {
+		say("", "→ %s: %s. %s", strings.ToLower(c.Title), printable(c.Detail), c.Advice)
+	}
 	say("instance", "%s", cmp.Or(s.InstanceID, "not pinned yet"))
 	for _, kind := range s.Order {
 		n := s.Resources[kind]

@@ -84,5 +84,8 @@ func TestResyncQuarantines(t *testing.T) {
 		if !strings.Contains(stdout, "quarantined") || !strings.Contains(stderr, "resyncing "+id+": it could not be stored") || strings.Contains(stderr, "hush") {
 			t.Errorf("what cannot be stored is told as\n%s%s", stdout, stderr)
 		}
+		if status, _ := run(t, 0, env, "status"); !strings.Contains(status, "→ quarantine: verified, and could not be applied. clerksync events list --outcome quarantined shows them") {
+			t.Errorf("the status does not say what to do about it:\n%s", status)
+		}
 	}
 }

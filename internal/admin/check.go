@@ -127,7 +127,7 @@ func checkQuarantine(s Status, _ time.Time) Check {
 	c := Check{Name: "quarantine", Title: "Quarantine", OK: s.Events.Quarantined == 0, Value: "empty"}
 	if !c.OK {
 		c.Value, c.Detail = plural(s.Events.Quarantined, "event"), "verified, and could not be applied"
-		c.Advice = "Look at them below: retry what can be mended, drop the rest."
+		c.Advice = "clerksync events list --outcome quarantined shows them: retry what can be mended, drop the rest."
 	}
 	if s.Events.Held > 0 {
 		c.Detail = plural(s.Events.Held, "deletion") + " among them wait for approval"
