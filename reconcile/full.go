@@ -320,8 +320,12 @@ func (l *leg) sweep(ctx context.Context, candidates []string, excess int64) erro
 	if err != nil {
 		return err
 	}
-	empty := l.order.Kind == Full && l.counts.Seen == 0
-	if allowed := l.cfg.allows(visible); empty || l.counts.Candidates > allowed {
+	allowed := l.cfg.allows(visible)
+	switch {
+	case l.order.Kind == Full && l.counts.Seen == 0:
+		l.withhold(candidates, excess)
+		return fmt.Errorf("Clerk lists none at all of the %d %s, which is not believed: %w", visible, l.kind, ErrGuard)
+	case l.counts.Candidates > allowed:
 		l.withhold(candidates, excess)
 		return fmt.Errorf("%d of %d %s are missing from Clerk's list, and a pass deletes at most %d: %w",
 			l.counts.Candidates, visible, l.kind, allowed, ErrGuard)

@@ -83,6 +83,9 @@ func TestEmptyScan(t *testing.T) {
 				if !errors.Is(err, reconcile.ErrGuard) || report.Plan == "" {
 					t.Errorf("error %v, plan %q; want ErrGuard and a plan", err, report.Plan)
 				}
+				if want := "Clerk lists none at all of the 8 users, which is not believed"; err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("error %v, want %q", err, want)
+				}
 				if n := h.mirrored(); n != 8 {
 					t.Errorf("%d visible, want 8", n)
 				}
