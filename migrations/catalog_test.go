@@ -3,6 +3,8 @@ package migrations_test
 import (
 	"bytes"
 	"database/sql"
+	"errors"
+	"fmt"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
@@ -97,6 +99,42 @@ func run(t *testing.T, e engine, db *sql.DB, file string) {
 		t.Fatal(err)
 	}
 	exec(t, db, string(text))
+}
+
+// TestPrintAfter has tables that are at an older version end where Up does.
+func TestPrintAfter(t *testing.T) {
+	onBoth(t, func(t *testing.T, e engine) {
+		const version = 3
+		o := e.options("")
+		var all, rest bytes.Buffer
+		if err := errors.Join(migrations.Print(&all, o), migrations.PrintAfter(&rest, o, version)); err != nil {
+			t.Fatal(err)
+		}
+		mark := fmt.Sprintf("(version_id, is_applied) VALUES (%d, true);\n", version)
+		old, _, found := strings.Cut(all.String(), mark)
+		if !found {
+			t.Fatalf("the SQL does not note version %d", version)
+		}
+		db := e.open(t)
+		for i, text := range []string{old + mark + "COMMIT;\n", rest.String()} {
+			file := filepath.Join(t.TempDir(), fmt.Sprint(i))
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			run(t, e, db, file)
+		}
+		wantCheck(t, db, o, nil)
+		other := e.empty(t).open(t)
+		up(t, other, o)
+		if diff := cmp.Diff(catalog(t, other, e, "clerk"), catalog(t, db, e, "clerk")); diff != "" {
+			t.Errorf("the printed SQL makes other tables than Up (-want +got):\n%s", diff)
+		}
+		for _, none := range []int64{-1, 99} {
+			if err := migrations.PrintAfter(&rest, o, none); err == nil || !strings.Contains(err.Error(), "no version comes after") {
+				t.Errorf("after version %d: %v", none, err)
+			}
+		}
+	})
 }
 
 func TestPrintedSQLRefusesToRunIntoATable(t *testing.T) {

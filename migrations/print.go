@@ -10,10 +10,16 @@ import (
 
 // Print writes plain SQL that makes all the tables and records their versions, so that [Up] has nothing left to do. It is one
 // transaction, for an empty schema: psql and sqlite3 -bail leave nothing behind when a statement of it fails.
-func Print(w io.Writer, o Options) error {
+func Print(w io.Writer, o Options) error { return PrintAfter(w, o, 0) }
+
+// PrintAfter is like [Print] for tables that are at a version already: it writes what comes after that one. With 0 it writes all.
+func PrintAfter(w io.Writer, o Options, version int64) error {
 	t, err := o.tables()
 	if err != nil {
 		return err
+	}
+	if last := t.steps[len(t.steps)-1].Version; version < 0 || version >= last {
+		return fmt.Errorf("no version comes after %d: the tables of this clerksync are at version %d", version, last)
 	}
 	run := "psql -v ON_ERROR_STOP=1 -f FILE"
 	if t.dialect == SQLite {
@@ -21,10 +27,15 @@ func Print(w io.Writer, o Options) error {
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "-- The tables of clerksync, for schema %q. Run it as a whole: %s\n\nBEGIN;\n\n", t.schema, run)
-	if err := t.printFile(&b, "versions.sql"); err != nil {
-		return err
+	if version == 0 {
+		if err := t.printFile(&b, "versions.sql"); err != nil {
+			return err
+		}
 	}
 	for _, s := range t.steps {
+		if s.Version <= version {
+			continue
+		}
 		if err := t.printFile(&b, s.file); err != nil {
 			return err
 		}

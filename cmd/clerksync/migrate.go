@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -21,6 +22,7 @@ func migrateCommand() *cli.Command {
 	}
 	printing := sub("print", "write plain SQL, for teams that migrate with a tool of their own", migratePrint)
 	printing.Flags = append([]cli.Flag{
+		&cli.IntFlag{Name: "after", Usage: "write only what comes after this version, for tables that are at it: migrate status tells"},
 		&cli.BoolFlag{Name: "roles", Usage: "write the SQL of PostgreSQL roles instead: an owner, a daemon and a reader"},
 	}, printing.Flags...)
 	status := sub("status", "list the versions of the tables", migrateStatus)
@@ -77,10 +79,25 @@ type shownStep struct {
 }
 
 func migratePrint(_ context.Context, c *cli.Command, s settings) error {
-	if !c.Bool("roles") {
-		return migrations.Print(c.Root().Writer, s.tables())
+	if c.Bool("roles") {
+		return printRoles(c, s)
 	}
-	if s.database.dialect != migrations.Postgres {
+	if !s.told["DATABASE_URL"] {
+		s.logger(c).Warn("DATABASE_URL is not set, so this is the SQL of SQLite; postgres:// has that of PostgreSQL printed")
+	}
+	var text bytes.Buffer
+	if err := migrations.PrintAfter(&text, s.tables(), int64(c.Int("after"))); err != nil {
+		return mistake(err.Error())
+	}
+	_, err := text.WriteTo(c.Root().Writer)
+	return err
+}
+
+func printRoles(c *cli.Command, s settings) error {
+	switch {
+	case c.IsSet("after"):
+		return mistake("--roles and --after exclude each other: roles have no versions")
+	case s.database.dialect != migrations.Postgres:
 		return mistake("DATABASE_URL must be postgres://… for --roles: who may read an SQLite file may read the mirror")
 	}
 	return migrations.PrintRoles(c.Root().Writer, s.tables())
