@@ -51,7 +51,11 @@ func fresh(t *testing.T) string {
 // signed posts an empty event, signed with a secret, and returns the status.
 func signed(t *testing.T, client *http.Client, url, secret, id string) int {
 	t.Helper()
-	const body = `{"type":"session.unknown","object":"event","data":{}}`
+	return signedBody(t, client, url, secret, id, `{"type":"session.unknown","object":"event","data":{}}`)
+}
+
+func signedBody(t *testing.T, client *http.Client, url, secret, id, body string) int {
+	t.Helper()
 	key, err := svix.NewWebhook(secret)
 	if err != nil {
 		t.Fatal(err)

@@ -89,3 +89,18 @@ func TestResyncQuarantines(t *testing.T) {
 		}
 	}
 }
+
+// TestShownContent has every event's content kept, of which nothing waits to be applied.
+func TestShownContent(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{Users: 1})
+	env := environment(clerk, "sqlite:"+filepath.Join(t.TempDir(), "mirror.db"), "CLERKSYNC_EVENT_PAYLOADS=all")
+	d := serve(t, clerk, env)
+	const body = `{"type":"waitlistEntry.created","object":"event","data":{"id":"wait_1","object":"waitlist_entry"}}`
+	if code := signedBody(t, client, d.webhook, clerk.WebhookSecret(), "msg_1", body); code != 204 {
+		t.Fatalf("answered %d", code)
+	}
+	if shown, _ := run(t, 0, env, "events", "show", "msg_1"); !strings.Contains(shown, " bytes, kept as long as the event") {
+		t.Errorf("an event that is done with:\n%s", shown)
+	}
+}
