@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -55,10 +56,8 @@ func (l *leg) confirm(ctx context.Context, candidates []string) error {
 			group.Go(crash.Contained(func() error { return c.ask(asking, id) }))
 		}
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	if err := c.apply(ctx, 1); err != nil {
+	err := group.Wait()
+	if err = errors.Join(err, c.apply(ctx, 1)); err != nil { // what Clerk has told holds, whatever ended the asking
 		return err
 	}
 	return c.doubt

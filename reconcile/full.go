@@ -218,13 +218,17 @@ func (l *leg) take(ctx context.Context, s *scan, pg page) error {
 	return nil
 }
 
-// flush has the news applied that were put off, since a transaction about a few users costs about as much as one about many.
+// flush has the news applied that were put off, since a transaction about a few users costs about as much as one about many. Where that
+// fails, somebody else's transaction may still be reading them: then they are never said to be applied.
 func (l *leg) flush(ctx context.Context, applied func()) {
 	news := l.news
 	l.news = nil
 	l.flights.begin(func() error {
-		defer applied()
-		return l.merge(ctx, news)
+		err := l.merge(ctx, news)
+		if err == nil {
+			applied()
+		}
+		return err
 	})
 }
 

@@ -49,7 +49,10 @@ func (r *Reader) ask(ctx context.Context, k Kind, id string, questions []questio
 		e.ID = id
 		switch {
 		case c.status == http.StatusOK && q.list:
-			if e.Object = elementWith(c.body, id); e.Object != nil {
+			if e.Object, err = elementWith(c.body, id); err != nil { // a 200 that is no list proves nothing
+				return Evidence{}, fmt.Errorf("asking Clerk for %s: the answer is not a list: %w", q.endpoint, ErrUnavailable)
+			}
+			if e.Object != nil {
 				return e, nil
 			}
 		case c.status == http.StatusOK && memberText(c.body, "id") == id:
@@ -78,15 +81,18 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// elementWith finds the object with an id in a list.
-func elementWith(body []byte, id string) (found []byte) {
-	_ = scan.Array(listed(body), func(elem []byte) error {
-		if memberText(elem, "id") == id {
+// elementWith finds the object with an id in a list, of which every element must be an object.
+func elementWith(body []byte, id string) (found []byte, err error) {
+	err = scan.Array(listed(body), func(elem []byte) error {
+		switch memberText(elem, "id") {
+		case "":
+			return scan.ErrNotObject
+		case id:
 			found = elem
 		}
 		return nil
 	})
-	return found
+	return found, err
 }
 
 // askingKeys reads what Clerk must be told to be asked for a single object, beside its id.

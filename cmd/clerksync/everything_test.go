@@ -147,7 +147,7 @@ func TestResyncKinds(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"resync", "orgmem_nobody"}, 1, "a full pass finds it"},
+		{[]string{"resync", "orgmem_nobody"}, 1, "which a full pass finds"},
 		{[]string{"resync", "org_nobody"}, 1, "neither Clerk nor the mirror knows this organization"},
 		{[]string{"resync", "sess_1"}, 2, "is no id that Clerk can be asked for"},
 		{[]string{"resync", "--resources", "users", org}, 2, "CLERKSYNC_RESOURCES leaves organizations out"},

@@ -1,0 +1,152 @@
+package reconcile_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/internal/pgtest"
+	"github.com/clerksync/clerksync/reconcile"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// answering is a network of which some answers are not Clerk's.
+type answering func(*http.Request) (code int, body string)
+
+func (f answering) RoundTrip(r *http.Request) (*http.Response, error) {
+	code, body := f(r)
+	if code == 0 {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	return &http.Response{StatusCode: code, Body: io.NopCloser(strings.NewReader(body)), Request: r,
+		Header: http.Header{"Date": {time.Now().UTC().Format(http.TimeFormat)}}}, nil
+}
+
+// A 200 that is not a list of objects does not prove that the object asked for is gone.
+func TestAnswerThatIsNoList(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{`<html>maintenance</html>`, `{}`, ``, `{"data":null}`, `{"data":[{"id":"orgm`, `{"data":["orgmem_1"]}`} {
+		t.Run(body, func(t *testing.T) {
+			t.Parallel()
+			h := openWorld(t, pgtest.SQLite(t), clerktest.Config{Users: 20, Organizations: 2, Members: 5, Seed: 82})
+			h.full()
+			id := h.texts(`SELECT id FROM {organization_memberships} ORDER BY id LIMIT 1`)[0]
+			h.age(time.Hour)
+			h.cfg.Clerk = h.newAPI(clerksync.APIConfig{RateLimit: -1, Transport: answering(func(r *http.Request) (int, string) {
+				if strings.HasPrefix(r.URL.Path, "/v1/organizations/") && strings.HasSuffix(r.URL.Path, "/memberships") {
+					return http.StatusOK, body
+				}
+				return 0, ""
+			})})
+			report, err := reconcile.New(h.cfg).DoLateOf(t.Context(), map[clerksync.Kind][]string{clerksync.OrganizationMemberships: {id}})
+			if n := report.Resources[clerksync.OrganizationMemberships].Deleted; n != 0 || err == nil {
+				t.Errorf("%d deleted, %v: want none, and an error", n, err)
+			}
+		})
+	}
+}
+
+// What Clerk has denied one by one is deleted, also where the asking ends early.
+func TestDeletionsBeforeARefusal(t *testing.T) {
+	t.Parallel()
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 4000, Seed: 78})
+	h.full()
+	h.delete(h.ids(150)...)
+	var lists atomic.Int64
+	h.cfg.Clerk = h.newAPI(clerksync.APIConfig{RateLimit: -1, Transport: answering(func(r *http.Request) (int, string) {
+		if r.URL.Query().Has("user_id") && lists.Add(1) > 1 {
+			return http.StatusForbidden, `{}`
+		}
+		return 0, ""
+	})})
+	report, err := h.run(reconcile.Pass{})
+	if got := report.Resources[clerksync.Users]; got.Deleted == 0 || got.Deleted+got.Pending != 150 || err == nil {
+		t.Errorf("%+v, %v: want those deleted that Clerk had denied, the rest pending, and an error", got, err)
+	}
+}
+
+// A pass that ends while somebody else's transaction still carries its news leaves their bytes alone: what the process reads next would
+// be written into their rows.
+func TestPassThatEndsInSomebodysTransaction(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	h := open(t, db, clerktest.Config{Seed: 77})
+	create := func(name string) string {
+		id, err := h.clerk.CreateUser(clerktest.Fields{"first_name": name, "email_address": []string{name + "@example.com"}})
+		must(t, err)
+		time.Sleep(2 * time.Millisecond) // so that the list has them in this order
+		return id
+	}
+	first, second := create("first"), create("second")
+	h.full()
+	created := create("Ada")
+	create("later")
+	create("last")
+	super := pgtest.Superuser(t, db)
+	lock := func(id string) (free func()) {
+		tx := super.MustBegin()
+		tx.MustExec(`SELECT 1 FROM clerk.users WHERE id = $1 FOR UPDATE`, id)
+		return func() { _ = tx.Rollback() }
+	}
+	blocked := func() {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			var n int
+			must(t, super.Get(&n, `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`))
+			if n == 1 {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("nobody waits for the row")
+			}
+		}
+	}
+	freeFirst, freeSecond := lock(first), lock(second)
+	told := func(id string) chan error {
+		done := make(chan error, 1)
+		e := clerksync.Evidence{Kind: clerksync.Users, Object: h.clerk.User(id), ID: id, At: time.Now().UnixMilli(), Source: clerksync.Webhook,
+			Event: &clerksync.Event{ID: "msg_" + id, Type: "user.updated", ObjectID: id, InstanceID: h.clerk.InstanceID()}}
+		go func() {
+			_, err := h.mirror.Apply(context.WithoutCancel(t.Context()), e)
+			done <- err
+		}()
+		return done
+	}
+	leads := told(first)
+	blocked()
+	follows := told(second)
+	time.Sleep(100 * time.Millisecond) // it is before the pass in the queue
+	ctx, cancel := context.WithCancel(t.Context())
+	passed := make(chan error, 1)
+	h.cfg = h.cfg.WithPageSize(3)
+	go func() { _, err := reconcile.New(h.cfg).Do(ctx, reconcile.Pass{}); passed <- err }()
+	time.Sleep(500 * time.Millisecond) // its news is in the queue
+	freeFirst()
+	must(t, <-leads)
+	blocked() // the second event's transaction carries the news
+	cancel()
+	if err := <-passed; err == nil {
+		t.Error("the pass ended well")
+	}
+	other := create("Bob")
+	for range 6 {
+		query := url.Values{"user_id": {first, second, other}, "order_by": {"+created_at"}, "limit": {"3"}}
+		_, err := clerksync.NewReader(h.mirror, h.api, clerksync.Login).List(t.Context(), clerksync.Users, query)
+		must(t, err)
+	}
+	freeSecond()
+	must(t, <-follows)
+	for _, name := range h.texts(`SELECT first_name || ' ' || (data->>'id' = id) FROM {users} WHERE id = '` + created + `'`) {
+		if name != "Ada true" {
+			t.Errorf("the row of Ada holds %s", name)
+		}
+	}
+	h.full()
+	h.wantEqual()
+}
