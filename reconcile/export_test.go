@@ -31,6 +31,12 @@ func (c Config) WithPageSize(n int) Config {
 	return c
 }
 
+// WithKeepDone sets for how long a list counts as read that another pass has read whole.
+func (c Config) WithKeepDone(d time.Duration) Config {
+	c.keepDone = d
+	return c
+}
+
 // WithMaxSuspects makes the bound of a ledger smaller.
 func (c Config) WithMaxSuspects(n int) Config {
 	c.maxSuspects = n

@@ -49,10 +49,10 @@ func (p *pass) full(ctx context.Context) error {
 	p.report.Complete = complete
 	p.clearQuarantine(ctx)
 	errs = append(errs, p.plan(ctx))
-	if decided {
-		errs = append(errs, p.forgetProgress(ctx))
+	if !decided {
+		return errors.Join(append(errs, p.leaveProgress(ctx))...)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, p.forgetProgress(ctx))...)
 }
 
 // full walks the list of the leg's kind and deletes what it proves to be gone.

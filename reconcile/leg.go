@@ -18,6 +18,7 @@ type leg struct {
 	kind     clerksync.Kind
 	counts   Counts
 	started  int64                // when its scan was, in Unix milliseconds
+	told     int64                // when an earlier pass told of it, if that one had read all of it
 	complete bool                 // a full pass: the list was read whole
 	begun    bool                 // and by this very pass, from its beginning on
 	poison   map[string]bool      // what it showed and could not be stored; guarded as the counts are

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jmoiron/sqlx"
+
 	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/pgtest"
 	"github.com/clerksync/clerksync/reconcile"
@@ -149,4 +151,37 @@ func TestPassThatEndsInSomebodysTransaction(t *testing.T) {
 	}
 	h.full()
 	h.wantEqual()
+}
+
+// A list that fails each time keeps nobody else from being looked at by each pass, and nothing is told twice.
+func TestOneListFailsEachTime(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := openWorld(t, db, clerktest.Config{Users: 60, Organizations: 3, Members: 5, Invitations: 5, Seed: 80})
+		h.cfg.Clerk = h.newAPI(clerksync.APIConfig{RateLimit: -1, Transport: answering(func(r *http.Request) (int, string) {
+			if r.URL.Path == "/v1/invitations" {
+				return http.StatusForbidden, `{}`
+			}
+			return 0, ""
+		})})
+		pass := func(want reconcile.Counts) {
+			t.Helper()
+			report, err := h.run(reconcile.Pass{})
+			if err == nil || report.Complete {
+				t.Errorf("complete %t, %v, though a list cannot be read", report.Complete, err)
+			}
+			h.wantCounts(report.Resources[clerksync.Users], want)
+		}
+		pass(reconcile.Counts{Seen: 60, Created: 60})
+		pass(reconcile.Counts{Seen: 60}) // a moment later: they are not read again
+		h.cfg = h.cfg.WithKeepDone(time.Nanosecond)
+		ids := h.ids(2)
+		h.delete(ids[0])
+		must(t, h.clerk.BanUser(ids[1]))
+		pass(reconcile.Counts{Seen: 59, Updated: 1, Unchanged: 58, Deleted: 1, Candidates: 1})
+		pass(reconcile.Counts{Seen: 59, Unchanged: 59})
+		h.cfg.Clerk = h.api
+		h.wantCounts(h.full(), reconcile.Counts{Seen: 59, Unchanged: 59})
+		h.wantEqual()
+	})
 }

@@ -62,6 +62,7 @@ type Config struct {
 
 	pageSize     int           // objects a page of a full pass
 	saveInterval time.Duration // between two writes of how far it is
+	keepDone     time.Duration // for how long a list counts as read
 	maxSuspects  int           // that a ledger keeps
 }
 
@@ -97,6 +98,7 @@ func New(cfg Config) *Reconciler {
 	cfg.MaxDeletePercent = cmp.Or(cfg.MaxDeletePercent, 5)
 	cfg.pageSize = cmp.Or(cfg.pageSize, pageSize)
 	cfg.saveInterval = cmp.Or(cfg.saveInterval, saveInterval)
+	cfg.keepDone = cmp.Or(cfg.keepDone, keepDone)
 	cfg.maxSuspects = cmp.Or(cfg.maxSuspects, maxSuspects)
 	cfg.Schedule = cmp.Or(cfg.Schedule, "@nightly")
 	if cfg.Logger == nil {

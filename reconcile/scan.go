@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -11,11 +12,13 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-// The bounds of what is kept of a full pass: how often it is written, for how long it counts, and with how many ids. Every page would
-// cost a commit, and what a second of walking learns is soon learned again.
+// The bounds of what is kept of a full pass: how often it is written, for how long it counts, a list that was read whole in it, and with
+// how many ids. Every page would cost a commit, and what a second of walking learns is soon learned again. Where one list fails each
+// time, the others must not count as read for ever.
 const (
 	saveInterval = time.Second
 	keepProgress = time.Hour
+	keepDone     = 10 * time.Minute
 	maxKeptScan  = 10_000
 )
 
@@ -36,7 +39,16 @@ type scan struct {
 	At      position `json:"at"`
 	Ledger  *ledger  `json:"ledger,omitempty"`
 	Counts  Counts   `json:"counts"`
-	Done    bool     `json:"done"` // nothing is left to do but to report it
+	Done    bool     `json:"done"`           // nothing is left to do but to report it
+	Told    int64    `json:"told,omitempty"` // when a pass that ended told of it, if it is done; 0 where that pass was killed
+}
+
+// goesOn reports whether a pass may go on from a scan that was kept.
+func (s *scan) goesOn(keepDone time.Duration) bool {
+	if s.Done {
+		return s.Told == 0 || time.Since(time.UnixMilli(s.Told)) < keepDone
+	}
+	return s.Ledger != nil && s.Ledger.Suspects != nil
 }
 
 // clone returns a scan that stays as it is while the walk goes on: progress may be written again for the sake of another kind, and what
@@ -76,8 +88,8 @@ func (p *progress) fresh() bool {
 
 // openScan goes on with the scan that the progress tells of, or begins one.
 func (l *leg) openScan(ctx context.Context) (*scan, error) {
-	if s := l.progress.Scans[l.kind]; s != nil && (s.Done || s.Ledger != nil && s.Ledger.Suspects != nil) {
-		l.counts, l.started = s.Counts, s.Started
+	if s := l.progress.Scans[l.kind]; s != nil && s.goesOn(l.cfg.keepDone) {
+		l.counts, l.started, l.told = s.Counts, s.Started, s.Told
 		return s.clone(), nil
 	}
 	s := &scan{Started: time.Now().UnixMilli(), Ledger: newLedger(), At: start(l.kind)}
@@ -104,7 +116,7 @@ func (l *leg) saveScan(ctx context.Context, s *scan) error {
 func (p *pass) settle(ctx context.Context, l *leg, done bool) error {
 	delete(p.progress.Scans, l.kind)
 	if done {
-		p.progress.Scans[l.kind] = &scan{Started: l.started, Counts: l.counts, Done: true}
+		p.progress.Scans[l.kind] = &scan{Started: l.started, Counts: l.counts, Done: true, Told: l.told}
 	}
 	return p.saveProgress(ctx)
 }
@@ -124,6 +136,25 @@ func (p *pass) writeProgress(ctx context.Context, made *progress) error {
 		return fmt.Errorf("writing the progress of a pass: %w", err)
 	}
 	return nil
+}
+
+// leaveProgress leaves to the next pass the scans from which it may go on, and nothing of what this pass has told.
+func (p *pass) leaveProgress(ctx context.Context) error {
+	left := &progress{Scans: map[clerksync.Kind]*scan{}, Term: p.term, Saved: p.progress.Saved}
+	for kind, s := range p.progress.Scans {
+		if !s.goesOn(p.cfg.keepDone) {
+			continue
+		}
+		s.Counts, s.Told = Counts{Seen: s.Counts.Seen}, cmp.Or(s.Told, time.Now().UnixMilli())
+		left.Scans[kind] = s
+		if left.Started == 0 || s.Started < left.Started {
+			left.Started = s.Started
+		}
+	}
+	if p.order.DryRun || len(left.Scans) == 0 {
+		return p.forgetProgress(ctx)
+	}
+	return p.writeProgress(ctx, left)
 }
 
 func (p *pass) forgetProgress(ctx context.Context) error {
