@@ -2,41 +2,51 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
+// maxFailures is how many events in a call of Retry may fail for the database's sake before the rest is left to the next one: one may be
+// about a row that somebody holds for long, several are an outage.
+const maxFailures = 3
+
 // Retry applies kept events again from their stored bodies, and returns how many of them no longer wait. Without ids it takes
 // every event that is due, in batches: those that were deferred, and those that a hook or a constraint of the team's refused; with ids,
-// those events if they are quarantined or deferred. An event that cannot be applied yet again stays, and is no error; nor is an id of
-// which no event waits. Naming an event approves it: a deletion that is held for approval is held no more.
+// those events if they are quarantined or deferred. It takes no event twice. One that cannot be applied yet again stays, and is no
+// error; nor is an id of which no event waits. Naming an event approves it: a deletion that is held for approval is held no more.
 //
-// The error is that of [clerksync.Mirror.Apply]: [clerksync.ErrUnavailable] where the database cannot answer. Then the events not
-// reached wait on. Any number of processes may retry at once, since applying an event twice is like applying it once.
+// The error is that of [clerksync.Mirror.Apply]: [clerksync.ErrUnavailable] where the database cannot answer. Then the events that it
+// names wait on and, after three of them, those not reached. Any number of processes may retry at once, since applying an event twice is
+// like applying it once.
 func Retry(ctx context.Context, mirror *clerksync.Mirror, ids ...string) (n int, err error) {
+	tried := map[string]bool{}
+	var failures []error
 	for {
 		events, err := mirror.Waiting(ctx, ids...)
 		if err != nil {
-			return n, fmt.Errorf("retrying events: %w", err)
+			return n, errors.Join(append(failures, fmt.Errorf("retrying events: %w", err))...)
 		}
-		moved := 0
+		events = slices.DeleteFunc(events, func(kept clerksync.Event) bool { return tried[kept.ID] })
 		for _, kept := range events {
+			tried[kept.ID] = true
 			result, err := retry(ctx, mirror, kept, len(ids) > 0)
-			if err != nil {
-				return n, fmt.Errorf("retrying event %s: %w", kept.ID, err)
-			}
-			if result.Outcome != clerksync.Deferred && !result.Foreign {
-				moved++
-			}
-			if !result.Outcome.Waits() && !result.Foreign {
+			switch {
+			case err != nil:
+				failures = append(failures, fmt.Errorf("retrying event %s: %w", kept.ID, err))
+			case !result.Outcome.Waits() && !result.Foreign:
 				n++
 			}
+			if len(failures) == maxFailures || err != nil && ctx.Err() != nil {
+				return n, errors.Join(failures...)
+			}
 		}
-		if moved == 0 || len(ids) > 0 {
-			return n, nil
+		if len(events) == 0 || len(ids) > 0 {
+			return n, errors.Join(failures...)
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -210,6 +212,60 @@ func (e *endpoint) clear() {
 		return
 	}
 	pgtest.Superuser(e.t, e.db).MustExec(e.mirror.SQL(`DROP TRIGGER obstacle ON {users}`))
+}
+
+// refusing is an endpoint whose hook refuses users until it is told otherwise. Two events about user_a and user_b wait, and are due.
+func refusing(t *testing.T, db *sqlx.DB) (e *endpoint, calls *atomic.Int64, relent func()) {
+	t.Helper()
+	calls = &atomic.Int64{}
+	var relents atomic.Bool
+	hook := func(context.Context, *sqlx.Tx, clerksync.Transition) error {
+		if calls.Add(1); relents.Load() {
+			return nil
+		}
+		return errors.New("no")
+	}
+	e = serve(t, db, clerksync.Config{Hooks: clerksync.Hooks{clerksync.Users: {OnUpdated: hook}}})
+	at := ms(time.Now().Add(-time.Hour))
+	for _, id := range []string{"user_a", "user_b"} {
+		e.deliver("msg_0"+id, envelope("user.created", at, userJSON(id, at, `"first_name":"old"`)), 204)
+		e.deliver("msg_1"+id, envelope("user.updated", at+1, userJSON(id, at+1, `"first_name":"new"`)), 204)
+		e.exec(`UPDATE {events} SET due_at = '2026-01-02T03:04:05.000Z' WHERE outcome = 'quarantined'`)
+	}
+	return e, calls, func() { relents.Store(true) }
+}
+
+// TestRetryBesideALockedRow applies the event behind one whose row somebody holds.
+func TestRetryBesideALockedRow(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	e, _, relent := refusing(t, db)
+	relent()
+	tx := pgtest.Superuser(t, db).MustBegin()
+	defer tx.Rollback()
+	tx.MustExec(`SELECT 1 FROM clerk.users WHERE id = 'user_a' FOR UPDATE`)
+	if n, err := webhook.Retry(t.Context(), e.mirror); n != 1 || !errors.Is(err, clerksync.ErrUnavailable) || !strings.Contains(err.Error(), "msg_1user_a") {
+		t.Errorf("Retry = %d, %v, want the one whose row is free, and an error that names the other", n, err)
+	}
+	if got := e.event("msg_1user_b").Outcome; got != clerksync.Updated {
+		t.Errorf("the event behind is %s", got)
+	}
+}
+
+// TestRetryTakesNoEventTwice tries each event once, also where it is due again at once, as it is by a clock of the database's that is ahead.
+func TestRetryTakesNoEventTwice(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	e, calls, _ := refusing(t, db)
+	super := pgtest.Superuser(t, db)
+	super.MustExec(`CREATE FUNCTION due() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.due_at = '2026-01-02T03:04:05.000Z'; RETURN NEW; END $$`)
+	super.MustExec(`CREATE TRIGGER due BEFORE UPDATE ON clerk.events FOR EACH ROW EXECUTE FUNCTION due()`)
+	before := calls.Load()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if n, err := webhook.Retry(ctx, e.mirror); n != 0 || err != nil || calls.Load()-before != 2 {
+		t.Errorf("Retry = %d, %v after %d calls of the hook, want one for each of two events", n, err, calls.Load()-before)
+	}
 }
 
 // TestRetryApproves applies held deletions that are named, and none of the others.

@@ -16,13 +16,20 @@
 DO $$
 DECLARE
     name text;
+    may boolean;
 BEGIN
     FOREACH name IN ARRAY ARRAY['{schema}_owner', '{schema}_daemon', '{schema}_reader'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
             EXECUTE format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION', name);
         END IF;
     END LOOP;
-    IF NOT pg_has_role('{schema}_owner', 'MEMBER') THEN -- only a member may give things away to it
+    -- Only who may become it may give things away to it. From PostgreSQL 16 on, whoever made a role is a member that may not.
+    IF current_setting('server_version_num')::int >= 160000 THEN
+        EXECUTE format('SELECT pg_has_role(%L, ''SET'')', '{schema}_owner') INTO may;
+    ELSE
+        may := pg_has_role('{schema}_owner', 'MEMBER');
+    END IF;
+    IF NOT may THEN
         GRANT {schema}_owner TO CURRENT_USER;
     END IF;
 END
