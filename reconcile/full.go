@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math"
 	"slices"
@@ -26,8 +27,7 @@ func (p *pass) full(ctx context.Context) error {
 	for _, l := range p.legs {
 		err := l.full(ctx)
 		if errors.Is(err, clerksync.ErrNotEnabled) {
-			p.cfg.Logger.Debug("not listed: the instance does not use organizations", "kind", l.kind)
-			l.complete, err = true, nil
+			l.complete, err = true, l.notEnabled(ctx)
 		}
 		if err == nil {
 			err = ctx.Err()
@@ -53,6 +53,20 @@ func (p *pass) full(ctx context.Context) error {
 		return errors.Join(append(errs, p.leaveProgress(ctx))...)
 	}
 	return errors.Join(append(errs, p.forgetProgress(ctx))...)
+}
+
+// notEnabled tells of a kind that the instance does not use. It proves nothing about rows from when it did, which stay as they are.
+func (l *leg) notEnabled(ctx context.Context) error {
+	rows, err := l.mirror.CountVisible(ctx, l.kind)
+	if err != nil {
+		return err
+	}
+	level := slog.LevelDebug
+	if rows > 0 {
+		level = slog.LevelWarn
+	}
+	l.cfg.Logger.Log(ctx, level, "not listed: the instance does not use organizations; rows stay as they are", "kind", l.kind, "rows", rows)
+	return nil
 }
 
 // full walks the list of the leg's kind and deletes what it proves to be gone.

@@ -185,3 +185,19 @@ func TestOneListFailsEachTime(t *testing.T) {
 		h.wantEqual()
 	})
 }
+
+// Where memberships are kept without organizations, those of an organization that is gone go all the same, and keep no others back.
+func TestMembershipsWithoutOrganizations(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db, clerktest.Config{Users: 60, Organizations: 3, Members: 20, Seed: 79})
+		h.mirror = h.openMirror(clerksync.Config{ReadMargin: -1, Kinds: []clerksync.Kind{clerksync.Users, clerksync.OrganizationMemberships}})
+		h.cfg.Mirror, h.cfg.MaxDeletePercent = h.mirror, 100
+		h.full()
+		must(t, h.clerk.DeleteOrganization(h.first(clerksync.Organizations, 1)[0]))
+		h.removeMembers(h.first(clerksync.OrganizationMemberships, 1)...)
+		report, err := h.run(reconcile.Pass{})
+		must(t, err)
+		h.wantCounts(report.Resources[clerksync.OrganizationMemberships], reconcile.Counts{Seen: 39, Unchanged: 39, Deleted: 21, Candidates: 21})
+	})
+}

@@ -191,6 +191,11 @@ func (a *API) get(ctx context.Context, b clerk.Backend, endpoint, path string, q
 // Read takes the SDK's answer, of which the transport has kept everything already.
 func (c *call) Read(*clerk.APIResponse) {}
 
+// notFound reports whether Clerk says that it does not have the object: a proxy's 404 says nothing of it.
+func (c *call) notFound() bool {
+	return c.status == http.StatusNotFound && errorCode(c.body) == "resource_not_found"
+}
+
 // failure describes an answer that is neither the object nor its absence.
 func (c *call) failure() error {
 	switch {

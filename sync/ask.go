@@ -28,24 +28,24 @@ func (r *Reader) Get(ctx context.Context, k Kind, id string) (Evidence, error) {
 		return Evidence{}, err
 	}
 	questions := d.ask(id, row)
-	e, err := r.ask(ctx, k, id, questions)
+	e, err := r.ask(ctx, d, id, row, questions)
 	if err != nil || e.Object != nil || !questions[0].list {
 		return e, err
 	}
 	if err := pause(ctx, r.mirror.cfg.ReadMargin); err != nil {
 		return Evidence{}, err
 	}
-	return r.ask(ctx, k, id, questions)
+	return r.ask(ctx, d, id, row, questions)
 }
 
 // ask asks the questions until one shows the object.
-func (r *Reader) ask(ctx context.Context, k Kind, id string, questions []question) (e Evidence, err error) {
+func (r *Reader) ask(ctx context.Context, d *kind, id string, row map[string]string, questions []question) (e Evidence, err error) {
 	var c *call
 	for _, q := range questions {
 		if c, err = r.get(ctx, q.endpoint, q.path, q.query); err != nil {
 			return Evidence{}, err
 		}
-		e = r.evidence(k, c)
+		e = r.evidence(d.name, c)
 		e.ID = id
 		switch {
 		case c.status == http.StatusOK && q.list:
@@ -58,7 +58,15 @@ func (r *Reader) ask(ctx context.Context, k Kind, id string, questions []questio
 		case c.status == http.StatusOK && memberText(c.body, "id") == id:
 			e.Object = c.body
 			return e, nil
-		case c.status == http.StatusNotFound && !q.list && errorCode(c.body) == "resource_not_found":
+		case c.status == http.StatusNotFound && q.list:
+			orphan, err := r.orphan(ctx, d, row)
+			if err != nil {
+				return Evidence{}, err
+			}
+			if !orphan {
+				return Evidence{}, c.failure()
+			}
+		case c.notFound() && !q.list:
 		default:
 			return Evidence{}, c.failure()
 		}
@@ -68,6 +76,25 @@ func (r *Reader) ask(ctx context.Context, k Kind, id string, questions []questio
 		return Evidence{}, fmt.Errorf("Clerk does not have it, but its clock is %s ahead of ours: %w", skew.Round(time.Second), ErrSkewed)
 	}
 	return e, nil
+}
+
+// orphan reports whether an object went with a parent that the mirror does not keep, since Clerk answers no more for what that one had.
+// Of one that it keeps, the pass about its kind finds that out.
+func (r *Reader) orphan(ctx context.Context, d *kind, row map[string]string) (bool, error) {
+	for _, p := range d.parents {
+		id := row[p.column]
+		if id == "" || r.mirror.Mirrors(p.kind) {
+			continue
+		}
+		parent, _ := describe(p.kind)
+		for _, q := range parent.ask(id, nil) {
+			c, err := r.get(ctx, q.endpoint, q.path, q.query)
+			if err != nil || c.notFound() {
+				return err == nil, err
+			}
+		}
+	}
+	return false, nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {
