@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -200,4 +201,26 @@ func TestMembershipsWithoutOrganizations(t *testing.T) {
 		must(t, err)
 		h.wantCounts(report.Resources[clerksync.OrganizationMemberships], reconcile.Counts{Seen: 39, Unchanged: 39, Deleted: 21, Candidates: 21})
 	})
+}
+
+// An instance that stops using organizations proves nothing about them: their rows stay, and the log says so.
+func TestOrganizationsSwitchedOff(t *testing.T) {
+	t.Parallel()
+	h := openWorld(t, pgtest.SQLite(t), clerktest.Config{Users: 20, Organizations: 3, Members: 5, Seed: 83})
+	h.full()
+	h.cfg.Clerk = h.newAPI(clerksync.APIConfig{RateLimit: -1, Transport: answering(func(r *http.Request) (int, string) {
+		if strings.HasPrefix(r.URL.Path, "/v1/organization") {
+			return http.StatusForbidden, `{"errors":[{"code":"organization_not_enabled_in_instance"}]}`
+		}
+		return 0, ""
+	})})
+	var told strings.Builder
+	h.cfg.Logger = slog.New(slog.NewTextHandler(&told, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	report, err := h.run(reconcile.Pass{})
+	if err != nil || !report.Complete || report.Resources[clerksync.Organizations].Deleted != 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if n := h.count(`SELECT count(*) FROM {organizations} WHERE deleted_at IS NULL`); n != 3 || !strings.Contains(told.String(), "kind=organizations rows=3") {
+		t.Errorf("%d organizations; the log says %s", n, told.String())
+	}
 }
