@@ -53,7 +53,9 @@ func TestInterruptedApproval(t *testing.T) {
 	if dry, _ := run(t, 0, env, "reconcile", "--approve", plan, "--dry-run"); !strings.Contains(dry, "deletion plan that may be approved: "+plan) || strings.Contains(dry, "approved deletion plan") {
 		t.Errorf("a dry run of an approval tells:\n%s", dry)
 	}
-	clerk.SetFaults(clerktest.Faults{Latency: time.Second})
+	if err := clerk.SetFaults(clerktest.Faults{Latency: time.Second}); err != nil {
+		t.Fatal(err)
+	}
 	p := start(t, env, "reconcile", "--approve", plan)
 	eventually(t, time.Minute, "the plan is used", func() bool {
 		audit, _ := run(t, 0, env, "audit", "list")
