@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -123,12 +124,14 @@ func (s setting) read(c *cli.Command) (value string, told bool, err error) {
 	return value, true, nil
 }
 
-// given are the environment variables that tell a secret, itself or its file. Blanks are no secret.
+// given are the environment variables that tell a secret, itself or its file. Blanks are no secret, and what two names tell alike is told
+// once: environments that serve other programs, too, often have both.
 func (s setting) given() (given []string) {
+	var values []string
 	for _, suffix := range []string{"", "_FILE"} {
 		for _, name := range s.names() {
-			if strings.TrimSpace(os.Getenv(name+suffix)) != "" {
-				given = append(given, name+suffix)
+			if value := strings.TrimSpace(os.Getenv(name + suffix)); value != "" && !slices.Contains(values, value) {
+				given, values = append(given, name+suffix), append(values, value)
 			}
 		}
 	}
