@@ -64,7 +64,11 @@ func NewGuard(m *Mirror, limits Limits, sources ...Source) *Guard {
 // Admit reports whether a visible object may be hidden. An object that was let through is not counted twice. What cannot be
 // counted, since the database does not answer, is not let through. The first refusal in an hour is recorded in the audit log.
 func (g *Guard) Admit(ctx context.Context, k Kind, id string) bool {
-	admitted, _, _ := g.asked.Do(string(k)+"/"+id, func() (any, error) { return g.decide(ctx, k, id), nil })
+	admitted, _, _ := g.asked.Do(string(k)+"/"+id, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.mirror.commitTimeout()) // who asked first may go away, and others wait
+		defer cancel()
+		return g.decide(ctx, k, id), nil
+	})
 	return admitted.(bool)
 }
 

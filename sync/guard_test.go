@@ -1,12 +1,15 @@
 package sync_test
 
 import (
+	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/jmoiron/sqlx"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/clerksync/clerksync/internal/pgtest"
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -238,4 +241,36 @@ func TestGuardTellsOnce(t *testing.T) {
 		db.Close() // its goroutines belong to the bubble
 		db.Well.Close()
 	})
+}
+
+// Whoever asks about an object first may go away: those who ask about it at the same moment get their answer all the same.
+func TestGuardWhenTheFirstGoesAway(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	m := pinned(t, db)
+	id := people(t, m, 1)[0]
+	g := clerksync.NewGuard(m, clerksync.Limits{}, clerksync.Login)
+	tx := admin(t, db).MustBegin()
+	defer tx.Rollback()
+	tx.MustExec(`LOCK TABLE clerk.audit`)
+	first, leave := context.WithCancel(t.Context())
+	var both errgroup.Group
+	var admitted atomic.Int64
+	ask := func(ctx context.Context) func() error {
+		return func() error {
+			if g.Admit(ctx, clerksync.Users, id) {
+				admitted.Add(1)
+			}
+			return nil
+		}
+	}
+	both.Go(ask(first))
+	waitFor(t, "the first", func() bool { return waitingForLocks(t, db) == 1 })
+	both.Go(ask(t.Context()))
+	time.Sleep(50 * time.Millisecond) // the second waits with the first
+	leave()
+	tx.Rollback()
+	if _ = both.Wait(); admitted.Load() != 2 {
+		t.Errorf("%d of two were told that the guard lets the object through", admitted.Load())
+	}
 }
