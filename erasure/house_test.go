@@ -80,6 +80,13 @@ func (h *house) deleted(id string) {
 	h.tell(clerksync.Users, id, nil, time.Now().Add(-time.Hour))
 }
 
+// leave has a user leave Clerk, and tells of it.
+func (h *house) leave(id string) {
+	h.t.Helper()
+	must(h.t, h.clerk.DeleteUser(id))
+	h.deleted(id)
+}
+
 // run runs what is due and must not fail.
 func (h *house) run() erasure.Report {
 	h.t.Helper()

@@ -26,8 +26,7 @@ func TestRunOnce(t *testing.T) {
 		session, err := h.clerk.CreateSession(gone)
 		must(t, err)
 		h.tell(clerksync.Sessions, session, h.clerk.Object("sessions", session), time.Now())
-		must(t, h.clerk.DeleteUser(gone))
-		h.deleted(gone)
+		h.leave(gone)
 		h.deleted(forged) // Clerk still has him
 		h.cfg.After = time.Minute
 		if report := h.run(); report.Total() != 0 {
@@ -99,8 +98,7 @@ func TestUndecided(t *testing.T) {
 			pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 				h := open(t, db)
 				gone := h.user("Ada")
-				must(t, h.clerk.DeleteUser(gone))
-				h.deleted(gone)
+				h.leave(gone)
 				must(t, h.clerk.SetFaults(faults))
 				if report := h.run(); report.Total() != 0 || report.Waiting != 1 {
 					t.Errorf("%+v", report)
@@ -125,8 +123,7 @@ func TestRowThatATriggerKeeps(t *testing.T) {
 		var gone []string
 		for i := range 12 {
 			id := h.user(fmt.Sprint("Ada ", i))
-			must(t, h.clerk.DeleteUser(id))
-			h.deleted(id)
+			h.leave(id)
 			gone = append(gone, id)
 		}
 		kept := gone[0]
@@ -268,8 +265,7 @@ func TestRunRemains(t *testing.T) {
 			h.cfg = h.cfg.WithWholeSearch(c.whole)
 			name := fmt.Sprint("Zebediah", i)
 			gone, lives := h.user(name), h.user(name)
-			must(t, h.clerk.DeleteUser(gone))
-			h.deleted(gone)
+			h.leave(gone)
 			if report := h.run(); report.Total() != 1 || report.Alike != c.alike {
 				t.Errorf("up to %d: %+v, want 1 object and %d values that are alike", c.whole, report, c.alike)
 			}
@@ -278,8 +274,7 @@ func TestRunRemains(t *testing.T) {
 		must(t, db.Get(new(int64), h.mirror.SQL(`INSERT INTO {events} (id, type, object_id, received_at, outcome, attempts, payload)
 VALUES ('msg_other', 'user.updated', 'user_other', '2026-01-02T03:04:05.000Z', 'quarantined', 1, $1) RETURNING 1`), []byte(`{"first_name":"Zebediah9"}`)))
 		namesake := h.user("Zebediah9")
-		must(t, h.clerk.DeleteUser(namesake))
-		h.deleted(namesake)
+		h.leave(namesake)
 		if report := h.run(); report.Total() != 1 || report.Alike != 1 {
 			t.Errorf("beside an event about somebody of the same name: %+v", report)
 		}
@@ -290,8 +285,7 @@ VALUES ('msg_other', 'user.updated', 'user_other', '2026-01-02T03:04:05.000Z', '
 		}
 		admin.MustExec(h.mirror.SQL(`INSERT INTO {notes} VALUES ('call Zebediah')`))
 		gone := h.user("Zebediah")
-		must(t, h.clerk.DeleteUser(gone))
-		h.deleted(gone)
+		h.leave(gone)
 		_, err := erasure.New(h.cfg).RunOnce(t.Context())
 		if !errors.Is(err, erasure.ErrRemains) || strings.Contains(err.Error(), "Zebediah") || !strings.Contains(err.Error(), "column note of the table notes") {
 			t.Errorf("%v, want ErrRemains with the place and without the value", err)

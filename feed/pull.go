@@ -34,8 +34,9 @@ type pull struct{ PullConfig }
 //
 // The answer is a JSON object: events, the CloudEvents after a seq, at most limit of them (100, or up to 500); next, the seq to ask
 // for after; and oldest, the seq of the oldest change that is kept, or would be if there were one: if it is greater than after + 1, a
-// reader that was away for long may have missed some. With wait, at most 10s, an answer without events is held back until there are some or the time is over. Where many changes
-// follow that are left out, it comes after about 2 seconds all the same, and next has moved on.
+// reader that was away for long may have missed some. With wait, at most 10s, an answer without events is held back until there are
+// some or the time is over. Where many changes follow that are left out, it comes after about 2 seconds all the same, and next has
+// moved on.
 func NewPull(cfg PullConfig) http.Handler {
 	cfg.look = cmp.Or(cfg.look, lookTime)
 	return &pull{cfg}

@@ -146,9 +146,9 @@ func (f *fold) erasable() (ids []string) {
 	}
 	if f.live.kind.addressee != "" {
 		ids = append(ids, f.id)
-	}
-	if id := f.live.object.column(f.live.kind.invited); id != "" {
-		ids = append(ids, id)
+		if id := f.live.object.column(f.live.kind.invited); id != "" {
+			ids = append(ids, id)
+		}
 	}
 	for _, p := range f.live.kind.parents {
 		if id := f.live.object.column(p.column); id != "" {

@@ -38,8 +38,9 @@ func (m *Mirror) PruneChanges(ctx context.Context, age time.Duration, before int
 }
 
 // PruneSessions removes sessions that ended, and were last heard of or erased, longer ago than an age; zero keeps all. The age should be
-// 100 days or more, or else a replayed event makes the row anew, and the feed tells of no erasure that it has not told of by then. Rows that another table refers to, or a trigger keeps, stay. It returns how many it removed,
-// also beside an error, which is [ErrUnavailable] where the database cannot answer.
+// 100 days or more, or else a replayed event makes the row anew, and the feed tells of no erasure that it has not told of by then. Rows
+// that another table refers to, or a trigger keeps, stay. It returns how many it removed, also beside an error, which is
+// [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) PruneSessions(ctx context.Context, age time.Duration) (removed int64, err error) {
 	if age <= 0 {
 		return 0, nil
@@ -51,8 +52,8 @@ OR expire_at < $1 OR abandon_at < $1) AND coalesce(last_active_at, created_at) <
 }
 
 // PruneTombstones removes what [Hard] has left of objects whose deletion and erasure are 100 days ago, and with them what belonged to them
-// and was erased. Rows that another table refers to, or a trigger keeps, stay. It returns how many objects it removed, also beside an error, which is
-// [ErrUnavailable] where the database cannot answer.
+// and was erased. Rows that another table refers to, or a trigger keeps, stay. It returns how many objects it removed, also beside an
+// error, which is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) PruneTombstones(ctx context.Context) (removed int64, err error) {
 	instant := time.Now().Add(-tombstoneTime)
 	for _, k := range slices.Backward(kinds) { // children before parents

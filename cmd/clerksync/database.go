@@ -164,8 +164,7 @@ func (s *settings) migrated(ctx context.Context, migrate bool) error {
 
 // adviseRights says who may make the tables where the database's user may not.
 func (s *settings) adviseRights(err error) error {
-	var state interface{ SQLState() string }
-	if !errors.As(err, &state) || state.SQLState() != "42501" {
+	if sqlState(err) != "42501" {
 		return err
 	}
 	return mistake(fmt.Sprintf("%v: run clerksync migrate up as %s_owner or, where there are no tables or no roles yet, as an administrator, "+

@@ -42,11 +42,18 @@ func (d *daemon) openPatiently(ctx context.Context) (*clerksync.Mirror, func(), 
 
 // isOutage reports whether waiting may cure an error of the database: nobody listens, or the server starts, stops or is full.
 func isOutage(err error) bool {
-	var state interface{ SQLState() string }
-	if errors.As(err, &state) {
-		s := state.SQLState()
+	if s := sqlState(err); s != "" {
 		return strings.HasPrefix(s, "08") || strings.HasPrefix(s, "53") || strings.HasPrefix(s, "57P")
 	}
 	var network net.Error
 	return errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, clerksync.ErrUnavailable)
+}
+
+// sqlState returns the SQLSTATE of an error of PostgreSQL, and of any other one "".
+func sqlState(err error) string {
+	var state interface{ SQLState() string }
+	if errors.As(err, &state) {
+		return state.SQLState()
+	}
+	return ""
 }
