@@ -87,3 +87,36 @@ func fates(t *testing.T, m *clerksync.Mirror, since, until time.Time) (all []fat
 	}
 	return all
 }
+
+// TestDeletionDatedAhead takes a deletion whose date no clock has for one that happened now, wherever it is told.
+func TestDeletionDatedAhead(t *testing.T) {
+	t.Parallel()
+	dates := map[string]func(time.Time) int64{
+		"a year ahead": func(now time.Time) int64 { return now.AddDate(1, 0, 0).UnixMilli() },
+		"microseconds": time.Time.UnixMicro, "nanoseconds": time.Time.UnixNano,
+	}
+	for name, date := range dates {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+				m := pinned(t, db)
+				people(t, m, 2)
+				if r := apply(t, m, toldGone("user_0001", date(time.Now()))); r[0].Outcome != clerksync.Deleted {
+					t.Errorf("the deletion is %+v", r[0])
+				}
+				changes, err := m.Changes(t.Context(), 0, 10)
+				if err != nil || len(changes) != 3 {
+					t.Fatalf("%d changes, %v", len(changes), err)
+				}
+				for _, c := range changes {
+					if c.OccurredAt.After(time.Now()) {
+						t.Errorf("the feed tells that it was %s at %s", c.Op, c.OccurredAt)
+					}
+				}
+				if diff := cmp.Diff([]string{"user_0001"}, due(t, m, clerksync.Users, 0)); diff != "" {
+					t.Errorf("due to be erased (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}

@@ -33,6 +33,15 @@ func (p *piece) quiet() bool {
 	return p.done || p.final && (p.result.Foreign || p.Event == nil && p.result.Outcome != Quarantined)
 }
 
+// when is the instant at which what a piece tells happened, in Unix milliseconds: now, unless it tells one that clocks and calendars have.
+func (p *piece) when() int64 {
+	now := time.Now()
+	if p.At <= 0 || p.At > now.Add(ClockError).UnixMilli() {
+		return now.UnixMilli()
+	}
+	return p.At
+}
+
 // fold is all the evidence that one transaction has about one object, merged.
 type fold struct {
 	id     string

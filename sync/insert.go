@@ -77,10 +77,7 @@ func distrust(batch []*request, err error) (again bool) {
 // inserted returns the values of a fresh fold's row, in the order of insertStatement.
 func (f *fold) inserted(data string) []any {
 	o := f.live.object
-	at, ok := stampMilli(f.live.At)
-	if !ok {
-		at = stamp(time.Now())
-	}
+	at := stamp(time.UnixMilli(f.live.when()))
 	var unstorable any
 	if len(o.unstorable) > 0 {
 		unstorable = joinNames(o.unstorable)

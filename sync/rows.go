@@ -221,16 +221,13 @@ func (f *fold) appendRow(dst []byte) []byte {
 	if last == nil || f.killer != nil && !f.state.Visible() {
 		last = f.killer
 	}
-	at := last.At
-	if at == 0 {
-		at = time.Now().UnixMilli()
-	}
+	at := stamp(time.UnixMilli(last.when()))
 	dst = append(dst, `{"id":`...)
 	dst = appendText(dst, f.id)
 	dst = appendString(dst, "source", string(last.Source))
-	dst = appendInstant(dst, "synced_at", at)
+	dst = appendString(dst, "synced_at", at)
 	if f.killer != nil {
-		dst = appendInstant(dst, "deleted_at", at)
+		dst = appendString(dst, "deleted_at", at)
 	}
 	dst = appendInt(dst, "_alive_at", f.state.Key.Alive)
 	dst = appendInt(dst, "_updated_at", f.state.Key.Updated)
@@ -240,7 +237,7 @@ func (f *fold) appendRow(dst []byte) []byte {
 	dst = append(hex.AppendEncode(dst, []byte(f.state.Key.Hash)), '"')
 	switch {
 	case f.bare:
-		dst = appendInstant(f.live.object.appendParents(dst), "erased_at", at)
+		dst = appendString(f.live.object.appendParents(dst), "erased_at", at)
 		dst = appendInt(dst, "_digest", 0)
 	case f.live != nil && f.state.Visible():
 		dst = f.live.appendRow(dst)
@@ -302,25 +299,13 @@ func appendOptional(dst []byte, name, s string) []byte {
 	return appendString(dst, name, s)
 }
 
-// appendInstant appends a timestamp member; one that no calendar has is left out.
-func appendInstant(dst []byte, name string, ms int64) []byte {
-	s, ok := stampMilli(ms)
-	if !ok {
-		s = stamp(time.Now())
-	}
-	return appendString(dst, name, s)
-}
-
 // change is the feed's row about a fold that changed its object visibly.
 func (m *Mirror) change(f *fold, s standing) Change {
 	by := f.live
 	if !s.visible() || by == nil {
 		by = f.killer
 	}
-	c := Change{Kind: by.kind.name, ObjectID: f.id, Op: s.transition(), Version: s.version, Source: by.Source, OccurredAt: time.Now().UTC()}
-	if by.At > 0 {
-		c.OccurredAt = time.UnixMilli(by.At).UTC()
-	}
+	c := Change{Kind: by.kind.name, ObjectID: f.id, Op: s.transition(), Version: s.version, Source: by.Source, OccurredAt: time.UnixMilli(by.when()).UTC()}
 	if by.Event != nil {
 		c.EventID = by.Event.ID
 	}
