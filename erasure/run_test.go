@@ -197,6 +197,24 @@ func TestDeletionsOfUnknownMembers(t *testing.T) {
 	})
 }
 
+// TestMembersOfUnknownOrganizations erases memberships whose organization came and went without the mirror hearing of it.
+func TestMembersOfUnknownOrganizations(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db)
+		user := h.user("Ada")
+		for i := range 3 {
+			id := fmt.Sprintf("orgmem_%d", i)
+			h.tell(clerksync.OrganizationMemberships, id, fmt.Appendf(nil, `{"object":"organization_membership","id":%q,
+"organization":{"id":"org_gone%d"},"public_user_data":{"user_id":%q},"role":"org:member","created_at":1,"updated_at":%d}`, id, i, user, week.UnixMilli()), week)
+			h.tell(clerksync.OrganizationMemberships, id, nil, time.Now().Add(-time.Hour))
+		}
+		if report := h.run(); report.Objects[clerksync.OrganizationMemberships] != 3 || report.Waiting != 0 {
+			t.Errorf("%+v", report)
+		}
+	})
+}
+
 // TestWrongInstance erases nothing with another instance's key, which gets a 404 for everybody; not even by force.
 func TestWrongInstance(t *testing.T) {
 	t.Parallel()

@@ -78,13 +78,16 @@ func (r *Reader) ask(ctx context.Context, d *kind, id string, row map[string]str
 	return e, nil
 }
 
-// orphan reports whether an object went with a parent that the mirror does not keep, since Clerk answers no more for what that one had.
-// Of one that it keeps, the pass about its kind finds that out.
+// orphan reports whether an object went with a parent, since Clerk answers no more for what that one had. Of a parent that is visible here,
+// the pass about its kind finds that out.
 func (r *Reader) orphan(ctx context.Context, d *kind, row map[string]string) (bool, error) {
 	for _, p := range d.parents {
 		id := row[p.column]
-		if id == "" || r.mirror.Mirrors(p.kind) {
+		if id == "" {
 			continue
+		}
+		if _, visible, err := r.mirror.Find(ctx, p.kind, id); err != nil || visible && r.mirror.Mirrors(p.kind) {
+			return false, err
 		}
 		parent, _ := describe(p.kind)
 		for _, q := range parent.ask(id, nil) {
