@@ -106,13 +106,15 @@ type eraser struct {
 	done    Erased
 	changes []Change
 	before  map[Kind]map[string][]byte // what rows held, for hooks
-	marks   []string                   // by which an event's content is known to speak of the object
+
+	ids       []string // of the object and of what belongs to it
+	addresses []string // the object's, unless they are somebody else's by now
 }
 
 func (e *eraser) erase(ctx context.Context, tx *sqlx.Tx) error {
 	e.done = Erased{Kind: e.order.Kind, ID: e.order.ID, Rows: map[Kind]int64{}, ids: map[Kind][]string{}}
 	e.before = map[Kind]map[string][]byte{}
-	e.marks = []string{e.order.ID}
+	e.ids = []string{e.order.ID}
 	own, err := e.look(ctx, tx, e.kind, "id = $1", e.order.ID)
 	if err != nil {
 		return err
@@ -125,17 +127,19 @@ func (e *eraser) erase(ctx context.Context, tx *sqlx.Tx) error {
 		}
 		addresses = row.addresses(e.kind)
 	}
-	e.marks = append(e.marks, addresses...)
 	if err := e.empty(ctx, tx, e.kind, own); err != nil {
 		return err
 	}
+	if e.addresses, err = e.abandoned(ctx, tx, addresses); err != nil {
+		return err
+	}
 	for _, child := range kinds {
-		rows, err := e.children(ctx, tx, child, addresses)
+		rows, err := e.children(ctx, tx, child)
 		if err != nil {
 			return err
 		}
 		for _, row := range rows {
-			e.marks = append(e.marks, row.id)
+			e.ids = append(e.ids, row.id)
 		}
 		if err := e.empty(ctx, tx, child, rows); err != nil {
 			return err

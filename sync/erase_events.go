@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/jmoiron/sqlx"
@@ -16,14 +18,15 @@ const erasedReason = "it speaks of an object that was erased"
 // at once, which is worth reading all events for.
 const fewMarks = 8
 
-// emptyEvents removes the content of kept events that speak of the object, or of what belongs to it: by an id, or by an address.
-// Those that waited do so no more.
+// emptyEvents removes the content of kept events that speak of the object, or of what belongs to it: by an id, or by an address, which in
+// an event about another user is his. Those that waited do so no more.
 func (e *eraser) emptyEvents(ctx context.Context, tx *sqlx.Tx) error {
-	marks, err := json.Marshal(spellings(e.marks))
+	names := slices.Concat(e.ids, e.addresses)
+	marks, err := json.Marshal(spellings(names))
 	if err != nil {
 		return err
 	}
-	m, named := e.mirror, newNeedles(e.marks)
+	m, addresses := e.mirror, newNeedles(e.addresses)
 	reads, err := tx.ExecContext(ctx, m.SQL(`DELETE FROM {events} WHERE type = 'read' AND object_id IN `+m.dialect.among()), string(marks))
 	if err != nil {
 		return err
@@ -32,27 +35,29 @@ func (e *eraser) emptyEvents(ctx context.Context, tx *sqlx.Tx) error {
 		return err
 	}
 	suspect := m.dialect.contains("payload")
-	if len(e.marks) > fewMarks {
+	if len(names) > fewMarks {
 		suspect = "true"
 	}
-	rows, err := tx.QueryxContext(ctx, m.SQL(`SELECT id, coalesce(object_id, ''), payload FROM {events}
+	rows, err := tx.QueryxContext(ctx, m.SQL(`SELECT id, type, coalesce(object_id, ''), payload FROM {events}
 WHERE payload IS NOT NULL AND (object_id IN `+m.dialect.among()+` OR `+suspect+`)`), string(marks))
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	marked := make(map[string]bool, len(e.marks))
-	for _, mark := range e.marks {
-		marked[mark] = true
+	erased := make(map[string]bool, len(e.ids))
+	for _, id := range e.ids {
+		erased[id] = true
 	}
 	var ids []string
 	for rows.Next() {
-		var id, object string
+		var id, typ, object string
 		var payload sql.RawBytes
-		if err := rows.Scan(&id, &object, &payload); err != nil {
+		if err := rows.Scan(&id, &typ, &object, &payload); err != nil {
 			return err
 		}
-		if marked[object] || named.in(payload) {
+		isErased := func(id string) bool { return erased[id] }
+		aUser := strings.HasPrefix(typ, users.events.name+".") && object != ""
+		if isErased(object) || slices.ContainsFunc(told(payload), isErased) || !aUser && addresses.in(payload) {
 			ids = append(ids, id)
 		}
 	}
@@ -158,10 +163,18 @@ func (f *fold) erasable() (ids []string) {
 	return ids
 }
 
-// idText is what can be an id of Clerk's, wherever it stands.
-var idText = regexp.MustCompile(`[a-z]+_[A-Za-z0-9_]+`)
+// tellsOf finds the ids of whom and what Clerk's JSON tells something: whoever made or invited something is named by a bare id, elsewhere.
+var tellsOf = regexp.MustCompile(`"(?:id|user_id|organization_id)"\s*:\s*"([a-z]+_[A-Za-z0-9_]+)"`)
 
-// forget drops the content of those event rows that name an erased object: what arrives late must not bring back what was erased.
+// told returns the ids of what an event's content tells of.
+func told(content []byte) (ids []string) {
+	for _, match := range tellsOf.FindAllSubmatch(content, -1) {
+		ids = append(ids, string(match[1]))
+	}
+	return ids
+}
+
+// forget drops the content of those event rows that tell of an erased object: what arrives late must not bring back what was erased.
 // Those that would have waited are ignored.
 func (m *Mirror) forget(ctx context.Context, tx *sqlx.Tx, rows []*eventRow) (ignored map[string]bool, err error) {
 	var ids []string
@@ -170,9 +183,7 @@ func (m *Mirror) forget(ctx context.Context, tx *sqlx.Tx, rows []*eventRow) (ign
 		if len(row.payload) == 0 {
 			continue
 		}
-		for _, id := range idText.FindAll(row.body, -1) {
-			named[row.id] = append(named[row.id], string(id))
-		}
+		named[row.id] = told(row.body)
 		ids = append(ids, named[row.id]...)
 	}
 	erased, err := m.erased(ctx, tx, ids)

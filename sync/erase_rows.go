@@ -98,9 +98,26 @@ func (h former) addresses(k *kind) []string {
 	return slices.DeleteFunc(k.addresses(o), func(s string) bool { return s == "" })
 }
 
+// abandoned returns those of some addresses that are no visible user's primary one by now.
+func (e *eraser) abandoned(ctx context.Context, tx *sqlx.Tx, addresses []string) ([]string, error) {
+	if len(addresses) == 0 {
+		return nil, nil
+	}
+	parameter, err := json.Marshal(addresses)
+	if err != nil {
+		return nil, err
+	}
+	var taken []string
+	query := e.mirror.SQL(`SELECT email FROM {users} WHERE deleted_at IS NULL AND email IN ` + e.mirror.dialect.among())
+	if err := tx.SelectContext(ctx, &taken, query, string(parameter)); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(addresses, func(s string) bool { return slices.Contains(taken, s) }), nil
+}
+
 // children reads and locks those rows of a kind that belong to the object: by its id or, where a row names a person by an address, by
-// that. An address that a visible user has by now is left alone, unless the row names him by his id: that one is meant.
-func (e *eraser) children(ctx context.Context, tx *sqlx.Tx, child *kind, addresses []string) (all []former, err error) {
+// that.
+func (e *eraser) children(ctx context.Context, tx *sqlx.Tx, child *kind) (all []former, err error) {
 	for _, p := range child.parents {
 		if p.kind != e.kind.name {
 			continue
@@ -112,12 +129,11 @@ func (e *eraser) children(ctx context.Context, tx *sqlx.Tx, child *kind, address
 	if child.addressee == "" || e.kind != users {
 		return all, nil
 	}
-	parameter, err := json.Marshal(append([]string{}, addresses...))
+	parameter, err := json.Marshal(append([]string{}, e.addresses...))
 	if err != nil {
 		return nil, err
 	}
-	condition, args := child.addressee+` IN `+e.mirror.dialect.among()+`
-AND NOT EXISTS (SELECT 1 FROM {users} AS u WHERE u.email = r.`+child.addressee+` AND u.deleted_at IS NULL)`, []any{string(parameter)}
+	condition, args := child.addressee+` IN `+e.mirror.dialect.among(), []any{string(parameter)}
 	if child.invited != "" {
 		condition, args = child.invited+` = $2 OR `+condition, append(args, e.order.ID)
 	}

@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -193,6 +194,11 @@ func TestEraseEvents(t *testing.T) {
 		waits("msg_escaped", "", `{"data":{"email":"quokka@example\u002ecom","id":"sess_`+p.suffix()+`"}}`)
 		waits("msg_longer", "user_x", `{"data":{"id":"`+p.id()+`x","email":"xquokka@example.com"}}`)
 		waits("msg_other", "user_y", `{"data":{"id":"user_y","first_name":"wombat"}}`)
+		waits("msg_founded", "org_1", `{"data":{"id":"org_1","created_by":"`+p.id()+`"}}`)
+		waits("msg_heir", "user_z", `{"data":{"id":"user_z","email_addresses":[{"email_address":"quokka@example.com"}]}}`)
+		for id, similar := range map[string]string{"msg_dot": "big.quokka@example.com", "msg_plus": "big+quokka@example.com", "msg_dash": "big-quokka@example.com", "msg_country": "quokka@example.com.au"} {
+			waits(id, "", `{"data":{"email":"`+similar+`"}}`)
+		}
 		apply(t, m, tells("msg_future", clerksync.Users, p.id(), p.user(start), time.Now().UnixMilli()+day))
 		p.leave(t, m, start+day)
 		done, err := m.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: p.id()})
@@ -200,11 +206,46 @@ func TestEraseEvents(t *testing.T) {
 			t.Errorf("%d events were emptied, want 5; %v", done.Events, err)
 		}
 		for id, kept := range map[string]bool{"msg_own": false, "msg_inside": false, "msg_address": false, "msg_escaped": false, "msg_future": false,
-			"msg_longer": true, "msg_other": true} {
+			"msg_longer": true, "msg_other": true, "msg_founded": true, "msg_heir": true, "msg_dot": true, "msg_plus": true, "msg_dash": true, "msg_country": true} {
 			e := events(t, m)[id]
 			if (e.Payload != nil) != kept || (e.Outcome == clerksync.Quarantined) != kept || e.Due {
 				t.Errorf("%s is %s with %q, due %t; want it kept: %t", id, e.Outcome, e.Payload, e.Due, kept)
 			}
+		}
+	})
+}
+
+// TestEventAboutWhatTheErasedMade has events wait, and be held, that name an erased person as their object's founder alone.
+func TestEventAboutWhatTheErasedMade(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		cfg := allOfIt
+		cfg.HoldDeletes, cfg.Limits = true, clerksync.Limits{MaxDeletes: 1}
+		cfg.Hooks = clerksync.Hooks{clerksync.Organizations: {OnUpdated: func(context.Context, *sqlx.Tx, clerksync.Transition) error { return errors.New("no") }}}
+		m := open(t, db, cfg)
+		founder := person{word: "quokka", born: past}
+		for _, p := range []person{founder, {word: "wombat", born: past}, {word: "bilby", born: past}} {
+			p.arrive(t, m, past)
+		}
+		founded := func(at int64) []byte {
+			return fmt.Appendf(nil, `{"object":"organization","id":"org_acme","name":"%d","created_by":%q,"created_at":%d,"updated_at":%[1]d}`, at, founder.id(), past)
+		}
+		apply(t, m, tells("msg_founded", clerksync.Organizations, "org_acme", founded(past), past))
+		founder.leave(t, m, past+hour)
+		founder.erase(t, m, clerksync.Anonymize)
+
+		r := apply(t, m, tells("msg_refused", clerksync.Organizations, "org_acme", founded(past+2*hour), past+2*hour))
+		if e := events(t, m)["msg_refused"]; r[0].Outcome != clerksync.Quarantined || e.Payload == nil || !e.Due {
+			t.Errorf("what a hook refused is %+v, %+v", r[0], e)
+		}
+		for _, word := range []string{"wombat", "bilby"} {
+			id := "orgmem_" + person{word: word}.suffix()
+			gone := tells("msg_"+word, clerksync.OrganizationMemberships, id, nil, past+2*hour)
+			gone.Event.Body = fmt.Appendf(nil, `{"type":"organizationMembership.deleted","data":{"id":%q,"organization":{"id":"org_1","created_by":%q}}}`, id, founder.id())
+			apply(t, m, gone)
+		}
+		if n := heldOf(t, m); n != 1 {
+			t.Errorf("%d deletions are held, want 1", n)
 		}
 	})
 }
@@ -236,10 +277,10 @@ func TestEraseOfManyNames(t *testing.T) {
 			apply(t, m, tells("msg_"+id, clerksync.OrganizationMemberships, id, fmt.Appendf(nil, `{"object":"organization_membership","id":%q,
 "organization":{"id":"org_big"},"public_user_data":{"user_id":"user_%d"},"created_at":1,"updated_at":%d}`, id, i, start), start))
 			db.MustExec(m.SQL(`INSERT INTO {events} (id, type, object_id, received_at, outcome, attempts, payload) VALUES ($1, 'x', 'user_x', {now}, 'quarantined', 1, $2)`),
-				"msg_names_"+id, fmt.Appendf(nil, `{"of":%q}`, id))
+				"msg_names_"+id, fmt.Appendf(nil, `{"id":%q}`, id))
 		}
 		db.MustExec(m.SQL(`INSERT INTO {events} (id, type, object_id, received_at, outcome, attempts, payload) VALUES ('msg_other', 'x', 'user_x', {now}, 'quarantined', 1, $1)`),
-			[]byte(`{"of":"orgmem_012"}`))
+			[]byte(`{"id":"orgmem_012"}`))
 		apply(t, m, tells("msg_gone", clerksync.Organizations, "org_big", nil, start+day))
 		if _, err := m.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Organizations, ID: "org_big"}); err != nil {
 			t.Fatal(err)

@@ -81,14 +81,25 @@ func (n *needles) in(b []byte) bool {
 			if start < 0 || !bytes.HasPrefix(b[start:], needle.text) {
 				continue
 			}
-			last, _ := utf8.DecodeLastRune(needle.text)
-			after, _ := utf8.DecodeRune(b[start+len(needle.text):])
-			if !inWord(last) || !inWord(after) {
+			if needle.ends(b[start:]) && !(bytes.IndexByte(needle.text, '@') > 0 && inAddress(b[:start], b[start+len(needle.text):])) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// ends reports whether the needle, with which b begins, does not end within a word there.
+func (n needle) ends(b []byte) bool {
+	last, _ := utf8.DecodeLastRune(n.text)
+	after, _ := utf8.DecodeRune(b[len(n.text):])
+	return !inWord(last) || !inWord(after)
+}
+
+// inAddress reports whether what is between two texts is a part of a longer e-mail address: of jim.bob@example.com, or bob@example.com.au.
+func inAddress(before, after []byte) bool {
+	next, _ := utf8.DecodeRune(bytes.TrimLeft(after, ".-"))
+	return len(before) > 0 && strings.IndexByte(".+-_%", before[len(before)-1]) >= 0 || inWord(next) && (after[0] == '.' || after[0] == '-')
 }
 
 // word finds the next word of b: letters and digits. It is empty at the end.
