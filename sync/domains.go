@@ -40,7 +40,7 @@ var organizationDomains = &kind{
 		{"organization_id", projectText("organization_id")},
 		{"verification", func(dst []byte, o *object) []byte { return appendCanonicalText(dst, o.affiliation()) }},
 	},
-	omitted: []string{"public_organization_data"},
+	omitted: []string{"public_organization_data", "affiliation_email_address"},
 	parents: []parent{{Organizations, "organization_id"}},
 }
 

@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,10 @@ func TestErase(t *testing.T) {
 				gone, stays := person{word: "quokka", born: start}, person{word: "wombat", born: start}
 				gone.arrive(t, m, start)
 				stays.arrive(t, m, start)
+				apply(t, m, saw(clerksync.OrganizationInvitations, "", fmt.Appendf(nil, `{"object":"organization_invitation","id":"orginv_sent","organization_id":"org_1",
+"email_address":"guest@example.com","public_inviter_data":{"user_id":%q,"identifier":%q},"created_at":%d,"updated_at":%[3]d}`, gone.id(), gone.address(), start), start+day))
+				apply(t, m, saw(clerksync.OrganizationDomains, "", fmt.Appendf(nil, `{"object":"organization_domain","id":"orgdmn_1","organization_id":"org_1",
+"name":"example.com","affiliation_email_address":%q,"created_at":%d,"updated_at":%[2]d}`, gone.address(), start), start+day))
 				gone.leave(t, m, start+day)
 				before := hits(t, m, stays.word)
 				if len(before) < 20 {
@@ -368,11 +373,23 @@ func TestInvitationAfterErasure(t *testing.T) {
 		p.leave(t, m, past+hour)
 		p.erase(t, m, clerksync.Anonymize)
 		for _, k := range []clerksync.Kind{clerksync.Invitations, clerksync.OrganizationInvitations} {
+			hash := func() (hash []byte) {
+				if err := db.Get(&hash, m.SQL(`SELECT _hash FROM {`+string(k)+`}`)); err != nil {
+					t.Error(err)
+				}
+				return hash
+			}
+			before := hash()
 			object := p.belonging(past + 2*hour)[k]
 			apply(t, m, saw(k, "", object, past+2*hour))
-			apply(t, m, tells("msg_late"+string(k), k, "", object, past+3*hour))
+			if r := apply(t, m, tells("msg_late"+string(k), k, "", object, past+3*hour)); r[0].Conflict || r[0].Outcome == clerksync.Stale {
+				t.Errorf("a late event about %s is %+v", k, r[0])
+			}
 			if found := hits(t, m, p.word); len(found) > 0 {
 				t.Errorf("with evidence of %s %s is back in %v", k, p.word, found)
+			}
+			if after := hash(); !bytes.Equal(before, after) {
+				t.Errorf("the hash of %s was %x and is %x", k, before, after)
 			}
 		}
 	})

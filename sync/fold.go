@@ -121,6 +121,9 @@ func (s standing) transition() Outcome {
 
 // judge tells each piece what became of it. The piece whose key or dead ends in the row gets the row's transition.
 func (f *fold) judge(s standing) {
+	if f.bare { // its row holds nobody's hash
+		s.key.Hash = f.state.Key.Hash
+	}
 	for _, p := range f.pieces {
 		if p.object != nil {
 			p.result.Outcome = f.judgeLive(p, s)

@@ -46,7 +46,7 @@ type kind struct {
 	projected []projected            // sorted by name
 	free      []string               // members that hold whatever a user or the team puts there; what cannot be stored becomes null
 	private   []string               // members that are kept only on request
-	omitted   []string               // members that are never stored: secrets, and copies of other objects
+	omitted   []string               // members that are never stored: secrets, and what tells of other objects and people
 	parents   []parent               // the objects without which this one is not active
 	addresses func(*object) []string // of a person: what else than the id tells who it is; nil if nothing does
 	invited   string                 // the column that may hold the id of the user whom the object is about, who is no parent of it; "" if there is none

@@ -233,8 +233,12 @@ func (f *fold) appendRow(dst []byte) []byte {
 	dst = appendInt(dst, "_updated_at", f.state.Key.Updated)
 	dst = appendInt(dst, "_seen_at", f.state.Key.Seen)
 	dst = appendInt(dst, "_dead_at", f.state.Dead)
+	hash := f.state.Key.Hash
+	if f.bare { // that of a person's data would tell whether a guess at them is right
+		hash = erasedHash
+	}
 	dst = append(dst, `,"_hash":"`...)
-	dst = append(hex.AppendEncode(dst, []byte(f.state.Key.Hash)), '"')
+	dst = append(hex.AppendEncode(dst, []byte(hash)), '"')
 	switch {
 	case f.bare:
 		dst = appendString(f.live.object.appendParents(dst), "erased_at", at)
