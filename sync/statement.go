@@ -127,7 +127,7 @@ var eventColumns = []column{
 }
 
 // eventsStatement keeps one row an event, however often it is delivered. An event that waited in quarantine or for its time takes
-// the outcome of its last try; every other one keeps its first. It hardens the transaction, as [Mirror.harden] does, and so spares
+// the outcome of its last try, and one that must wait now takes that; every other one keeps its first. It hardens the transaction, as [Mirror.harden] does, and so spares
 // its caller a round trip.
 func (d dialect) eventsStatement() string {
 	if !d.postgres {
@@ -142,7 +142,8 @@ func (d dialect) insertEvents(behind string) string {
 	from, exprs := d.given(eventColumns)
 	var set []string
 	for _, name := range []string{"outcome", "error", "payload", "due_at"} {
-		set = append(set, fmt.Sprintf("%[1]s = CASE WHEN r.outcome IN ('quarantined', 'deferred') OR r.type = 'read' THEN excluded.%[1]s ELSE r.%[1]s END", name))
+		set = append(set, fmt.Sprintf("%[1]s = CASE WHEN r.outcome IN ('quarantined', 'deferred') OR excluded.outcome IN ('quarantined', 'deferred') OR r.type = 'read' "+
+			"THEN excluded.%[1]s ELSE r.%[1]s END", name))
 	}
 	return fmt.Sprintf(`INSERT INTO %s AS r (%s) SELECT %s FROM %s WHERE true %s
 ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + excluded.attempts, %s`,
