@@ -46,6 +46,11 @@ func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
 		failed.settle(batch)
 		err = m.tryCommit(ctx, batch)
 	}
+	if violated(err) {
+		if agreed, renumberErr := m.renumber(ctx, batch); renumberErr == nil && agreed {
+			err = m.tryCommit(ctx, batch)
+		}
+	}
 	if err == nil || diagnose(err) != poison {
 		if err != nil && !errors.Is(err, errPinned) {
 			err = unavailable(err)
