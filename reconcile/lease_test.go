@@ -5,10 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jmoiron/sqlx"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/pgtest"
@@ -223,5 +225,46 @@ func testGoesOn(t *testing.T, killed bool) {
 			t.Error("a pass that has ended leaves its progress")
 		}
 		h.wantEqual()
+	})
+}
+
+// TestWaitForABriefPass has a full pass wait for a delta pass of its process, but no longer than its context.
+func TestWaitForABriefPass(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		var begun atomic.Bool
+		reached, answer := make(chan struct{}), make(chan struct{})
+		h := open(t, db, clerktest.Config{Users: 5, Seed: 33, OnRequest: func(r *http.Request) {
+			if r.URL.Path == "/v1/users" && begun.CompareAndSwap(true, false) {
+				close(reached)
+				<-answer
+			}
+		}})
+		h.full()
+		r := reconcile.New(h.cfg)
+		begun.Store(true)
+		var delta errgroup.Group
+		delta.Go(func() error { _, err := r.Do(t.Context(), reconcile.Pass{Kind: reconcile.Delta}); return err })
+		<-reached
+
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		gaveUp := make(chan error, 1)
+		go func() { _, err := r.RunOnce(ctx); gaveUp <- err }()
+		select {
+		case err := <-gaveUp:
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("error %v, want DeadlineExceeded", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Error("the full pass waits on beyond its context")
+		}
+		close(answer)
+		if err := delta.Wait(); err != nil {
+			t.Error(err)
+		}
+		if _, err := r.RunOnce(t.Context()); err != nil {
+			t.Error(err)
+		}
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -88,8 +87,8 @@ func (c Config) check() error {
 // Reconciler runs passes. Its methods may be called by any number of goroutines at once; only one pass runs at a time.
 type Reconciler struct {
 	cfg   Config
-	turn  sync.Mutex  // held by the pass that runs in this process
-	brief atomic.Bool // that pass is soon over
+	turn  chan struct{} // holds one element while a pass of this process runs
+	brief atomic.Bool   // that pass is soon over
 }
 
 // New returns a reconciler. It makes no request. What is missing of the configuration is the error of the first pass.
@@ -110,7 +109,7 @@ func New(cfg Config) *Reconciler {
 	if cfg.Observe == nil {
 		cfg.Observe = func(Report) {}
 	}
-	return &Reconciler{cfg: cfg}
+	return &Reconciler{cfg: cfg, turn: make(chan struct{}, 1)}
 }
 
 // Kind tells passes apart.
@@ -168,10 +167,10 @@ func (r *Reconciler) do(ctx context.Context, p *pass) error {
 	if p.order.DryRun {
 		return p.run(ctx)
 	}
-	if err := r.takeTurn(p.order.Kind); err != nil {
+	if err := r.takeTurn(ctx, p.order.Kind); err != nil {
 		return p.refuse(err)
 	}
-	defer r.turn.Unlock()
+	defer func() { <-r.turn }()
 	l, err := lease.Take(ctx, p.mirror, "lease")
 	if err != nil {
 		return p.refuse(busy(err))
@@ -190,12 +189,18 @@ func busy(err error) error {
 }
 
 // takeTurn waits for a brief pass of this process, but for no long one; a delta pass waits for none, since the next one is near.
-func (r *Reconciler) takeTurn(k Kind) error {
-	if !r.turn.TryLock() {
+func (r *Reconciler) takeTurn(ctx context.Context, k Kind) error {
+	select {
+	case r.turn <- struct{}{}:
+	default:
 		if k == Delta || !r.brief.Load() {
 			return ErrBusy
 		}
-		r.turn.Lock()
+		select {
+		case r.turn <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	r.brief.Store(k == Delta || k == Late)
 	return nil
