@@ -65,10 +65,10 @@ func (m *Mirror) prepare(ctx context.Context, evidence []Evidence) (*request, er
 	if err := m.skipSame(ctx, pieces); err != nil {
 		return nil, err
 	}
-	if err := m.hold(ctx, pieces); err != nil {
+	now := time.Now()
+	if err := m.hold(ctx, pieces, now); err != nil {
 		return nil, err
 	}
-	now := time.Now()
 	for _, p := range pieces {
 		if p.final {
 			continue

@@ -100,13 +100,13 @@ func (p *piece) event() *Event {
 	if p.Event != nil {
 		return p.Event
 	}
-	name := p.ID
-	if name == "" { // the object does not even tell its id, so its bytes name it
+	id, name := p.ID, p.ID
+	if !validID(id) { // the object tells no id, or none that an index takes, so its bytes name it
 		sum := sha256.Sum256(p.Object)
-		name = hex.EncodeToString(sum[:8])
+		id, name = "", hex.EncodeToString(sum[:8])
 	}
 	return &Event{
-		ID: "read:" + string(p.Kind) + ":" + name, Type: readType, ObjectID: p.ID,
+		ID: "read:" + string(p.Kind) + ":" + name, Type: readType, ObjectID: id,
 		OccurredAt: time.UnixMilli(p.At), Body: p.Object,
 	}
 }

@@ -2,6 +2,8 @@ package sync
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,7 +19,7 @@ func (l Logged) Held() bool { return l.Outcome == Quarantined && l.Error == held
 
 // hold keeps those deletions of visible objects for approval that are more than the guard allows. They wait in quarantine with all
 // that they say, and merging is as good later as now: what is known of the object since then outweighs them or does not.
-func (m *Mirror) hold(ctx context.Context, pieces []*piece) error {
+func (m *Mirror) hold(ctx context.Context, pieces []*piece, now time.Time) error {
 	if m.holder == nil {
 		return nil
 	}
@@ -25,11 +27,13 @@ func (m *Mirror) hold(ctx context.Context, pieces []*piece) error {
 		if p.final || p.Object != nil || p.read != nil || p.Event == nil || p.Event.Approved || !validID(p.ID) {
 			continue
 		}
-		_, visible, err := m.Find(ctx, p.kind.name, p.ID)
-		if err != nil {
-			return err
+		m.interpretGone(p, now)
+		hides := false
+		err := m.db.GetContext(ctx, &hides, m.SQL(`SELECT _alive_at > _dead_at AND _alive_at <= $2 FROM {`+string(p.kind.name)+`} WHERE id = $1`), p.ID, p.dead)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return unavailable(err)
 		}
-		if !visible || m.holder.Admit(ctx, p.kind.name, p.ID) {
+		if !hides || m.holder.Admit(ctx, p.kind.name, p.ID) {
 			continue
 		}
 		var before int // how often it was held when it came before

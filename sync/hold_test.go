@@ -164,3 +164,20 @@ func TestHoldWhatComesTwiceAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestHoldOfTheStale lets deletions pass uncounted that are older than what is known of their objects, since they hide nothing.
+func TestHoldOfTheStale(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db, clerksync.Config{InstanceID: instance, HoldDeletes: true, Limits: clerksync.Limits{MaxDeletes: 3}})
+		ids := people(t, m, 30)
+		for _, id := range ids[:3] {
+			if r := apply(t, m, toldGone(id, past-hour)); r[0].Outcome != clerksync.Stale {
+				t.Errorf("an old deletion is %+v", r[0])
+			}
+		}
+		if r := apply(t, m, toldGone(ids[10], past+minute)); r[0].Outcome != clerksync.Deleted {
+			t.Errorf("the first that hides somebody is %+v", r[0])
+		}
+	})
+}

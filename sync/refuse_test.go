@@ -1,6 +1,8 @@
 package sync_test
 
 import (
+	"encoding/hex"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -112,4 +114,19 @@ func TestFuture(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReadOfALongID keeps an object in quarantine whose id no index takes, and stores what was read with it.
+func TestReadOfALongID(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := pinned(t, db)
+		noise := make([]byte, 64<<10)
+		rand.NewChaCha8([32]byte{}).Read(noise) // an index compresses what repeats
+		id := "user_" + hex.EncodeToString(noise)
+		r := apply(t, m, read(user{ID: id, Updated: past}, past), read(user{ID: "user_1", Updated: past}, past))
+		if r[0].Outcome != clerksync.Quarantined || r[1].Outcome != clerksync.Created {
+			t.Errorf("they are %+v", r)
+		}
+	})
 }
