@@ -51,6 +51,15 @@ func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
 			err = m.tryCommit(ctx, batch)
 		}
 	}
+	if m.dialect.postgres && len(batch) > 1 && exceeded(err) {
+		if free, locked := m.freeOf(ctx, batch); len(free) > 0 && len(locked) > 0 {
+			for _, r := range locked {
+				r.err = unavailable(err)
+			}
+			m.commitAll(ctx, free)
+			return
+		}
+	}
 	if err == nil || diagnose(err) != poison {
 		if err != nil && !errors.Is(err, errPinned) {
 			err = unavailable(err)

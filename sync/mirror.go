@@ -185,7 +185,8 @@ func (m *Mirror) Mirrors(k Kind) bool { return slices.Contains(m.cfg.Kinds, k) }
 func (m *Mirror) DB() *sqlx.DB { return m.db }
 
 // Watch calls fn after every commit of this process, and after one of which the answer got lost, in no particular order and possibly from
-// several goroutines at once. fn must return soon: callers of Apply wait for it. The function that Watch returns ends it.
+// several goroutines at once. fn must return soon, and must not write into the mirror: callers of Apply wait for it. The function that
+// Watch returns ends it.
 func (m *Mirror) Watch(fn func(Commit)) (stop func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
