@@ -44,7 +44,7 @@ func New(config Config) (*Clerk, error) {
 	c.store = newStore(newPopulation(c.ids, config.Seed, config.InstanceID, int64(config.Users), config.Epoch))
 	c.faults.Store(&config.Faults)
 	c.generate()
-	if c.sender, err = newSender(config, c.now, c.Faults); err != nil {
+	if c.sender, err = newSender(config, c.Faults); err != nil {
 		return nil, err
 	}
 	c.signer = c.sender.signer

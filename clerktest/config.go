@@ -72,7 +72,7 @@ type Config struct {
 	// Faults are the faults at the start.
 	Faults Faults
 	// Now is the instance's clock; nil is time.Now. Every answer's Date header
-	// follows it.
+	// follows it, the svix-timestamp of deliveries does not. See Clock.
 	Now func() time.Time
 	// OnRequest, if not nil, is called with every API request before it is
 	// answered, on the request's goroutine. It may write through the Clerk: so a

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -99,6 +100,27 @@ func TestRetrySchedule(t *testing.T) {
 		want := []time.Duration{5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 10 * time.Hour}
 		if diff := cmp.Diff(want, pauses); diff != "" {
 			t.Errorf("pauses (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A clock that is an hour ahead dates the event, and not its delivery, which the
+// receiver verifies. Skew moves both.
+func TestAdvancedClockLeavesDeliveriesVerifiable(t *testing.T) {
+	t.Parallel()
+	var clock clerktest.Clock
+	bubble(t, clerktest.Config{Now: clock.Now}, func(t *testing.T, c *clerktest.Clerk, r *receiver) {
+		clock.Advance(time.Hour)
+		for i, skew := range []time.Duration{0, -time.Minute} {
+			check(t, c.SetFaults(clerktest.Faults{Skew: skew}))
+			create(t, c, clerktest.Fields{})
+			_, err := c.Wait(t.Context())
+			check(t, err)
+			told := time.Now().Add(skew)
+			a := r.all()[i]
+			if want := strconv.FormatInt(told.Unix(), 10); a.signed != want || a.envelope.Timestamp != told.Add(time.Hour).UnixMilli() {
+				t.Errorf("with a skew of %v: signed at %s, want %s; the event is of %d", skew, a.signed, want, a.envelope.Timestamp)
+			}
 		}
 	})
 }

@@ -23,7 +23,8 @@
 // so it can do without the two minutes by which a read is dated back: with
 // clerksync.Config.ReadMargin = -1 (CLERKSYNC_READ_MARGIN=0) a deletion right
 // after a sign-up is believed at once. The client's RateLimit = -1 takes off
-// Clerk's rate limit.
+// Clerk's rate limit. A Clock that is advanced is not shared any more: see there
+// what a mirror makes of that.
 //
 // # What a test has in its hands
 //

@@ -27,6 +27,7 @@ type receiver struct {
 
 type arrival struct {
 	id       string
+	signed   string // svix-timestamp
 	at       time.Time
 	body     []byte
 	envelope envelope
@@ -49,7 +50,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	if err := r.hook.Verify(body, request.Header); err != nil {
 		r.t.Errorf("a delivery does not verify: %v", err)
 	}
-	a := arrival{id: request.Header.Get("svix-id"), at: time.Now(), body: body}
+	a := arrival{id: request.Header.Get("svix-id"), signed: request.Header.Get("svix-timestamp"), at: time.Now(), body: body}
 	_ = json.Unmarshal(body, &a.envelope) // some tests send what is not JSON
 	r.mu.Lock()
 	r.arrivals = append(r.arrivals, a)
