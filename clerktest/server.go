@@ -15,6 +15,7 @@ type Server struct {
 	*Clerk
 	url  string
 	http *http.Server
+	end  context.CancelFunc // ends the server's context, which else its parent would keep
 	once sync.Once
 	done chan struct{} // closed when the listener is
 }
@@ -55,6 +56,7 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 		defer close(s.done)
 		_ = s.http.Serve(listener) // ends with Close
 	}()
+	ctx, s.end = context.WithCancel(ctx)
 	context.AfterFunc(ctx, s.Close)
 	return s, nil
 }
@@ -70,6 +72,7 @@ func (s *Server) APIURL() string { return s.url + "/v1" }
 // Close stops the server and its webhook sender and waits for both.
 func (s *Server) Close() {
 	s.once.Do(func() {
+		s.end()
 		_ = s.http.Close() // nobody is left to be told
 		<-s.done
 		s.Clerk.Close()

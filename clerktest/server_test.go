@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +35,26 @@ func TestStartEndsWithItsContext(t *testing.T) {
 		}
 	}
 	s.Close() // a second time
+}
+
+// What outlives a server does not keep it.
+func TestClosedServersAreFreed(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	const servers = 5
+	var freed atomic.Int64
+	for range servers {
+		s, err := clerktest.Start(ctx, clerktest.Config{})
+		check(t, err)
+		runtime.AddCleanup(s.Clerk, func(int) { freed.Add(1) }, 0)
+		s.Close()
+	}
+	for deadline := time.Now().Add(10 * time.Second); freed.Load() < servers; runtime.GC() {
+		if time.Now().After(deadline) {
+			t.Fatalf("of %d closed servers %d are freed while their context lives", servers, freed.Load())
+		}
+	}
 }
 
 func TestConfig(t *testing.T) {
