@@ -13,11 +13,12 @@ import (
 // Server is a Clerk that listens.
 type Server struct {
 	*Clerk
-	url  string
-	http *http.Server
-	end  context.CancelFunc // ends the server's context, which else its parent would keep
-	once sync.Once
-	done chan struct{} // closed when the listener is
+	url         string
+	http        *http.Server
+	end         context.CancelFunc // cancels the requests' context, which that of Start keeps until then
+	once        sync.Once
+	done        chan struct{} // closed when the listener is
+	connections sync.WaitGroup
 }
 
 // TB is the part of testing.TB that NewServer needs, so that programs which
@@ -51,12 +52,13 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 		return nil, fmt.Errorf("listening: %w", err)
 	}
 	s := &Server{Clerk: c, url: "http://" + listener.Addr().String(), done: make(chan struct{})}
-	s.http = &http.Server{Handler: c, ReadHeaderTimeout: 10 * time.Second}
+	ctx, s.end = context.WithCancel(ctx)
+	s.http = &http.Server{Handler: c, ReadHeaderTimeout: 10 * time.Second, ConnState: s.note,
+		BaseContext: func(net.Listener) context.Context { return ctx }}
 	go func() {
 		defer close(s.done)
 		_ = s.http.Serve(listener) // ends with Close
 	}()
-	ctx, s.end = context.WithCancel(ctx)
 	context.AfterFunc(ctx, s.Close)
 	return s, nil
 }
@@ -69,12 +71,26 @@ func (s *Server) URL() string { return s.url }
 // it.
 func (s *Server) APIURL() string { return s.url + "/v1" }
 
-// Close stops the server and its webhook sender and waits for both.
+// note counts the connections, each of which ends after its last request.
+func (s *Server) note(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.connections.Add(1)
+	case http.StateClosed:
+		s.connections.Done()
+	}
+}
+
+// Close stops the server and its webhook sender and waits for both. It cancels
+// the contexts of the requests under way, which Config.OnRequest has to mind if
+// it blocks; OnRequest itself must not call Close.
 func (s *Server) Close() {
 	s.once.Do(func() {
 		s.end()
 		_ = s.http.Close() // nobody is left to be told
 		<-s.done
+		_ = s.http.Close() // of what was accepted meanwhile
 		s.Clerk.Close()
+		s.connections.Wait()
 	})
 }

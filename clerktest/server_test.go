@@ -37,6 +37,42 @@ func TestStartEndsWithItsContext(t *testing.T) {
 	s.Close() // a second time
 }
 
+// Close ends the request that waits, also one whose body nobody has read, and
+// returns after it.
+func TestCloseWaitsForRequests(t *testing.T) {
+	t.Parallel()
+	for method, body := range map[string]string{http.MethodGet: "", http.MethodPost: "{}"} {
+		entered, closed := make(chan struct{}), make(chan struct{})
+		s := clerktest.NewServer(t, clerktest.Config{OnRequest: func(r *http.Request) {
+			close(entered)
+			<-r.Context().Done()
+			select {
+			case <-closed:
+				t.Errorf("Close returned while a %s was under way", method)
+			case <-time.After(200 * time.Millisecond):
+			}
+		}})
+		var asking sync.WaitGroup
+		asking.Go(func() {
+			request, err := http.NewRequest(method, s.URL()+"/v1/users", strings.NewReader(body))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			transport := &http.Transport{}
+			defer transport.CloseIdleConnections()
+			if answer, err := transport.RoundTrip(request); err == nil {
+				answer.Body.Close()
+				t.Errorf("a %s was answered with %s after the end", method, answer.Status)
+			}
+		})
+		<-entered
+		s.Close()
+		close(closed)
+		asking.Wait()
+	}
+}
+
 // What outlives a server does not keep it.
 func TestClosedServersAreFreed(t *testing.T) {
 	t.Parallel()
