@@ -89,12 +89,14 @@ func (c *Clerk) answerSession(w *writer, s *session, id string, err *apiError) *
 	return nil
 }
 
-// postToken makes a session token; a template changes nothing here.
+// postToken makes a session token; a template changes nothing here. Clerk's
+// documents do not tell what becomes of a session that has ended: here it is
+// refused as one that does not exist.
 func (c *Clerk) postToken(w *writer, r *http.Request) *apiError {
 	id := r.PathValue("id")
 	c.mu.RLock()
 	s := c.sessions.byID[id]
-	if s == nil {
+	if s == nil || !s.isOpen(c.nowMilli()) {
 		c.mu.RUnlock()
 		return errNoSession(id)
 	}

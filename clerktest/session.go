@@ -164,7 +164,7 @@ func (c *Clerk) setStatus(from origin, s *session, status string, u *user) *sess
 func (c *Clerk) revokeSessions(from origin, u *user) {
 	now := c.nowMilli()
 	for _, s := range slices.Clone(c.sessions.group(u.id)) {
-		if s.statusAt(now) == "active" {
+		if s.isOpen(now) {
 			c.setStatus(from, s, "revoked", u)
 		}
 	}
@@ -190,6 +190,12 @@ func (s *session) statusAt(now int64) string {
 		return "abandoned"
 	}
 	return s.status
+}
+
+// isOpen reports a session that has not ended at an instant.
+func (s *session) isOpen(now int64) bool {
+	status := s.statusAt(now)
+	return status == "active" || status == "pending"
 }
 
 func (c *Clerk) announceSession(eventType string, from origin, s *session, u *user) {

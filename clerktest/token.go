@@ -43,6 +43,7 @@ func (t *tokenKey) ready() {
 // grant is what a session token says.
 type grant struct {
 	userID, sessionID string
+	status            string        // of the session, "active" or "pending"
 	actor             []byte        // JSON; nil unless somebody impersonates the user
 	organization      *organization // the active one, nil if there is none
 	role              string        // in it
@@ -64,7 +65,7 @@ func (t *tokenKey) sign(issuer string, g grant, now time.Time) string {
 	if o := g.organization; o != nil {
 		claims.open("o", '{').str("id", o.id).str("rol", strings.TrimPrefix(g.role, "org:")).str("slg", o.slug).close('}')
 	}
-	claims.str("sid", g.sessionID).str("sts", "active").str("sub", g.userID).num("v", 2).close('}')
+	claims.str("sid", g.sessionID).str("sts", g.status).str("sub", g.userID).num("v", 2).close('}')
 	text := encode(head.buf) + "." + encode(claims.buf)
 	sum := sha256.Sum256([]byte(text))
 	signature, err := rsa.SignPKCS1v15(nil, t.key, crypto.SHA256, sum[:])
@@ -77,12 +78,13 @@ func (t *tokenKey) sign(issuer string, g grant, now time.Time) string {
 // SessionToken returns a token that signs a user in for one minute: an RS256
 // JWT that clerk-sdk-go verifies against GET /v1/jwks. It names the user's
 // newest session, with its actor and its active organization as long as the
-// user is a member; see SessionOptions. Without a session it names one that
+// user is a member; see SessionOptions. A token outlives its session, so an
+// ended one is named like one that is open. Without a session it names one that
 // does not exist, and it is made for deleted users and for ids that never
 // existed, too.
 func (c *Clerk) SessionToken(userID string) string {
 	c.mu.RLock()
-	g := grant{userID: userID, sessionID: c.ids.id(kindSession, 1, 0, c.nowMilli())}
+	g := grant{userID: userID, status: "active", sessionID: c.ids.id(kindSession, 1, 0, c.nowMilli())}
 	if list := c.sessions.group(userID); len(list) > 0 {
 		g = c.grant(list[len(list)-1])
 	}
@@ -90,9 +92,13 @@ func (c *Clerk) SessionToken(userID string) string {
 	return c.tokens.sign(c.Issuer(), g, c.now())
 }
 
-// grant is what a token of a session says. The caller holds mu.
+// grant is what a token of a session says that was made while it was open. The
+// caller holds mu.
 func (c *Clerk) grant(s *session) grant {
-	g := grant{userID: s.userID, sessionID: s.id, actor: s.actor}
+	g := grant{userID: s.userID, sessionID: s.id, status: "active", actor: s.actor}
+	if s.status == "pending" {
+		g.status = "pending"
+	}
 	if m := c.member(s.orgID, s.userID); m != nil {
 		g.organization, g.role = c.organizations.byID[m.orgID], c.roles.byID[m.roleID].key
 	}

@@ -2,8 +2,11 @@ package clerktest_test
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,6 +71,45 @@ func TestSessionTokens(t *testing.T) {
 	check(t, s.DeleteUser(id))
 	if status, claims := ask(s.SessionToken(id), clerkhttp.JWKSClient(keys)); status != http.StatusOK || claims.Subject != id {
 		t.Errorf("a deleted user's token got %d and the claims %+v", status, claims)
+	}
+}
+
+// Only an open session gives tokens, and they tell its status.
+func TestEndedSessionGivesNoToken(t *testing.T) {
+	t.Parallel()
+	var clock clerktest.Clock
+	c := instance(t, clerktest.Config{Users: 1, Now: clock.Now})
+	user := someUsers(c)[0]
+	for _, try := range []struct {
+		name    string
+		options clerktest.SessionOptions
+		act     func(id string) error
+		want    string // the token's sts, "" for none
+	}{
+		{"active", clerktest.SessionOptions{}, func(string) error { return nil }, "active"},
+		{"pending", clerktest.SessionOptions{Pending: true}, func(string) error { return nil }, "pending"},
+		{"ended", clerktest.SessionOptions{}, c.EndSession, ""},
+		{"expired", clerktest.SessionOptions{ExpiresIn: time.Minute}, func(string) error { clock.Advance(time.Hour); return nil }, ""},
+		{"banned", clerktest.SessionOptions{}, func(string) error { return c.BanUser(user) }, ""},
+		{"banned while pending", clerktest.SessionOptions{Pending: true}, func(string) error { return c.BanUser(user) }, ""},
+	} {
+		id := text(t)(c.SignIn(user, try.options))
+		check(t, try.act(id))
+		answer := send(c, http.MethodPost, "/v1/sessions/"+id+"/tokens", "2026-05-12", "application/json", "{}")
+		raw := answer.Body.Bytes()
+		if try.want == "" {
+			if answer.Code != http.StatusNotFound || !strings.Contains(string(raw), "resource_not_found") {
+				t.Errorf("%s: got %d %s", try.name, answer.Code, raw)
+			}
+			continue
+		}
+		var got struct{ JWT string }
+		check(t, json.Unmarshal(raw, &got))
+		claims, err := base64.RawURLEncoding.DecodeString(strings.Split(got.JWT, ".")[1])
+		check(t, err)
+		if sts := decode(t, claims)["sts"]; sts != try.want {
+			t.Errorf("%s: the token tells the status %v", try.name, sts)
+		}
 	}
 }
 
