@@ -95,7 +95,8 @@ func (c *Clerk) SwitchOrganization(sessionID, organizationID string) error {
 	return nil
 }
 
-// RevokeSession revokes a session and announces session.revoked.
+// RevokeSession revokes a session and announces session.revoked. One that has
+// ended stays as it is, here and below.
 func (c *Clerk) RevokeSession(id string) error {
 	return failed(c.closeSession(fromGo, id, "revoked"))
 }
@@ -145,7 +146,7 @@ func (c *Clerk) closeSession(from origin, id, status string) (*session, *apiErro
 	if s == nil {
 		return nil, errNoSession(id)
 	}
-	if s.status == status {
+	if !s.isOpen(c.nowMilli()) {
 		return s, nil
 	}
 	return c.setStatus(from, s, status, c.store.byID(s.userID)), nil

@@ -44,6 +44,29 @@ func TestSignInCarriesItsOptions(t *testing.T) {
 	}
 }
 
+// A session that has ended, by whatever way, stays as it is.
+func TestEndedSessionStays(t *testing.T) {
+	t.Parallel()
+	var clock clerktest.Clock
+	c := instance(t, clerktest.Config{Users: 1, Now: clock.Now})
+	receive(t, c)
+	user := someUsers(c)[0]
+	ends := map[string]func(string) error{"revoked": c.RevokeSession, "ended": c.EndSession, "removed": c.RemoveSession,
+		"expired": func(string) error { clock.Advance(time.Hour); return nil }}
+	for status, end := range ends {
+		id := text(t)(c.SignIn(user, clerktest.SessionOptions{ExpiresIn: time.Minute}))
+		check(t, end(id))
+		before, sent := string(c.Object("sessions", id)), len(c.Messages())
+		for _, again := range ends {
+			check(t, again(id))
+		}
+		if after := string(c.Object("sessions", id)); after != before || decode(t, []byte(after))["status"] != status || len(c.Messages()) != sent {
+			t.Errorf("%s: %s became %s with %d events", status, before, after, len(c.Messages())-sent)
+		}
+	}
+	wait(t, c)
+}
+
 // Sessions tells every session as the last webhook about it did.
 func TestSessionsAreToldAsByWebhooks(t *testing.T) {
 	t.Parallel()
