@@ -4,49 +4,37 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
-	"slices"
 )
 
+// listSessions answers an array, newest first, or a page with its total.
 func (c *Clerk) listSessions(w *writer, r *http.Request) *apiError {
 	q := r.URL.Query()
-	var page listing
-	if err := page.parsePage(q); err != nil {
-		return err
-	}
 	userID, clientID, status := q.Get("user_id"), q.Get("client_id"), q.Get("status")
 	if userID == "" && clientID == "" {
 		return errMissingParam("user_id")
 	}
+	q.Del("order_by") // Clerk has none here
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	list := c.findSessions(userID, clientID, status)
-	total := int64(len(list))
-	list = list[min(page.offset, total):min(page.offset+page.limit, total)]
-	paginated := q.Get("paginated") == "true"
-	if paginated {
-		w.open("", '{').open("data", '[')
-	} else {
-		w.open("", '[')
-	}
-	for _, s := range list {
-		c.session(w, "", s, nil)
-	}
-	if w.close(']'); paginated {
-		w.num("total_count", total).close('}')
-	}
-	return nil
-}
-
-// findSessions returns the sessions that match, newest first; "" matches all.
-// The caller holds mu.
-func (c *Clerk) findSessions(userID, clientID, status string) (list []*session) {
 	now := c.nowMilli()
-	for _, s := range slices.Backward(c.sessions.group(cmp.Or(userID, clientID))) {
-		if (clientID == "" || s.clientID == clientID) && (status == "" || s.statusAt(now) == status) {
-			list = append(list, s)
-		}
+	list := selection[*session]{rows: c.sessions.group(cmp.Or(userID, clientID))}
+	list.where(func(s *session) bool {
+		return (userID == "" || s.userID == userID) && (clientID == "" || s.clientID == clientID) && (status == "" || s.statusAt(now) == status)
+	})
+	write := func(s *session) { c.session(w, "", s, nil) }
+	if q.Get("paginated") == "true" {
+		return writePage(c, w, q, list, write)
 	}
-	return list
+	page, _, err := cutPage(c, q, list)
+	if err != nil {
+		return err
+	}
+	w.open("", '[')
+	for _, s := range page {
+		write(s)
+	}
+	w.close(']')
+	return nil
 }
 
 func (c *Clerk) getSession(w *writer, r *http.Request) *apiError {
@@ -54,6 +42,9 @@ func (c *Clerk) getSession(w *writer, r *http.Request) *apiError {
 	c.mu.RLock()
 	s := c.sessions.byID[id]
 	c.mu.RUnlock()
+	if s != nil && c.isFresh(s.createdAt) {
+		s = nil
+	}
 	return c.answerSession(w, s, id, nil)
 }
 

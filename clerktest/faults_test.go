@@ -75,6 +75,54 @@ func TestLag(t *testing.T) {
 	}
 }
 
+// Sessions are listed and read with the faults of everything else.
+func TestFaultsOfSessions(t *testing.T) {
+	t.Parallel()
+	c := instance(t, clerktest.Config{Users: 2})
+	users := someUsers(c)
+	var ids []string // newest first, as they are listed
+	for range 4 {
+		ids = append([]string{text(t)(c.CreateSession(users[0]))}, ids...)
+	}
+	other := text(t)(c.CreateSession(users[1]))
+	page := func(query string) (got []string) {
+		status, raw := get(c, "/v1/sessions?"+query)
+		if status != http.StatusOK {
+			t.Fatalf("%s: got %d %s", query, status, raw)
+		}
+		var page []struct{ ID string }
+		check(t, json.Unmarshal(raw, &page))
+		for _, s := range page {
+			got = append(got, s.ID)
+		}
+		return got
+	}
+	for name, try := range map[string]struct {
+		faults clerktest.Faults
+		want   []string
+	}{
+		"none":     {clerktest.Faults{}, ids[:3]},
+		"empty":    {clerktest.Faults{Empty: true}, nil},
+		"truncate": {clerktest.Faults{Truncate: 1}, ids[:1]},
+		"repeat":   {clerktest.Faults{Repeat: 1}, []string{ids[0], ids[0], ids[1]}},
+		"skip":     {clerktest.Faults{SkipRows: 1}, nil},
+		"lag":      {clerktest.Faults{Lag: time.Hour}, nil},
+	} {
+		check(t, c.SetFaults(try.faults))
+		if diff := cmp.Diff(try.want, page("limit=3&user_id="+users[0])); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if status, _ := get(c, "/v1/sessions/"+other); (status == http.StatusOK) != (try.faults.Lag == 0) {
+			t.Errorf("%s: got %d for one", name, status)
+		}
+	}
+	check(t, c.SetFaults(clerktest.Faults{CountDelta: 5}))
+	if _, raw := get(c, "/v1/sessions?paginated=true&limit=1&offset=3&status=active&user_id="+users[0]); !strings.HasPrefix(string(raw), `{"data":[{"object":"session","id":"`+ids[3]) ||
+		!strings.HasSuffix(string(raw), `],"total_count":9}`) {
+		t.Errorf("got the page %s", raw)
+	}
+}
+
 // A test can change users in the middle of a walk.
 func TestOnRequest(t *testing.T) {
 	t.Parallel()
