@@ -268,6 +268,17 @@ func TestDropDuplicateAndResend(t *testing.T) {
 	}
 }
 
+// An event that is overtaken can come twice like any other.
+func TestReorderedMessageIsDoubled(t *testing.T) {
+	t.Parallel()
+	bubble(t, clerktest.Config{Faults: clerktest.Faults{Reorder: 1, Duplicate: 1}}, func(t *testing.T, c *clerktest.Clerk, r *receiver) {
+		create(t, c, clerktest.Fields{})
+		if counts, err := c.Wait(t.Context()); err != nil || counts != (clerktest.Counts{Sent: 1, Delivered: 1, Attempts: 2}) {
+			t.Errorf("got %+v, %v, want one message delivered twice", counts, err)
+		}
+	})
+}
+
 func TestHoldEndpointsAndSilence(t *testing.T) {
 	t.Parallel()
 	c := instance(t, clerktest.Config{})

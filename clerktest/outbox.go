@@ -129,6 +129,9 @@ func (c *Clerk) Resend(which string, since time.Time) int {
 // send takes a message; plain ones are not subject to faults.
 func (s *sender) send(m *message, plain bool) {
 	faults := s.faults()
+	if plain {
+		faults = Faults{}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -138,18 +141,17 @@ func (s *sender) send(m *message, plain bool) {
 	s.counts.Sent++
 	m.serial = s.counts.Sent
 	s.trim()
-	switch {
-	case plain:
-		s.deliver(m)
-	case s.dice.hit(faults.Drop):
+	if s.dice.hit(faults.Drop) {
 		m.Status = "missing"
-	case s.dice.hit(faults.Reorder):
-		s.delay(m)
-	default:
-		s.deliver(m)
-		if s.dice.hit(faults.Duplicate) {
-			s.deliver(m)
-		}
+		return
+	}
+	deliver := s.deliver
+	if s.dice.hit(faults.Reorder) {
+		deliver = s.delay
+	}
+	deliver(m)
+	if s.dice.hit(faults.Duplicate) {
+		deliver(m)
 	}
 	s.start()
 }
