@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -64,8 +66,20 @@ type Keeper struct {
 	eraser *erasure.Eraser
 }
 
+// check makes sure of what nothing can be removed without, and of what would remove more or less than was meant.
+func (c Config) check() error {
+	if c.Mirror == nil {
+		return errors.New("keeping up: Config.Mirror is missing: open it with clerksync.Open")
+	}
+	if !slices.Contains([]clerksync.Policy{clerksync.Hide, clerksync.Anonymize, clerksync.Hard}, c.Policy) {
+		return fmt.Errorf("keeping up: there is no policy %q: it must be hide, anonymize or hard", c.Policy)
+	}
+	return nil
+}
+
 // New returns a keeper. It makes no request. A mistake in the configuration is the error of the first run.
 func New(cfg Config) *Keeper {
+	cfg.Policy = cmp.Or(cfg.Policy, clerksync.Anonymize)
 	cfg.EventRetention = cmp.Or(cfg.EventRetention, 30*day)
 	cfg.ChangeRetention = cmp.Or(cfg.ChangeRetention, 7*day)
 	cfg.SessionRetention = cmp.Or(cfg.SessionRetention, 365*day)
@@ -90,9 +104,12 @@ type Report struct {
 	Lost int64
 }
 
-// Run does what is due at once, and then every hour, until the context ends; then it returns nil. Its only error is
-// clerksync.ErrWrongInstance, which no waiting cures; any other one is told by the logger, and the next run tries again.
+// Run does what is due at once, and then every hour, until the context ends; then it returns nil. Its error is a mistake in the
+// configuration, or clerksync.ErrWrongInstance, which no waiting cures; any other one is told by the logger, and the next run tries again.
 func (k *Keeper) Run(ctx context.Context) error {
+	if err := k.cfg.check(); err != nil {
+		return err
+	}
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -113,13 +130,13 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// RunOnce does what is due. What fails does not keep the rest from being done, and the report is meaningful also beside an error: that is
-// one of [erasure.Eraser.RunOnce], or clerksync.ErrUnavailable, or both.
+// RunOnce does what is due, or nothing where the configuration has a mistake. What fails does not keep the rest from being done, and the
+// report is meaningful also beside an error: that is one of [erasure.Eraser.RunOnce], or clerksync.ErrUnavailable, or both.
 func (k *Keeper) RunOnce(ctx context.Context) (r Report, err error) {
-	r.Erasure, err = k.eraser.RunOnce(ctx)
-	if k.cfg.Mirror == nil {
+	if err := k.cfg.check(); err != nil {
 		return r, err
 	}
+	r.Erasure, err = k.eraser.RunOnce(ctx)
 	for _, part := range []struct {
 		of     string
 		rows   *int64

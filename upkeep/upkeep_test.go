@@ -181,14 +181,23 @@ func (h teller) Handle(context.Context, slog.Record) error { close(h.told); retu
 func (h teller) WithAttrs([]slog.Attr) slog.Handler        { return h }
 func (h teller) WithGroup(string) slog.Handler             { return h }
 
-// TestMistakes removes nothing, and says what is wrong.
+// TestMistakes removes nothing, and says what is wrong, however it is run.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
-	if _, err := upkeep.New(upkeep.Config{}).RunOnce(t.Context()); err == nil || !strings.Contains(err.Error(), "Config.Mirror is missing") {
-		t.Errorf("without a mirror: %v", err)
-	}
 	m := open(t, pgtest.SQLite(t))
-	if _, err := upkeep.New(upkeep.Config{Mirror: m, Policy: "shred"}).RunOnce(t.Context()); err == nil || !strings.Contains(err.Error(), "shred") {
-		t.Errorf("with a policy that there is not: %v", err)
+	fill(t, m)
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	for want, cfg := range map[string]upkeep.Config{"Config.Mirror is missing": {}, "shred": {Mirror: m, Policy: "shred"}} {
+		keeper := upkeep.New(cfg)
+		if _, err := keeper.RunOnce(ctx); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("RunOnce: %v, want %s", err, want)
+		}
+		if err := keeper.Run(ctx); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Run: %v, want %s", err, want)
+		}
+	}
+	if left(t, m) != [4]int{2, 2, 2, 2} {
+		t.Errorf("left %v", left(t, m))
 	}
 }
