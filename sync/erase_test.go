@@ -318,9 +318,11 @@ func TestRemnants(t *testing.T) {
 		notes := admin(t, db)
 		for _, statement := range []string{
 			`CREATE TABLE {notes} (id text, note varchar(100), raw bytea)`,
+			`INSERT INTO {relays} (name, seq, term, moved_at) VALUES ('quokka', 0, 1, {now})`,
+			`ALTER TABLE {relays} ADD COLUMN note text DEFAULT 'asked for by quokka@example.com'`,
 			`INSERT INTO {notes} VALUES ('1', 'a letter to quokka@example.com!', NULL), ('2', 'quokkas are no quokka', NULL)`,
 			`UPDATE {users} SET username = 'First quokka' WHERE id = '` + p.id() + `'`,
-			`UPDATE {events} SET payload = cast('{"a":"quokka@example.com"}' AS bytea), error = 'is quokka here' WHERE id = 'msg_again'`,
+			`UPDATE {events} SET payload = cast('{"a":"quokka@example.com"}' AS bytea) WHERE id = 'msg_again'`,
 		} {
 			if db.DriverName() == "sqlite" {
 				statement = strings.ReplaceAll(statement, "cast('{\"a\":\"quokka@example.com\"}' AS bytea)", "cast('{\"a\":\"quokka@example.com\"}' AS blob)")
@@ -334,9 +336,9 @@ func TestRemnants(t *testing.T) {
 		}
 		want := map[clerksync.Remnant]bool{
 			{Table: "notes", Column: "note", Rows: 2}:                  true,
+			{Table: "relays", Column: "note", Rows: 1}:                 true,
 			{Table: "users", Column: "username", Rows: 1}:              true,
 			{Table: "events", Column: "payload", Rows: 1, Other: true}: true,
-			{Table: "events", Column: "error", Rows: 1}:                true,
 			{Table: "users", Column: "email", Rows: 1, Other: true}:    true,
 			{Table: "users", Column: "data", Rows: 1, Other: true}:     true,
 		}
@@ -359,6 +361,43 @@ func TestRemnants(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("everywhere %t (-want +got)\n%s", everywhere, diff)
 			}
+		}
+	})
+}
+
+// TestRemnantsOfWords erases a person whose names are words of the mirror's own: where the mirror tells what it did, nothing is left of
+// that person.
+func TestRemnantsOfWords(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		start := long()
+		sms := tells("msg_sms", clerksync.Users, "sms_1", nil, start)
+		sms.Event.Type, sms.Event.Quarantine = "sms.created", "data has no milliseconds"
+		apply(t, m, sms)
+		for _, statement := range []string{
+			`INSERT INTO {relays} (name, seq, term, moved_at) VALUES ('concert', 0, 1, {now})`,
+			`INSERT INTO {passes} (kind, instance_id, started_at, counts, plan, error) VALUES ('full', 'ins_1', {now}, '{"memo":1}', 'abacus', 'reading page 3')`,
+			`INSERT INTO {plans} (sha256, ids, term, created_at, expires_at) VALUES ('abacus', '[]', 1, {now}, {now})`,
+			`INSERT INTO {state} (key, value, updated_at) VALUES ('lease:leader', '{"holder":"berlin-1"}', {now})`,
+			`INSERT INTO {changes} (resource, object_id, op, version, reasons) VALUES ('sessions', 'sess_1', 'suspicious', 1, '["impersonation"]')`,
+		} {
+			if _, err := admin(t, db).Exec(m.SQL(statement)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		words := `"milliseconds","sms","concert","full","memo","abacus","page","leader","berlin","born","clerksync","impersonation","operator","org","orgmem","sess","msg","ins"`
+		apply(t, m, tells("msg_told", clerksync.Users, "user_told", fmt.Appendf(nil,
+			`{"object":"user","id":"user_told","username":"operator","public_metadata":{"words":[%s]},"created_at":%d,"updated_at":%[2]d}`, words, start), start))
+		apply(t, m, tells("msg_member", clerksync.OrganizationMemberships, "", fmt.Appendf(nil, `{"object":"organization_membership","id":"orgmem_told",
+"organization":{"id":"org_acme"},"public_user_data":{"user_id":"user_told"},"created_at":%d,"updated_at":%[1]d}`, start), start))
+		apply(t, m, tells("msg_gone", clerksync.Users, "user_told", nil, start+day))
+		done, err := m.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: "user_told", Source: clerksync.Operator})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left, err := m.Remnants(t.Context(), true, done); err != nil || len(left) > 0 {
+			t.Errorf("left: %+v, %v", left, err)
 		}
 	})
 }
