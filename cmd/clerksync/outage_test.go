@@ -8,6 +8,10 @@ import (
 	"testing"
 	"time"
 
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
 	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/pgtest"
 )
@@ -75,6 +79,30 @@ func TestOutage(t *testing.T) {
 	if code, body := get(t, d.admin+"/readyz"); code != http.StatusOK {
 		t.Errorf("after a delivery was taken: %d %s", code, body)
 	}
+}
+
+// TestOutageBehindProxy has a proxy take connections and close them, as one does that has no server behind it: before the daemon starts, and
+// while it runs.
+func TestOutageBehindProxy(t *testing.T) {
+	t.Parallel()
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop().Level(zerolog.Disabled))
+	proxy, database := wire(t, server, "postgres", pgtest.Direct(t))
+	outage := cell{toxic: toxic{"limit_data", `{"bytes":0}`}, direction: "downstream"}
+	restore := outage.ail(t, proxy)
+	clerk := emulate(t, clerktest.Config{Users: 2})
+	d := listening(t, clerk, environment(clerk, database, "CLERKSYNC_POLL_INTERVAL=0"))
+	tells := func(what string) {
+		t.Helper()
+		eventually(t, 30*time.Second, what, func() bool { return strings.Contains(d.stderr.String(), `"`+what+`"`) })
+	}
+	tells("the database does not answer yet")
+	restore()
+	eventually(t, 30*time.Second, "ready once there is a server", func() bool { code, _ := get(t, d.admin+"/readyz"); return code == 200 })
+
+	restore = outage.ail(t, proxy)
+	tells("the database does not answer")
+	restore()
+	tells("the database answers again")
 }
 
 // demote starts a server anew as a standby, which answers and takes no writes.

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -40,13 +41,14 @@ func (d *daemon) openPatiently(ctx context.Context) (*clerksync.Mirror, func(), 
 	return o.mirror, o.close, err
 }
 
-// isOutage reports whether waiting may cure an error of the database: nobody listens, or the server starts, stops or is full.
+// isOutage reports whether waiting may cure an error of the database: nobody listens, a proxy closes the connection, or the server starts,
+// stops or is full.
 func isOutage(err error) bool {
 	if s := sqlState(err); s != "" {
 		return strings.HasPrefix(s, "08") || strings.HasPrefix(s, "53") || strings.HasPrefix(s, "57P")
 	}
 	var network net.Error
-	return errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, clerksync.ErrUnavailable)
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, clerksync.ErrUnavailable)
 }
 
 // sqlState returns the SQLSTATE of an error of PostgreSQL, and of any other one "".

@@ -18,7 +18,7 @@ const (
 )
 
 // watchOutages notes when the database answers again after it did not. The deliveries that were refused meanwhile come again, but
-// perhaps hours later: Clerk's sender waits longer after each try.
+// perhaps hours later: Clerk's sender waits longer after each try. Whatever keeps a ping from its answer kept deliveries from theirs.
 func (d *daemon) watchOutages(ctx context.Context, mirror *clerksync.Mirror) error {
 	var since time.Time // of the outage; zero while there is none
 	every(ctx, pulseInterval, func() {
@@ -26,7 +26,7 @@ func (d *daemon) watchOutages(ctx context.Context, mirror *clerksync.Mirror) err
 		defer cancel()
 		switch err := mirror.DB().PingContext(pulse); {
 		case ctx.Err() != nil:
-		case err != nil && isOutage(err) && since.IsZero():
+		case err != nil && since.IsZero():
 			since = time.Now()
 			d.log.Warn("the database does not answer", "error", err)
 		case err == nil && !since.IsZero():
