@@ -44,8 +44,12 @@ func newPass(cfg Config, order Pass) *pass {
 	if order.Kind == Delta {
 		source, kinds = clerksync.Delta, []clerksync.Kind{clerksync.Users}
 	}
+	newReader := clerksync.NewReader
+	if order.DryRun {
+		newReader = clerksync.NewDryReader
+	}
 	p := &pass{
-		cfg: cfg, order: order, mirror: cfg.Mirror, reader: clerksync.NewReader(cfg.Mirror, cfg.Clerk, source),
+		cfg: cfg, order: order, mirror: cfg.Mirror, reader: newReader(cfg.Mirror, cfg.Clerk, source),
 		report:  Report{Kind: order.Kind, DryRun: order.DryRun, StartedAt: time.Now().UTC()},
 		pending: map[clerksync.Kind][]string{},
 	}
@@ -55,7 +59,7 @@ func newPass(cfg Config, order Pass) *pass {
 	return p
 }
 
-// pin checks whose key it is before anything is written. An answer that does not come is an error of the pass itself, which
+// pin checks whose key it is before anything is written, and pins the mirror unless the pass writes nothing. An answer that does not come is an error of the pass itself, which
 // leaves a row as every pass does.
 func (p *pass) pin(ctx context.Context) error {
 	p.report.InstanceID, p.unpin = p.reader.Instance(ctx)

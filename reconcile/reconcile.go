@@ -133,7 +133,7 @@ type Pass struct {
 	// pass has looked; else the error is [ErrPlan]. Kind is left empty. Empty approves nothing.
 	Approve string
 
-	// DryRun compares and writes nothing but the pass's own row. It reports what a pass would do, except that differences of the
+	// DryRun compares and writes nothing but the pass's own row: not even which instance the mirror is of. It reports what a pass would do, except that differences of the
 	// last minutes, which a webhook may be about to tell, are pending. It runs beside other passes.
 	DryRun bool
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/clerksync/clerksync/internal/crash"
@@ -12,6 +13,9 @@ import (
 
 // errUnstamped is a mistake in a program, not in its input.
 var errUnstamped = errors.New("evidence from a read must come from a Reader, which checks whose key it reads with")
+
+// errDry is another.
+var errDry = errors.New("what a dry reader read can only be compared, since it pins nothing")
 
 // Apply merges evidence into the mirror, and returns once it is committed, with one result per piece in their order. Evidence
 // and the row of its event are committed in one transaction; many callers' evidence may share one.
@@ -26,6 +30,9 @@ func (m *Mirror) Apply(ctx context.Context, evidence ...Evidence) ([]Result, err
 	}
 	if m.isHook(ctx) {
 		return nil, fmt.Errorf("applying evidence: %w", errFromHook)
+	}
+	if slices.ContainsFunc(evidence, func(e Evidence) bool { return e.read != nil && e.read.dry }) {
+		return nil, fmt.Errorf("applying evidence: %w", errDry)
 	}
 	for {
 		r, err := m.prepare(ctx, evidence)
@@ -102,7 +109,7 @@ func (m *Mirror) triage(ctx context.Context, p *piece, pinned string) error {
 		p.settle(Result{Outcome: Ignored})
 		return nil
 	}
-	if p.Source != Webhook && (p.read == nil || pinned == "") {
+	if p.Source != Webhook && (p.read == nil || pinned == "" && !p.read.dry) {
 		return errUnstamped
 	}
 	return nil

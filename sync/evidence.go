@@ -48,6 +48,7 @@ type Evidence struct {
 type read struct {
 	margin int64 // M, in milliseconds
 	keep   keeping
+	dry    bool          // the mirror may not be pinned to the instance that was read, so this can only be compared
 	skewed bool          // the clock could not be trusted, so the read proves nothing beyond the payload's own updated_at
 	memory *bytes.Buffer // what Object is part of, if it is a page's and not given back
 }

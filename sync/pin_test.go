@@ -13,6 +13,7 @@ import (
 	"github.com/jmoiron/sqlx"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/pgtest"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
@@ -51,6 +52,58 @@ func TestPin(t *testing.T) {
 			if id, err := m.Pinned(t.Context()); id != instance || err != nil {
 				t.Errorf("Pinned = %q, %v, want %s", id, err, instance)
 			}
+		}
+	})
+}
+
+// TestDryReaderPinsNothing reads for a mirror that is not pinned. What it read can be compared and not be applied, and the mirror can still
+// become another instance's.
+func TestDryReaderPinsNothing(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db, clerksync.Config{ReadMargin: -1})
+		clerk := clerktest.NewServer(t, clerktest.Config{Users: 2})
+		api, err := clerksync.NewAPI(clerksync.APIConfig{SecretKey: clerk.SecretKey(), URL: clerk.URL()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := clerksync.NewDryReader(m, api, clerksync.Reconcile)
+		page, err := r.List(t.Context(), clerksync.Users, nil)
+		if err != nil || len(page) != 2 {
+			t.Fatalf("%d users, %v", len(page), err)
+		}
+		if results, err := m.Compare(t.Context(), page[0].Evidence); err != nil || results[0].Outcome != clerksync.Created {
+			t.Errorf("compared as %+v, %v", results, err)
+		}
+		if err := m.Pin(t.Context(), another); err != nil {
+			t.Fatalf("after a dry read: %v", err)
+		}
+		if results, err := m.Apply(t.Context(), page[0].Evidence); err == nil {
+			t.Errorf("applied to a mirror of another instance: %+v", results)
+		}
+		if _, err := r.Instance(t.Context()); !errors.Is(err, clerksync.ErrWrongInstance) {
+			t.Errorf("reading for a mirror of another instance = %v, want ErrWrongInstance", err)
+		}
+	})
+}
+
+// TestCheckInstance fails where a pin would.
+func TestCheckInstance(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db, clerksync.Config{})
+		if err := m.CheckInstance(t.Context(), "sk_live_secret"); err == nil {
+			t.Error("what is no instance could be pinned")
+		}
+		if err := m.CheckInstance(t.Context(), another); err != nil {
+			t.Errorf("of an empty mirror: %v", err)
+		}
+		apply(t, m, from(instance, at(0, "a").told()))
+		if err := m.CheckInstance(t.Context(), another); !errors.Is(err, clerksync.ErrWrongInstance) {
+			t.Errorf("although another one's event was applied: %v", err)
+		}
+		if id, err := m.Pinned(t.Context()); id != "" || err != nil {
+			t.Errorf("Pinned = %q, %v, want none", id, err)
 		}
 	})
 }

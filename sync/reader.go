@@ -24,6 +24,7 @@ type Reader struct {
 	api      *API
 	source   Source
 	patience patience
+	dry      bool // leaves the mirror unpinned
 	requests atomic.Int64
 	retries  atomic.Int64
 }
@@ -36,6 +37,14 @@ func NewReader(m *Mirror, api *API, source Source) *Reader {
 		p = loginPatience
 	}
 	return &Reader{mirror: m, api: api, source: source, patience: p}
+}
+
+// NewDryReader returns a reader for who writes nothing: it leaves an unpinned mirror unpinned, and [Mirror.Compare] takes what it reads,
+// but [Mirror.Apply] does not.
+func NewDryReader(m *Mirror, api *API, source Source) *Reader {
+	r := NewReader(m, api, source)
+	r.dry = true
+	return r
 }
 
 // Requests returns how many requests the reader has made, and how many of them were repeats.
@@ -58,7 +67,8 @@ func (s Sighting) Dated() int64 {
 	return s.Created
 }
 
-// Instance returns the Clerk instance that the key belongs to, which is also the one the mirror is pinned to.
+// Instance returns the Clerk instance that the key belongs to, which is also the one the mirror is pinned to or, for a dry reader, could
+// be pinned to.
 func (r *Reader) Instance(ctx context.Context) (string, error) {
 	r.api.mu.Lock()
 	id := r.api.instance
@@ -70,7 +80,11 @@ func (r *Reader) Instance(ctx context.Context) (string, error) {
 		}
 		id = asked
 	}
-	if err := r.mirror.Pin(ctx, id); err != nil {
+	tie := r.mirror.Pin
+	if r.dry {
+		tie = r.mirror.CheckInstance
+	}
+	if err := tie(ctx, id); err != nil {
 		return "", err
 	}
 	r.api.mu.Lock()
@@ -246,7 +260,7 @@ func (r *Reader) evidence(k Kind, c *call) Evidence {
 	_, skewed := r.mirror.Skew()
 	return Evidence{
 		Kind: k, Source: r.source, At: c.started.UnixMilli(),
-		read: &read{margin: r.mirror.cfg.ReadMargin.Milliseconds(), keep: r.mirror.keeping(), skewed: skewed},
+		read: &read{margin: r.mirror.cfg.ReadMargin.Milliseconds(), keep: r.mirror.keeping(), dry: r.dry, skewed: skewed},
 	}
 }
 

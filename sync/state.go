@@ -108,6 +108,16 @@ func (m *Mirror) notePin(id string) {
 // Pin ties the mirror to a Clerk instance, once and for all. It fails with [ErrWrongInstance] if the mirror is tied to another
 // one already, or holds what events of another one told.
 func (m *Mirror) Pin(ctx context.Context, id string) error {
+	return m.tie(ctx, id, m.pinNow)
+}
+
+// CheckInstance fails where [Mirror.Pin] would, and pins nothing.
+func (m *Mirror) CheckInstance(ctx context.Context, id string) error {
+	return m.tie(ctx, id, func(ctx context.Context, id string) (string, error) { return id, m.checkApplied(ctx, m.db, id) })
+}
+
+// tie makes sure that the mirror is tied to an instance. An unpinned one is asked by pin, which returns the instance that it is tied to then.
+func (m *Mirror) tie(ctx context.Context, id string, pin func(context.Context, string) (string, error)) error {
 	if !strings.HasPrefix(id, "ins_") {
 		return errNoInstance
 	}
@@ -116,7 +126,7 @@ func (m *Mirror) Pin(ctx context.Context, id string) error {
 		return err
 	}
 	if pinned == "" {
-		if pinned, err = m.pinNow(ctx, id); err != nil {
+		if pinned, err = pin(ctx, id); err != nil {
 			return fmt.Errorf("pinning the Clerk instance: %w", err)
 		}
 	}
@@ -136,14 +146,8 @@ func (m *Mirror) pinNow(ctx context.Context, id string) (string, error) {
 	if err := m.lockFeed(ctx, tx); err != nil { // commits without a pin hold the same lock while they look for one
 		return "", unavailable(err)
 	}
-	var other string
-	err = tx.GetContext(ctx, &other, m.SQL(`SELECT instance_id FROM {events}
-WHERE instance_id <> $1 AND outcome NOT IN ('ignored', 'quarantined', 'deferred') LIMIT 1`), id)
-	switch {
-	case err == nil:
-		return "", fmt.Errorf("events of %s were applied here, so it cannot become a mirror of %s: %w", other, id, ErrWrongInstance)
-	case !errors.Is(err, sql.ErrNoRows):
-		return "", unavailable(err)
+	if err := m.checkApplied(ctx, tx, id); err != nil {
+		return "", err
 	}
 	value, err := json.Marshal(instance{ID: id})
 	if err != nil {
@@ -162,6 +166,20 @@ ON CONFLICT (key) DO NOTHING`), string(value)); err != nil {
 	}
 	m.notePin(pin.ID)
 	return pin.ID, nil
+}
+
+// checkApplied makes sure that no event of another instance was applied.
+func (m *Mirror) checkApplied(ctx context.Context, q sqlx.QueryerContext, id string) error {
+	var other string
+	err := sqlx.GetContext(ctx, q, &other, m.SQL(`SELECT instance_id FROM {events}
+WHERE instance_id <> $1 AND outcome NOT IN ('ignored', 'quarantined', 'deferred') LIMIT 1`), id)
+	switch {
+	case err == nil:
+		return fmt.Errorf("events of %s were applied here, so it cannot become a mirror of %s: %w", other, id, ErrWrongInstance)
+	case !errors.Is(err, sql.ErrNoRows):
+		return unavailable(err)
+	}
+	return nil
 }
 
 // sampleInstances are the instances of Clerk's published examples and of the dashboard's "Send Example". Nobody owns them, so

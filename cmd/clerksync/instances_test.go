@@ -15,6 +15,25 @@ import (
 	"github.com/clerksync/clerksync/internal/pgtest"
 )
 
+// TestDryRunPinsNothing compares an unpinned mirror with an instance, by the key and by CLERK_INSTANCE_ID. It still becomes that of
+// another one, and only then is the first one refused.
+func TestDryRunPinsNothing(t *testing.T) {
+	t.Parallel()
+	file := "sqlite:" + filepath.Join(t.TempDir(), "mirror.db")
+	development, production := emulate(t, clerktest.Config{Users: 3, Seed: 1}), emulate(t, clerktest.Config{Users: 3, Seed: 2})
+	env := environment(development, file)
+	run(t, 0, env, "migrate", "up")
+	for _, env := range [][]string{env, environment(development, file, "CLERK_INSTANCE_ID="+development.InstanceID())} {
+		run(t, 5, env, "check")
+		if out, _ := run(t, 0, env, "reconcile", "--dry-run"); !strings.Contains(out, development.InstanceID()) || !strings.Contains(out, "3 created") {
+			t.Errorf("a dry run tells:\n%s", out)
+		}
+	}
+	run(t, 0, environment(production, file), "reconcile")
+	run(t, 4, env, "check")
+	run(t, 4, environment(production, file, "CLERK_INSTANCE_ID=ins_other"), "check")
+}
+
 // TestInstances runs two daemons side by side that mirror two Clerk instances into one database, and receivers of their feeds: each
 // keeps to its own tables.
 func TestInstances(t *testing.T) {

@@ -62,7 +62,7 @@ func (s *settings) openMirror(ctx context.Context, migrate bool) (m *clerksync.M
 }
 
 // pin pins the mirror to what CLERK_INSTANCE_ID says. A pin is for good, so a key that can tell has to agree. While Clerk does not answer
-// the setting alone must do, or else the first events of whatever instance would be merged.
+// the setting alone must do, or else the first events of whatever instance would be merged. A dry run only looks whether it could pin.
 func (s *settings) pin(ctx context.Context, m *clerksync.Mirror) error {
 	if s.instanceID == "" {
 		return nil
@@ -76,7 +76,11 @@ func (s *settings) pin(ctx context.Context, m *clerksync.Mirror) error {
 			return err
 		}
 	}
-	if err := m.Pin(ctx, s.instanceID); err != nil {
+	tie := m.Pin
+	if s.dryRun {
+		tie = m.CheckInstance
+	}
+	if err := tie(ctx, s.instanceID); err != nil {
 		return fmt.Errorf("looking at CLERK_INSTANCE_ID: %w", err)
 	}
 	return nil

@@ -63,6 +63,7 @@ func (s *settings) pass(ctx context.Context, c *cli.Command, order reconcile.Pas
 	if err := s.needKey(); err != nil {
 		return report, err
 	}
+	s.dryRun = order.DryRun
 	mirror, closeMirror, err := s.openMirror(ctx, !order.DryRun && !c.Bool("no-migrate"))
 	if err != nil {
 		return report, err

@@ -53,6 +53,7 @@ type settings struct {
 	publishInitial   bool
 	logLevel         slog.Level
 	logFormat        string
+	dryRun           bool // nothing is written, not even a pin; of a pass's order
 
 	told map[string]bool // the names of those that were not left to their defaults
 
