@@ -118,12 +118,15 @@ func adviceFor(code int) string {
 	return "look at what answers at this address"
 }
 
+// doctorEvent is the type of the events that the doctor sends. They tell nothing about Clerk's way to the endpoint.
+const doctorEvent = "clerksync.doctor"
+
 // knock posts an event of a type that nobody has, signed with a secret or, without one, not at all. It returns the status.
 func knock(ctx context.Context, endpoint string, with *secret) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	now := time.Now()
-	body := fmt.Appendf(nil, `{"object":"event","type":"clerksync.doctor","timestamp":%d,"data":{}}`, now.UnixMilli())
+	body := fmt.Appendf(nil, `{"object":"event","type":%q,"timestamp":%d,"data":{}}`, doctorEvent, now.UnixMilli())
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
 	if err != nil {
 		return 0, err

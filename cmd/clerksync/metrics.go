@@ -137,7 +137,9 @@ func (m *metrics) observeDelivery(d webhook.Delivery) {
 	if d.Outcome == "" {
 		return
 	}
-	m.silence.heard(time.Now())
+	if !d.Foreign && d.Type != doctorEvent {
+		m.silence.heard(time.Now())
+	}
 	outcome := string(d.Outcome)
 	if d.Foreign {
 		outcome = "foreign"

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,54 @@ import (
 	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/pgtest"
 )
+
+// ringing starts a daemon whose pass finds a deletion that no webhook told, so that the alarm of silent webhooks rings.
+func ringing(t *testing.T, clerk *clerktest.Server, env []string, args ...string) *daemon {
+	t.Helper()
+	run(t, 0, env, append([]string{"reconcile"}, args...)...)
+	d := serve(t, clerk, env, args...)
+	for id := range clerk.Users() {
+		if err := clerk.DeleteUser(id); err != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+	if code, body := request(t, http.MethodPost, d.admin+"/api/reconcile"); code != http.StatusAccepted {
+		t.Fatalf("POST /api/reconcile: %d %s", code, body)
+	}
+	eventually(t, 30*time.Second, "the alarm", func() bool { return silent(t, d) })
+	return d
+}
+
+func silent(t *testing.T, d *daemon) bool {
+	t.Helper()
+	_, body := get(t, d.admin+"/api/status")
+	return strings.Contains(body, `"webhooks_silent":true`)
+}
+
+// TestOnlyClerkEndsTheSilence has events come that say nothing about Clerk's way to here: the doctor's, and another instance's. The alarm of
+// silent webhooks rings on until one of Clerk's comes.
+func TestOnlyClerkEndsTheSilence(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{Users: 5})
+	env := environment(clerk, "sqlite:"+filepath.Join(t.TempDir(), "mirror.db"), "CLERKSYNC_RECONCILE_SCHEDULE=off", "CLERKSYNC_POLL_INTERVAL=0")
+	d := ringing(t, clerk, env)
+	if code := post(t.Context(), clerk, d.webhook, "msg_1", "ins_other"); code != http.StatusNoContent {
+		t.Errorf("answered %d, want 204", code)
+	}
+	run(t, 0, env, "doctor", "--url", d.webhook)
+	eventually(t, 20*time.Second, "a status that knows of both", func() bool {
+		_, body := get(t, d.admin+"/api/status")
+		return strings.Contains(body, "ins_other") && strings.Contains(body, "clerksync.doctor")
+	})
+	if !silent(t, d) {
+		t.Error("the alarm has ended, though nothing has come from Clerk")
+	}
+	if code := post(t.Context(), clerk, d.webhook, "msg_2", clerk.InstanceID()); code != http.StatusNoContent {
+		t.Errorf("answered %d, want 204", code)
+	}
+	eventually(t, 20*time.Second, "the end of the alarm", func() bool { return !silent(t, d) })
+}
 
 // TestRecovery takes the database away while something happens that no webhook will tell. Once it is back, a delta pass finds that at
 // once, though there is no polling, and a full pass follows, which rings the alarm until an event comes; after a second outage, none
@@ -39,14 +88,14 @@ func TestRecovery(t *testing.T) {
 		}
 		break
 	}
-	silent := func(want string) {
+	wantSilent := func(want string) {
 		t.Helper()
 		eventually(t, 20*time.Second, "the alarm of silent webhooks is "+want, func() bool {
 			_, body := get(t, d.admin+"/metrics")
 			return strings.Contains(body, "\nclerksync_webhooks_silent "+want+"\n")
 		})
 	}
-	silent("0")
+	wantSilent("0")
 	connect(t, url).MustExec(`UPDATE clerk.passes SET started_at = started_at - interval '2 hours'`)
 
 	for outage := 1; outage <= 2; outage++ {
@@ -70,11 +119,11 @@ func TestRecovery(t *testing.T) {
 		})
 		eventually(t, time.Minute, "the full pass after the delta pass", func() bool { return passes("full") == 2 })
 		if outage == 1 {
-			silent("1")
+			wantSilent("1")
 			if code := post(t.Context(), clerk, d.webhook, "msg_1", clerk.InstanceID()); code != http.StatusNoContent {
 				t.Errorf("answered %d, want 204", code)
 			}
-			silent("0")
+			wantSilent("0")
 		}
 	}
 }

@@ -8,12 +8,12 @@ import (
 )
 
 // silence is the alarm that webhooks do not arrive: it rings from when a pass found differences that no webhook had told, until an
-// event comes.
+// event comes from the instance that is mirrored.
 type silence struct {
 	prometheus.GaugeFunc
 
 	mu          sync.Mutex
-	last, since time.Time // of events; of the differences
+	last, since time.Time // of those events; of the differences
 }
 
 func newSilence() *silence {
@@ -25,7 +25,7 @@ func newSilence() *silence {
 	return s
 }
 
-// heard notes that an event arrived.
+// heard notes that such an event arrived.
 func (s *silence) heard(at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -93,7 +93,9 @@ func (s *standing) collect(ch chan<- prometheus.Metric) error {
 	}
 	if at := now.Events.LastAt; at != nil {
 		ch <- prometheus.MustNewConstMetric(lastEvent, prometheus.GaugeValue, unix(*at))
-		s.silence.heard(*at) // by another replica, perhaps
+		if now.Events.LastType != doctorEvent {
+			s.silence.heard(*at) // by another replica, perhaps
+		}
 	}
 	for name, r := range now.Relays {
 		ch <- prometheus.MustNewConstMetric(unsent, prometheus.GaugeValue, r.OldestSeconds, name)
