@@ -1,7 +1,10 @@
 package main_test
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -75,5 +78,59 @@ func TestHoldDeletes(t *testing.T) {
 	}
 	for _, args := range [][]string{{"retry", "--all", "--held"}, {"retry", "--held", "msg_1"}, {"drop", "--held", "msg_1"}} {
 		run(t, 2, env, append([]string{"events"}, args...)...)
+	}
+}
+
+// TestPageDoesWhatItHasTimeFor has memberships deleted, which Clerk does not have by id: that one is gone, it must say twice, a read margin
+// apart. The page names the command that waits for that.
+func TestPageDoesWhatItHasTimeFor(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	clerk := emulate(t, clerktest.Config{Users: 30, Organizations: 1, Members: 20})
+	env := environment(clerk, url, "CLERKSYNC_RECONCILE_SCHEDULE=off", "CLERKSYNC_POLL_INTERVAL=0", "CLERKSYNC_HOLD_DELETES=on", "CLERKSYNC_READ_MARGIN=2m")
+	run(t, 0, env, "reconcile", "--no-migrate")
+	d := serve(t, clerk, env, "--no-migrate")
+	clerk.SetWebhookURL(d.webhook)
+	db := connect(t, url)
+	var members []struct{ Org, User string }
+	if err := db.Select(&members, `SELECT organization_id AS org, user_id AS "user" FROM clerk.organization_memberships`); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range members[:12] {
+		if err := clerk.RemoveMember(m.Org, m.User); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var hidden, held []string
+	eventually(t, 30*time.Second, "ten are hidden and two held", func() bool {
+		if err := db.Select(&hidden, `SELECT id FROM clerk.organization_memberships WHERE deleted_at IS NOT NULL`); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Select(&held, `SELECT id FROM clerk.events WHERE outcome = 'quarantined'`); err != nil {
+			t.Fatal(err)
+		}
+		return len(hidden) == 10 && len(held) == 2
+	})
+	for path, command := range map[string]string{
+		"/api/objects/" + hidden[0] + "/restore": "clerksync restore " + hidden[0],
+		"/api/events/" + held[0] + "/retry":      "clerksync events retry " + held[0],
+	} {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			r, err := http.NewRequestWithContext(ctx, http.MethodPost, d.admin+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if body, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusConflict || !strings.Contains(string(body), command) {
+				t.Errorf("answered %d %s, want 409 and %q", resp.StatusCode, body, command)
+			}
+		})
 	}
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -100,9 +102,24 @@ func retryOne(ctx context.Context, open func() (*opened, error), id string) (str
 	if err != nil {
 		return "", err
 	}
-	var told string
-	r := &retrier{mirror: o.mirror, reads: o.reads, tell: func(d did) error { told = d.line(); return nil }}
-	err = r.retry(ctx, id)
+	return inTime(ctx, "events retry", id, func(ctx context.Context) (told string, err error) {
+		r := &retrier{mirror: o.mirror, reads: o.reads, tell: func(d did) error { told = d.line(); return nil }}
+		err = r.retry(ctx, id)
+		return told, err
+	})
+}
+
+// actTime is what the listener leaves for an answer, and a little less.
+const actTime = 15 * time.Second
+
+// inTime does something that asks Clerk, if it does not take too long for a page. A command has the patience for what does.
+func inTime(ctx context.Context, command, id string, act func(context.Context) (string, error)) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, actTime)
+	defer cancel()
+	told, err := act(ctx)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = fmt.Errorf("this takes longer than a page can wait, as it does where Clerk is asked twice, a read margin apart: run clerksync %s %s", command, id)
+	}
 	return told, err
 }
 
@@ -127,14 +144,14 @@ func restoreOne(ctx context.Context, open func() (*opened, error), id string) (s
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second) // what the listener leaves for an answer, and a little less
-	defer cancel()
-	restored, err := o.eraser.Restore(ctx, erasure.Order{Kind: t.kind, ID: t.id})
-	switch {
-	case err != nil:
-		return "", advise(id, err)
-	case !restored:
-		return id + " is not deleted", nil
-	}
-	return id + " restored", nil
+	return inTime(ctx, "restore", id, func(ctx context.Context) (string, error) {
+		restored, err := o.eraser.Restore(ctx, erasure.Order{Kind: t.kind, ID: t.id})
+		switch {
+		case err != nil:
+			return "", advise(id, err)
+		case !restored:
+			return id + " is not deleted", nil
+		}
+		return id + " restored", nil
+	})
 }
