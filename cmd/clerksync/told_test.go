@@ -33,11 +33,9 @@ func TestToldAtStart(t *testing.T) {
 	}
 }
 
-// TestInterruptedApproval ends a pass of an approved plan in its midst: nothing goes on from there.
-func TestInterruptedApproval(t *testing.T) {
-	t.Parallel()
-	clerk := emulate(t, clerktest.Config{Users: 60})
-	env := environment(clerk, "sqlite:"+filepath.Join(t.TempDir(), "mirror.db"))
+// trip trips the deletion guard and returns the plan that it refuses.
+func trip(t *testing.T, clerk *clerktest.Server, env []string) (plan string) {
+	t.Helper()
 	run(t, 0, env, "reconcile")
 	gone := 0
 	for id := range clerk.Users() {
@@ -49,7 +47,30 @@ func TestInterruptedApproval(t *testing.T) {
 		}
 	}
 	refused, _ := run(t, 3, env, "reconcile")
-	plan := regexp.MustCompile(`refused deletion plan: ([0-9a-f]+)`).FindStringSubmatch(refused)[1]
+	return regexp.MustCompile(`refused deletion plan: ([0-9a-f]+)`).FindStringSubmatch(refused)[1]
+}
+
+// TestApprovalQuietsTheGuard approves what the guard refused: nothing is left to be attended to.
+func TestApprovalQuietsTheGuard(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{Users: 60})
+	env := environment(clerk, "sqlite:"+filepath.Join(t.TempDir(), "mirror.db"))
+	plan := trip(t, clerk, env)
+	if status, _ := run(t, 0, env, "status"); !strings.Contains(status, "clerksync reconcile --approve "+plan) {
+		t.Errorf("the status does not say how to approve the plan:\n%s", status)
+	}
+	run(t, 0, env, "reconcile", "--approve", plan)
+	if status, _ := run(t, 0, env, "status"); strings.Contains(status, "needs attention") || strings.Contains(status, "--approve") {
+		t.Errorf("after the approval the status tells:\n%s", status)
+	}
+}
+
+// TestInterruptedApproval ends a pass of an approved plan in its midst: nothing goes on from there.
+func TestInterruptedApproval(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{Users: 60})
+	env := environment(clerk, "sqlite:"+filepath.Join(t.TempDir(), "mirror.db"))
+	plan := trip(t, clerk, env)
 	if dry, _ := run(t, 0, env, "reconcile", "--approve", plan, "--dry-run"); !strings.Contains(dry, "deletion plan that may be approved: "+plan) || strings.Contains(dry, "approved deletion plan") {
 		t.Errorf("a dry run of an approval tells:\n%s", dry)
 	}
@@ -65,6 +86,9 @@ func TestInterruptedApproval(t *testing.T) {
 	p.wantExit(1, time.Minute)
 	if told := p.stderr.String(); !strings.Contains(told, "interrupted: the plan is spent, so run a pass for what is left") {
 		t.Errorf("an interrupted approval tells:\n%s", told)
+	}
+	if status, _ := run(t, 0, env, "status"); !strings.Contains(status, "clerksync reconcile looks again") || strings.Contains(status, "--approve") {
+		t.Errorf("after an interrupted approval the status tells:\n%s", status)
 	}
 }
 

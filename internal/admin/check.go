@@ -35,6 +35,7 @@ const (
 	feedTooLate = time.Hour
 	skewTooWide = 30 * time.Second
 	foreignTime = time.Hour
+	planTime    = time.Hour // within which a refused plan can be approved
 )
 
 // Judge answers all questions about a status as it is at an instant.
@@ -135,11 +136,16 @@ func checkQuarantine(s Status, _ time.Time) Check {
 	return c
 }
 
-func checkGuard(s Status, _ time.Time) Check {
+func checkGuard(s Status, now time.Time) Check {
 	c := Check{Name: "guard", Title: "Deletion guard", OK: true, Value: "quiet"}
-	if p := s.Passes["full"]; p.Plan != "" && !p.Complete || p.Plan != "" && p.Error != "" {
+	p, approved := s.Passes["full"], s.Passes["approved"]
+	spent := approved.StartedAt.After(p.StartedAt) // a plan is good for one approval
+	if p.Plan != "" && (!p.Complete || p.Error != "") && !(spent && approved.Complete) {
 		c.OK, c.Value, c.Detail = false, "tripped", "the last pass would have deleted too much, and deleted nothing"
 		c.Advice = "If those objects are gone indeed: clerksync reconcile --approve " + p.Plan
+		if spent || p.FinishedAt != nil && now.Sub(*p.FinishedAt) >= planTime {
+			c.Advice = "Its plan cannot be approved any more. clerksync reconcile looks again, and makes a plan that can."
+		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(s.Resources)) {
 		if n := s.Resources[kind]; n.Burst() {

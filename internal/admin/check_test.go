@@ -79,6 +79,34 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestGuardAfterAPlan has the guard trip, and then time pass or the plan be approved: what cannot be done any more is not advised.
+func TestGuardAfterAPlan(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for _, c := range []struct {
+		name     string
+		finished time.Duration // of the pass that tripped it, before now
+		approved admin.Pass
+		ok       bool
+		advice   string
+	}{
+		{"just now", time.Minute, admin.Pass{}, false, "--approve abc"},
+		{"after another plan was approved", time.Minute, admin.Pass{StartedAt: now.Add(-2 * time.Hour), Complete: true}, false, "--approve abc"},
+		{"expired", time.Hour, admin.Pass{}, false, "clerksync reconcile looks again"},
+		{"approval interrupted", time.Minute, admin.Pass{StartedAt: now.Add(-time.Second)}, false, "clerksync reconcile looks again"},
+		{"approved", time.Minute, admin.Pass{StartedAt: now.Add(-time.Second), Complete: true}, true, ""},
+	} {
+		s, finished := well(now), now.Add(-c.finished)
+		s.Passes["full"] = admin.Pass{StartedAt: finished.Add(-time.Minute), FinishedAt: &finished, Complete: true, LastCompleteAt: &finished, Plan: "abc", Error: "it tripped"}
+		s.Passes["approved"] = c.approved
+		for _, check := range s.Judge(now).Checks {
+			if check.Name == "guard" && (check.OK != c.ok || !strings.Contains(check.Advice, c.advice)) {
+				t.Errorf("%s: %+v", c.name, check)
+			}
+		}
+	}
+}
+
 func spoilPass(s *admin.Status, p admin.Pass) { s.Passes["full"] = p }
 
 // TestProgress computes rate and rest.
