@@ -55,6 +55,9 @@ func (d *daemon) sample(ctx context.Context) error {
 func (d *daemon) statusOf(m *clerksync.Mirror) func(context.Context) (admin.Status, error) {
 	return func(ctx context.Context) (admin.Status, error) {
 		s, err := readStatus(ctx, m)
+		if at := s.Events.LastAt; at != nil && s.Events.LastType != doctorEvent {
+			d.metrics.silence.heard(*at) // by another replica, perhaps
+		}
 		if d.secretKey.set() {
 			silent := d.metrics.silence.read() == 1
 			s.WebhooksSilent = &silent

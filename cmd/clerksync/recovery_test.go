@@ -59,6 +59,18 @@ func TestOnlyClerkEndsTheSilence(t *testing.T) {
 	eventually(t, 20*time.Second, "the end of the alarm", func() bool { return !silent(t, d) })
 }
 
+// TestAnotherReplicaEndsTheSilence has an event come to another replica than the one whose pass rang the alarm, which nobody scrapes.
+func TestAnotherReplicaEndsTheSilence(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{Users: 5})
+	env := environment(clerk, pgtest.URL(t), "CLERKSYNC_RECONCILE_SCHEDULE=off", "CLERKSYNC_POLL_INTERVAL=0")
+	one, two := ringing(t, clerk, env, "--no-migrate"), serve(t, clerk, env, "--no-migrate")
+	if code := post(t.Context(), clerk, two.webhook, "msg_1", clerk.InstanceID()); code != http.StatusNoContent {
+		t.Fatalf("answered %d, want 204", code)
+	}
+	eventually(t, 20*time.Second, "the end of the alarm", func() bool { return !silent(t, one) })
+}
+
 // TestRecovery takes the database away while something happens that no webhook will tell. Once it is back, a delta pass finds that at
 // once, though there is no polling, and a full pass follows, which rings the alarm until an event comes; after a second outage, none
 // follows so soon.

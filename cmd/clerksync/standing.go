@@ -18,15 +18,14 @@ func (m *metrics) watch(mirror *clerksync.Mirror, status func(context.Context) (
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "clerksync_clock_skew_seconds", Help: "How far Clerk's clock is ahead of ours.",
 		}, func() float64 { skew, _ := mirror.Skew(); return skew.Seconds() }),
-		&standing{status: status, silence: m.silence},
+		&standing{status: status},
 	)
 	return mirror.Watch(m.observeCommit)
 }
 
 // standing is the collector of what the database tells.
 type standing struct {
-	status  func(context.Context) (admin.Status, error)
-	silence *silence
+	status func(context.Context) (admin.Status, error)
 }
 
 var (
@@ -93,9 +92,6 @@ func (s *standing) collect(ch chan<- prometheus.Metric) error {
 	}
 	if at := now.Events.LastAt; at != nil {
 		ch <- prometheus.MustNewConstMetric(lastEvent, prometheus.GaugeValue, unix(*at))
-		if now.Events.LastType != doctorEvent {
-			s.silence.heard(*at) // by another replica, perhaps
-		}
 	}
 	for name, r := range now.Relays {
 		ch <- prometheus.MustNewConstMetric(unsent, prometheus.GaugeValue, r.OldestSeconds, name)
