@@ -39,10 +39,10 @@ type stream struct {
 
 // update sends what has changed since the last one. Its error is that the browser has left.
 func (s *stream) update(r *http.Request) error {
-	if err := s.control.SetWriteDeadline(time.Now().Add(5 * SampleTime)); err != nil {
+	now := s.look(r.Context())
+	if err := s.control.SetWriteDeadline(time.Now().Add(5 * SampleTime)); err != nil { // for the writing alone: the look may have taken longer
 		return err
 	}
-	now := s.look(r.Context())
 	var b strings.Builder
 	for _, region := range []string{"glance", "board"} {
 		content := render(region, now)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/clerksync/clerksync/internal/admin"
 	clerksync "github.com/clerksync/clerksync/sync"
+	"testing/synctest"
 )
 
 // whole is a configuration that offers everything.
@@ -197,4 +198,49 @@ func TestLive(t *testing.T) {
 	if err := lines.Err(); err != nil {
 		t.Error(err)
 	}
+}
+
+// openPage is the connection of an open page. It notes whether anything was written after its deadline, which a real one would not send.
+type openPage struct {
+	*httptest.ResponseRecorder
+	deadline time.Time
+	late     bool
+}
+
+func (*openPage) SetReadDeadline(time.Time) error { return nil }
+
+func (p *openPage) SetWriteDeadline(t time.Time) error {
+	p.deadline = t
+	return nil
+}
+
+func (p *openPage) Write(b []byte) (int, error) {
+	p.late = p.late || time.Now().After(p.deadline)
+	return p.ResponseRecorder.Write(b)
+}
+
+// live sends an open page its first update.
+func live(t *testing.T, cfg admin.Config) *openPage {
+	t.Helper()
+	closing := make(chan struct{})
+	close(closing)
+	cfg.Closing = closing
+	p := &openPage{ResponseRecorder: httptest.NewRecorder()}
+	admin.NewHandler(cfg).ServeHTTP(p, httptest.NewRequestWithContext(t.Context(), "GET", here+"/live", nil))
+	return p
+}
+
+// TestLiveOfSlowDatabase has a database take longer to not answer than a browser may take to read: the page is told so in time.
+func TestLiveOfSlowDatabase(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := whole()
+		cfg.Status = func(context.Context) (admin.Status, error) {
+			time.Sleep(15 * time.Second)
+			return admin.Status{}, errors.New("the database does not answer")
+		}
+		if p := live(t, cfg); p.late || !strings.Contains(p.Body.String(), "the database does not answer") {
+			t.Errorf("after its deadline: %t; the page is told\n%s", p.late, p.Body)
+		}
+	})
 }
