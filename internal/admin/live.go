@@ -70,6 +70,9 @@ func (s *stream) update(r *http.Request) error {
 	return s.control.Flush()
 }
 
+// oneEnding makes all ends of lines alike. A carriage return ends a line of the stream, too, and what others name may hold one.
+var oneEnding = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
 // send writes one event; without data it writes a comment, which shows that the line is open.
 func (s *stream) send(event, data string) error {
 	var b strings.Builder
@@ -79,8 +82,8 @@ func (s *stream) send(event, data string) error {
 	if data == "" {
 		b.WriteString(":\n")
 	} else {
-		for line := range strings.Lines(data) {
-			fmt.Fprintf(&b, "data: %s\n", strings.TrimRight(line, "\r\n"))
+		for line := range strings.Lines(oneEnding.Replace(data)) {
+			fmt.Fprintf(&b, "data: %s\n", strings.TrimSuffix(line, "\n"))
 		}
 	}
 	b.WriteString("\n")

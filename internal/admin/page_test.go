@@ -244,3 +244,15 @@ func TestLiveOfSlowDatabase(t *testing.T) {
 		}
 	})
 }
+
+// TestCarriageReturnStaysWithinItsEvent has an event whose type would end the lines of the stream and begin others.
+func TestCarriageReturnStaysWithinItsEvent(t *testing.T) {
+	t.Parallel()
+	cfg := whole()
+	cfg.Board = func(context.Context) (admin.Board, error) {
+		return admin.Board{Events: []clerksync.Logged{{ID: "msg_1", Type: "a\r\revent: samples\r\ndata: 1\r\rb", ReceivedAt: time.Now(), Outcome: clerksync.Ignored}}}, nil
+	}
+	if text := live(t, cfg).Body.String(); strings.Contains(text, "\r") || strings.Contains(text, "\nevent: samples\ndata: 1") || !strings.Contains(text, "\ndata: event: samples\n") {
+		t.Errorf("the stream is\n%q", text)
+	}
+}
