@@ -14,12 +14,13 @@ import (
 type shownObject struct {
 	Base
 	Object
-	Kind  clerksync.Kind
-	ID    string
-	Known bool
-	Error string
-	JSON  string // what is kept of Clerk's object, for people
-	Acts  Acts
+	Kind    clerksync.Kind
+	ID      string
+	Known   bool
+	Heading string // of the error
+	Error   string
+	JSON    string // what is kept of Clerk's object, for people
+	Acts    Acts
 }
 
 // find answers the form that asks for an object by its id.
@@ -58,7 +59,10 @@ func (h *handler) object(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) showObject(w http.ResponseWriter, code int, s shownObject) {
-	s.Base = base()
+	s.Base, s.Heading = base(), "Not found"
+	if code == http.StatusServiceUnavailable {
+		s.Heading = "No answer"
+	}
 	html(w, code)
 	show(w, "object-page", s)
 }
