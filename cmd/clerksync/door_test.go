@@ -172,6 +172,34 @@ func TestSecretsAreRenewed(t *testing.T) {
 	}
 }
 
+// TestUnchangedFilesAreNotRenewed reads files again that hold commas and blanks, of which one changes: only that one is put to use.
+func TestUnchangedFilesAreNotRenewed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	token, signing, database := filepath.Join(dir, "token"), filepath.Join(dir, "signing"), "sqlite:"+filepath.Join(dir, "mirror.db")
+	clerk := emulate(t, clerktest.Config{})
+	key := filepath.Join(dir, "key")
+	write(t, token, "correct, horse, battery\n")
+	write(t, signing, clerk.WebhookSecret()+",\n"+fresh(t)+"\n")
+	write(t, key, clerk.SecretKey())
+	d := serve(t, clerk, environment(clerk, database, "CLERKSYNC_ADMIN_TOKEN_FILE="+token, "CLERK_WEBHOOK_SIGNING_SECRET=", "CLERK_WEBHOOK_SIGNING_SECRET_FILE="+signing,
+		"CLERK_SECRET_KEY=", "CLERK_SECRET_KEY_FILE="+key))
+	told := func(what string, times int) func() bool {
+		return func() bool { return strings.Count(d.stderr.String(), what) >= times }
+	}
+	write(t, key, "sk_test_nobody_knows_this")
+	d.signal(syscall.SIGHUP)
+	eventually(t, 30*time.Second, "the files are read", told("the old one stays in use", 1))
+	d.signal(syscall.SIGHUP)
+	eventually(t, 30*time.Second, "they are read again", told("the old one stays in use", 2))
+	if code, _ := get(t, d.admin+"/api/status", "Authorization", "Bearer correct, horse, battery"); code != http.StatusOK {
+		t.Errorf("with the token of the file: %d, want 200", code)
+	}
+	if audit, _ := run(t, 0, []string{"DATABASE_URL=" + database}, "audit", "list"); strings.Contains(audit, "reloaded") {
+		t.Errorf("nothing was put to use, and the audit log tells\n%s", audit)
+	}
+}
+
 // TestRenewalIsRecorded ends the daemon in the moment in which a changed secret is put to use: the audit log tells of it all the same.
 func TestRenewalIsRecorded(t *testing.T) {
 	t.Parallel()

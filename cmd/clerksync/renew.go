@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ const renewInterval = 10 * time.Second
 // renewal is a secret that comes from a file and is put to use without a restart when the file changes.
 type renewal struct {
 	name  string
+	list  bool // several secrets, separated by commas
 	read  func() (string, error)
 	use   func(ctx context.Context, text string) error
 	used  string // the text in use
@@ -25,7 +27,7 @@ type renewal struct {
 // renewals are those of the secrets that come from files. What was absent at the start stays absent: that is the configuration.
 func (d *daemon) renewals(o *opened, reader *clerksync.Reader) (all []*renewal) {
 	if o.handler != nil {
-		all = append(all, &renewal{name: "CLERK_WEBHOOK_SIGNING_SECRET", used: strings.Join(reveal(d.signingSecrets), ","),
+		all = append(all, &renewal{name: "CLERK_WEBHOOK_SIGNING_SECRET", list: true, used: strings.Join(reveal(d.signingSecrets), ","),
 			use: func(_ context.Context, text string) error {
 				secrets, err := parseSigning(text)
 				if err != nil {
@@ -51,7 +53,7 @@ func (d *daemon) renewals(o *opened, reader *clerksync.Reader) (all []*renewal) 
 			}})
 	}
 	if len(o.outlet.signers) > 0 {
-		all = append(all, &renewal{name: "CLERKSYNC_PUBLISH_SECRET", used: strings.Join(reveal(d.publishSecrets), ","),
+		all = append(all, &renewal{name: "CLERKSYNC_PUBLISH_SECRET", list: true, used: strings.Join(reveal(d.publishSecrets), ","),
 			use: func(_ context.Context, text string) error {
 				secrets, err := parsePublishing(text)
 				if err != nil {
@@ -61,7 +63,7 @@ func (d *daemon) renewals(o *opened, reader *clerksync.Reader) (all []*renewal) 
 			}})
 	}
 	all = slices.DeleteFunc(all, func(r *renewal) bool {
-		r.read = secretFile(r.name)
+		r.read = secretFile(r.name, r.list)
 		return r.read == nil
 	})
 	if d.tlsCert != "" {
@@ -71,18 +73,23 @@ func (d *daemon) renewals(o *opened, reader *clerksync.Reader) (all []*renewal) 
 }
 
 // secretFile returns a function that reads a secret from its file, or nil where the secret comes from the environment, which never
-// changes.
-func secretFile(name string) func() (string, error) {
+// changes. A list reads alike however its commas are spaced.
+func secretFile(name string, list bool) func() (string, error) {
 	for _, row := range table {
 		if _, path := row.file(); row.name == name && path != "" {
 			return func() (string, error) {
 				text, _, err := row.read(nil)
-				return strings.ReplaceAll(text, ", ", ","), err
+				if list {
+					text = spaces.ReplaceAllString(text, ",")
+				}
+				return text, err
 			}
 		}
 	}
 	return nil
 }
+
+var spaces = regexp.MustCompile(`\s*,\s*`)
 
 // renew looks at the files now and then, and at once when an operator hangs up (SIGHUP).
 func (d *daemon) renew(ctx context.Context, mirror *clerksync.Mirror, all []*renewal) error {
