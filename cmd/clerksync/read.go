@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
@@ -116,12 +117,20 @@ func (s setting) read(c *cli.Command) (value string, told bool, err error) {
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return "", false, fmt.Errorf("cannot be read from the file that %s names: %w", name, err)
+		return "", false, fmt.Errorf("cannot be read from the file that %s names: %w", name, withoutPath(err))
 	}
 	if value = strings.TrimSpace(string(text)); value == "" {
 		return "", true, fmt.Errorf("is blank in the file that %s names: write it there, or leave %s out", name, name)
 	}
 	return value, true, nil
+}
+
+// withoutPath takes the path out of an error, which is a secret where somebody mistook NAME_FILE for NAME.
+func withoutPath(err error) error {
+	if at := (*fs.PathError)(nil); errors.As(err, &at) {
+		return at.Err
+	}
+	return err
 }
 
 // given are the environment variables that tell a secret, itself or its file. Blanks are no secret, and what two names tell alike is told
