@@ -125,6 +125,9 @@ func minding(next http.Handler) http.Handler {
 			return
 		}
 		defer g.answered()
+		if r.Body == http.NoBody { // of which nobody need read the end
+			g.arrived()
+		}
 		r.Body = &minded{r.Body, g}
 		next.ServeHTTP(w, r)
 	})

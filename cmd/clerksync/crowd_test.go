@@ -42,7 +42,9 @@ func (h *hall) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/panic" {
 		panic("a patient's name")
 	}
-	_, _ = io.Copy(io.Discard, r.Body)
+	if r.Method != http.MethodGet {
+		_, _ = io.Copy(io.Discard, r.Body)
+	}
 	if r.URL.Path == "/wait" {
 		h.working <- struct{}{}
 		<-h.release
@@ -112,6 +114,23 @@ func TestCrowd(t *testing.T) {
 	}
 	if _, err := io.WriteString(kept, whole); err != nil || answer(t, kept, 3*time.Second) != http.StatusNoContent {
 		t.Error("one that was answered after the idle ones came is gone")
+	}
+}
+
+// TestCrowdSparesRequestsWithoutBody has a request at work that has no body whose end could be read. Newcomers put out each other.
+func TestCrowdSparesRequestsWithoutBody(t *testing.T) {
+	t.Parallel()
+	h := openHall(t, 3)
+	busy := h.enter(t, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-h.working
+	for i := range 3 {
+		if got := answer(t, h.enter(t, whole), 3*time.Second); got != http.StatusNoContent {
+			t.Errorf("newcomer %d was answered %d, want 204", i, got)
+		}
+	}
+	close(h.release)
+	if got := answer(t, busy, 5*time.Second); got != http.StatusNoContent {
+		t.Errorf("a GET at work was answered %d, want 204: it must never be put out", got)
 	}
 }
 
