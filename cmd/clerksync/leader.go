@@ -21,15 +21,20 @@ const (
 // lead runs parts whenever this replica leads, until the context ends. What they do is safe for two at once, too; the lease is there
 // so that it is done once.
 func (d *daemon) lead(ctx context.Context, mirror *clerksync.Mirror, parts []part) error {
+	told := "" // why the lease could not be looked at; it is told once, not every two seconds
 	for ctx.Err() == nil {
 		l, err := lease.Try(ctx, mirror, leaderKey)
 		switch {
 		case err == nil:
+			told = ""
 			if err := d.reign(ctx, l, parts); err != nil {
 				return err
 			}
-		case ctx.Err() == nil && !errors.Is(err, lease.ErrHeld):
-			d.log.Debug("whether another replica leads cannot be told now", "error", err)
+		case errors.Is(err, lease.ErrHeld):
+			told = ""
+		case ctx.Err() == nil && err.Error() != told:
+			told = err.Error()
+			d.log.Warn("whether another replica leads cannot be told now", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -212,6 +212,21 @@ func distinct(all []told) int {
 	return len(ids)
 }
 
+// TestWhyNobodyLeads has a lease that cannot be read: the log says so at its default level, and says it once.
+func TestWhyNobodyLeads(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{})
+	url := pgtest.URL(t)
+	connect(t, url).MustExec(`INSERT INTO clerk.state (key, value, updated_at) VALUES ('lease:leader', '"nonsense"', now())`)
+	d := serve(t, clerk, environment(clerk, url, "CLERKSYNC_LOG_LEVEL="), "--no-migrate")
+	eventually(t, 20*time.Second, "the log tells why nobody leads", func() bool {
+		return strings.Contains(d.stderr.String(), `"whether another replica leads cannot be told now"`)
+	})
+	if _, body := get(t, d.admin+"/api/status"); !strings.Contains(body, "lease") {
+		t.Errorf("the status tells %s", body)
+	}
+}
+
 // TestReplicas stops the leader of three replicas and lets it go on once another one leads, kills that one, and lets events go on all
 // the while: one replica leads at a time, the mirror equals Clerk, and every change is delivered in order.
 func TestReplicas(t *testing.T) {
