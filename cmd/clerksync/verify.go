@@ -54,8 +54,12 @@ func newVerifier(s settings, mirror *clerksync.Mirror, api *clerksync.API, log *
 	}
 }
 
-// ask queues a read. It never blocks.
+// ask queues a read. It never blocks. What Clerk cannot be asked for, such as a session, is left as the rule has it: no pass would do
+// better.
 func (v *verifier) ask(kind clerksync.Kind, id string) {
+	if !kind.Askable() {
+		return
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	o := target{id, kind}

@@ -2,6 +2,8 @@ package main_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +13,7 @@ import (
 )
 
 // TestVerify forges a deletion with a stolen secret, without any pass to repair it. The user's next event contradicts it, so the
-// daemon asks Clerk.
+// daemon asks Clerk. A contradiction about a session, which Clerk cannot be asked for, is nothing to warn of.
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
@@ -23,6 +25,15 @@ func TestVerify(t *testing.T) {
 		return count(t, db, `SELECT count(*) FROM clerk.active_users WHERE id = $1`, id) == 1
 	}
 
+	now := time.Now().UnixMilli()
+	for i, status := range []string{"active", "ended", "pending"} {
+		body := fmt.Sprintf(`{"object":"event","type":"session.created","timestamp":%[1]d,"instance_id":%[2]q,"data":{"id":"sess_1","object":"session",`+
+			`"user_id":"user_1","client_id":"client_1","status":%[3]q,"created_at":%[1]d,"updated_at":%[1]d,"last_active_at":%[1]d,"expire_at":%[4]d,"abandon_at":%[4]d}}`,
+			now, clerk.InstanceID(), status, now+1_000_000)
+		if code := signedBody(t, client, d.webhook, clerk.WebhookSecret(), fmt.Sprint("msg_", i), body); code != http.StatusNoContent {
+			t.Fatalf("answered %d", code)
+		}
+	}
 	id, err := clerk.CreateUser(clerktest.Fields{"first_name": "Ada"})
 	if err != nil {
 		t.Fatal(err)
@@ -36,6 +47,9 @@ func TestVerify(t *testing.T) {
 	eventually(t, 20*time.Second, "the user is back", func() bool { return visible(id) })
 	if n := count(t, db, `SELECT count(*) FROM clerk.users WHERE id = $1 AND source = 'resync' AND last_name = 'Lovelace'`, id); n != 1 {
 		t.Error("the user did not come back by a read, or without the change")
+	}
+	if log := d.stderr.String(); strings.Contains(log, "a contradiction stays") {
+		t.Errorf("a session's contradiction, which came first, is told as\n%s", log)
 	}
 }
 
