@@ -149,7 +149,7 @@ func checkCommand() *cli.Command {
 		ArgValidator: noArguments,
 		Action: withSettings(scopePasses, func(ctx context.Context, c *cli.Command, s settings) error {
 			report, err := s.pass(ctx, c, reconcile.Pass{DryRun: true})
-			if report.Drift() > 0 {
+			if report.Drift() > 0 && ctx.Err() == nil { // what was interrupted has found too little to say anything
 				err = errors.Join(err, errDrift)
 			}
 			return err

@@ -1,9 +1,15 @@
 package main_test
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -89,6 +95,38 @@ func TestInterruptedApproval(t *testing.T) {
 	}
 	if status, _ := run(t, 0, env, "status"); !strings.Contains(status, "clerksync reconcile looks again") || strings.Contains(status, "--approve") {
 		t.Errorf("after an interrupted approval the status tells:\n%s", status)
+	}
+}
+
+// TestInterruptedCheck ends a check in its midst, when it has found users whom the mirror lacks: it says that it was interrupted, and nothing
+// about drift.
+func TestInterruptedCheck(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{Users: 3500})
+	to, err := url.Parse(clerk.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sixth := make(chan struct{})
+	pages, once := atomic.Int32{}, sync.Once{}
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/users" && pages.Add(1) > 5 {
+			once.Do(func() { close(sixth) })
+			<-r.Context().Done()
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	defer between.Close()
+	env := environment(clerk, "sqlite:"+filepath.Join(t.TempDir(), "mirror.db"), "CLERK_API_URL="+between.URL)
+	run(t, 0, env, "migrate", "up")
+	p := start(t, env, "check")
+	<-sixth
+	p.signal(syscall.SIGINT)
+	p.wantExit(1, time.Minute)
+	if told := p.stdout.String(); !strings.Contains(told, " created") {
+		t.Errorf("it had found nothing yet, so this shows nothing:\n%s", told)
 	}
 }
 
