@@ -100,7 +100,9 @@ func (d *daemon) noteDelivery(seen webhook.Delivery) {
 	d.metrics.observeDelivery(seen)
 	switch {
 	case seen.Code == http.StatusNoContent:
-		d.refused.Store(0)
+		if since := d.refused.Swap(0); since != 0 { // a database that took no writes answered pings all the time
+			d.noteReturn(time.Now())
+		}
 	case seen.Reason == "unavailable":
 		d.refused.Store(time.Now().UnixMilli())
 	}

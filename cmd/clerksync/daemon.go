@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -34,7 +35,8 @@ type daemon struct {
 	migrate bool
 	orders  chan struct{} // full passes that an operator asked for
 
-	returned chan time.Time // holds when the database came back, until somebody has looked for what was missed
+	returning sync.Mutex     // held while a return is noted
+	returned  chan time.Time // holds when the database came back, until somebody has looked for what was missed
 
 	samples  admin.Samples // of the status page
 	presence *presence

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -37,17 +38,21 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 		return
 	}
 	var server struct {
-		Version int
-		Fsync   string
-		Full    string
+		Version  int
+		Fsync    string
+		Full     string
+		ReadOnly bool
 	}
 	err = db.GetContext(ctx, &server, `SELECT current_setting('server_version_num')::int / 10000 AS version, current_setting('fsync') AS fsync,
-current_setting('full_page_writes') AS full`)
+current_setting('full_page_writes') AS full, current_setting('transaction_read_only') = 'on' AS readonly`)
 	switch {
 	case err != nil:
 		d.note(check, failed, err.Error(), "the user of DATABASE_URL must be able to run queries")
 	case server.Version < 13:
 		d.note(check, failed, fmt.Sprintf("PostgreSQL %d", server.Version), "clerksync needs PostgreSQL 13 or later")
+	case server.ReadOnly:
+		d.note(check, failed, "it takes no writes: it is a standby, or default_transaction_read_only is on",
+			"let DATABASE_URL name the primary, or switch that setting off for the server, the database and the user")
 	case server.Fsync != "on" || server.Full != "on":
 		d.note(check, warned, fmt.Sprintf("PostgreSQL %d with fsync=%s and full_page_writes=%s: a crash of its machine loses events that were answered 204",
 			server.Version, server.Fsync, server.Full), "set both to on")
@@ -125,14 +130,18 @@ GROUP BY r.rolname, r.rolsuper, r.rolcreaterole, r.rolcreatedb`
 
 func (d *doctor) checkRoles(ctx context.Context) {
 	const check = "role"
-	if d.mirror == nil || d.database.dialect == migrations.SQLite {
-		d.note(check, skipped, map[bool]string{true: "the tables cannot be looked at", false: "SQLite has no roles"}[d.mirror == nil], "")
+	if d.db == nil || d.database.dialect == migrations.SQLite {
+		d.note(check, skipped, map[bool]string{true: "the database does not answer", false: "SQLite has no roles"}[d.db == nil], "")
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	var p powers
-	if err := d.db.GetContext(ctx, &p, askPowers, d.schema); err != nil {
+	switch err := d.db.GetContext(ctx, &p, askPowers, d.schema); {
+	case sqlState(err) == "3F000", errors.Is(err, sql.ErrNoRows):
+		d.note(check, skipped, "there are no tables yet", "")
+		return
+	case err != nil:
 		d.note(check, failed, "reading what the user may do: "+err.Error(), "")
 		return
 	}

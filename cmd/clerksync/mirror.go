@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
@@ -34,9 +36,14 @@ func (s *settings) needKey() error {
 // hooks are none: who has hooks imports the library. The tests give the command some, to see what becomes of them when it is killed.
 var hooks clerksync.Hooks
 
+// commandPatience is how long a command waits for the next byte of PostgreSQL's answer: longer than any query of a large mirror takes, and
+// not for ever, or a nightly job that meets a silent server keeps all later ones from beginning.
+const commandPatience = 5 * time.Minute
+
 // openMirror opens the database and the mirror in it, after migrating its tables or, with migrate false, after checking that they
 // are migrated. The caller calls close when it is done.
 func (s *settings) openMirror(ctx context.Context, migrate bool) (m *clerksync.Mirror, close func(), err error) {
+	s.database.patience = cmp.Or(s.database.patience, commandPatience)
 	db, err := s.database.open(s.unprepared)
 	if err != nil {
 		return nil, nil, err

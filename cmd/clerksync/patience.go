@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"strings"
 	"time"
@@ -46,6 +47,10 @@ func (d *daemon) openPatiently(ctx context.Context) (*clerksync.Mirror, func(), 
 func isOutage(err error) bool {
 	if s := sqlState(err); s != "" {
 		return strings.HasPrefix(s, "08") || strings.HasPrefix(s, "53") || strings.HasPrefix(s, "57P")
+	}
+	var file *fs.PathError // which says what a network's error says, too
+	if errors.As(err, &file) {
+		return false
 	}
 	var network net.Error
 	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, clerksync.ErrUnavailable)

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -18,10 +21,19 @@ const (
 )
 
 // watchOutages notes when the database answers again after it did not. The deliveries that were refused meanwhile come again, but
-// perhaps hours later: Clerk's sender waits longer after each try. Whatever keeps a ping from its answer kept deliveries from theirs.
+// perhaps hours later: Clerk's sender waits longer after each try. Whatever keeps a ping from its answer kept deliveries from theirs. It
+// ends the daemon where the file of a SQLite database is another one: what it has written since would be lost with the old one.
 func (d *daemon) watchOutages(ctx context.Context, mirror *clerksync.Mirror) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	lookForFile := d.database.fileWatch()
+	var lost error
 	var since time.Time // of the outage; zero while there is none
 	every(ctx, pulseInterval, func() {
+		if lost = lookForFile(); lost != nil {
+			end()
+			return
+		}
 		pulse, cancel := context.WithTimeout(ctx, pulseTime)
 		defer cancel()
 		switch err := mirror.DB().PingContext(pulse); {
@@ -35,11 +47,27 @@ func (d *daemon) watchOutages(ctx context.Context, mirror *clerksync.Mirror) err
 			d.noteReturn(time.Now())
 		}
 	})
-	return nil
+	return lost
 }
 
-// noteReturn leaves word for the part that recovers. Only the last return counts.
+// fileWatch returns a function that tells whether the file of a SQLite database is still the one that it was.
+func (db database) fileWatch() (look func() error) {
+	if db.path == "" {
+		return func() error { return nil }
+	}
+	was, err := os.Stat(db.path)
+	return func() error {
+		if is, lookErr := os.Stat(db.path); err == nil && (errors.Is(lookErr, fs.ErrNotExist) || lookErr == nil && !os.SameFile(was, is)) {
+			return fmt.Errorf("the file %s was removed or replaced while the daemon wrote into it: stop the daemon before you restore a backup", db.path)
+		}
+		return nil
+	}
+}
+
+// noteReturn leaves word for the part that recovers. One word is enough until it is heard, unless it is old.
 func (d *daemon) noteReturn(at time.Time) {
+	d.returning.Lock()
+	defer d.returning.Unlock()
 	select {
 	case <-d.returned:
 	default:

@@ -1,7 +1,9 @@
 package main_test
 
 import (
+	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -138,4 +140,47 @@ func TestRecovery(t *testing.T) {
 			wantSilent("0")
 		}
 	}
+
+	// A database that takes no writes answers pings all the time.
+	deltas := passes("delta")
+	super := connect(t, url)
+	for _, mode := range []string{"on", "off"} {
+		super.MustExec(`ALTER SYSTEM SET default_transaction_read_only = ` + mode)
+		super.MustExec(`SELECT pg_reload_conf()`)
+		want := map[string]int{"on": http.StatusServiceUnavailable, "off": http.StatusNoContent}[mode]
+		n := 0
+		eventually(t, 20*time.Second, "deliveries are answered as a database does that is read-only: "+mode, func() bool {
+			n++
+			return post(t.Context(), clerk, d.webhook, fmt.Sprint("msg_readonly_", mode, n), clerk.InstanceID()) == want
+		})
+	}
+	eventually(t, 30*time.Second, "the delta pass after that", func() bool { return passes("delta") > deltas })
+}
+
+// TestFileReplaced ends a daemon whose SQLite file somebody has replaced, and that would answer for what nobody will find.
+func TestFileReplaced(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{})
+	file := filepath.Join(t.TempDir(), "mirror.db")
+	d := serve(t, clerk, environment(clerk, "sqlite:"+file))
+	if err := os.Rename(file, file+".old"); err != nil {
+		t.Fatal(err)
+	}
+	d.wantExit(1, 30*time.Second)
+	if !strings.Contains(d.stderr.String(), "was removed or replaced") {
+		t.Errorf("it says\n%s", d.stderr)
+	}
+}
+
+// TestFileThatIsNone takes a path that cannot be opened for no outage, which waiting may cure.
+func TestFileThatIsNone(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{})
+	folder := t.TempDir()
+	p := start(t, environment(clerk, "sqlite:"+folder), "serve")
+	p.wantExit(1, 30*time.Second)
+	if text := p.stderr.String(); !strings.Contains(text, folder) || strings.Contains(text, "does not answer") {
+		t.Errorf("it says\n%s", text)
+	}
+
 }

@@ -52,8 +52,13 @@ type shown struct {
 	Acts    Acts
 }
 
+// lookTime bounds what the page waits for: the listener gives up on an answer soon after.
+const lookTime = 10 * time.Second
+
 // look reads what the status page shows.
 func (h *handler) look(ctx context.Context) shown {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
 	s := shown{Base: base(), Health: h.Health(ctx), CanPass: h.Reconcile != nil, Acts: h.Acts, Charts: h.Samples != nil}
 	status, err := h.Status(ctx)
 	if err != nil {
