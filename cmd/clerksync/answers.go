@@ -118,7 +118,7 @@ func (d *daemon) health(ctx context.Context) admin.Health {
 	case o == nil:
 		h.Reasons = append(h.Reasons, errNotOpen.Error())
 	default:
-		h.Reasons = append(h.Reasons, d.checkTables(ctx, o.mirror)...)
+		h.Reasons = append(h.Reasons, checkTables(ctx, o)...)
 		if len(h.Reasons) == 0 && time.Since(time.UnixMilli(d.refused.Load())) < refusedTime {
 			h.Reasons = append(h.Reasons, "the database takes no writes")
 		}
@@ -134,10 +134,18 @@ func (d *daemon) health(ctx context.Context) admin.Health {
 	return h
 }
 
-func (d *daemon) checkTables(ctx context.Context, mirror *clerksync.Mirror) (reasons []string) {
+// checkOf returns a function that asks the database for its version. Whoever asks meanwhile waits for the same answer: anybody may, and
+// a database that is frozen keeps each connection for as long as the driver's patience lasts.
+func (d *daemon) checkOf(mirror *clerksync.Mirror) func(context.Context) (struct{}, error) {
+	return admin.Recent(func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, migrations.Check(ctx, mirror.DB().DB, d.tables())
+	}, 0)
+}
+
+func checkTables(ctx context.Context, o *opened) (reasons []string) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	switch err := migrations.Check(ctx, mirror.DB().DB, d.tables()); {
+	switch _, err := o.check(ctx); {
 	case err == nil:
 		return nil
 	case errors.Is(err, migrations.ErrPending), errors.Is(err, migrations.ErrNewer):

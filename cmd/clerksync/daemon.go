@@ -56,8 +56,9 @@ type opened struct {
 	handler *webhook.Handler // nil without a signing secret
 	outlet  *outlet
 	status  func(context.Context) (admin.Status, error)
-	reads   *resyncer       // nil without a key
-	eraser  *erasure.Eraser // which undoes deletions, too
+	check   func(context.Context) (struct{}, error) // whether the tables are at this version
+	reads   *resyncer                               // nil without a key
+	eraser  *erasure.Eraser                         // which undoes deletions, too
 }
 
 // How long the parts of a stop may take. Together they stay below the 25 seconds after which orchestrators tend to kill.
@@ -118,7 +119,7 @@ type part func(context.Context) error
 
 // work runs the parts that need the mirror.
 func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *listener) error {
-	o := &opened{mirror: mirror, status: admin.Recent(d.statusOf(mirror), 5*time.Second)}
+	o := &opened{mirror: mirror, status: admin.Recent(d.statusOf(mirror), 5*time.Second), check: d.checkOf(mirror)}
 	defer d.metrics.watch(mirror, o.status)()
 	var err error
 	if o.outlet, err = d.openOutlet(mirror, d.log, d.metrics.observeRelay); err != nil {

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 
+	"github.com/clerksync/clerksync/clerktest"
 	main "github.com/clerksync/clerksync/cmd/clerksync"
 	"github.com/clerksync/clerksync/internal/pgtest"
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -58,6 +61,39 @@ func TestFrozenServer(t *testing.T) {
 		}
 	}
 	t.Logf("merged again %s after %d sessions froze", time.Since(begun).Round(time.Millisecond), len(sessions))
+}
+
+// TestAnswersOfFrozenDatabase stops the whole server without a word: whoever asks the daemon how it is gets an answer all the same, however
+// often they ask.
+func TestAnswersOfFrozenDatabase(t *testing.T) {
+	t.Parallel()
+	cluster, err := pgtest.Start(pgtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	clerk := emulate(t, clerktest.Config{})
+	d := serve(t, clerk, environment(clerk, cluster.URL("postgres")))
+	var sessions []int
+	if err := connect(t, cluster.URL("postgres")).Select(&sessions, `SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()`); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range append(sessions, cluster.PID()) {
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }() // or the server could not be stopped
+	}
+	for range 12 { // more than there are connections
+		begun := time.Now()
+		if code, body := get(t, d.admin+"/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "the database does not answer") {
+			t.Errorf("/readyz after %s: %d %s", time.Since(begun).Round(time.Millisecond), code, body)
+		}
+	}
 }
 
 func frozenSoon(t *testing.T, address string, patience time.Duration) *sqlx.DB {

@@ -26,6 +26,8 @@ func Recent[T any](read func(context.Context) (T, error), keep time.Duration) fu
 	var mu sync.Mutex
 	var last *reading[T]
 	return func(ctx context.Context) (T, error) {
+		ctx, cancel := context.WithTimeout(ctx, readTime) // which the read may not heed
+		defer cancel()
 		mu.Lock()
 		if last == nil || last.stale(keep) {
 			last = begin(context.WithoutCancel(ctx), read)
