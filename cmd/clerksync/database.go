@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ type database struct {
 	dialect  migrations.Dialect
 	url      *url.URL      // of a PostgreSQL database, with all its parameters
 	path     string        // of a SQLite file
+	create   bool          // the SQLite file is made if there is none
 	brief    bool          // the file ends with this process, so nothing need wait for the disk
 	patience time.Duration // for the next byte of PostgreSQL's answer; 0 = for ever
 	alone    bool          // a SQLite file has one connection: in a bubble of testing/synctest nobody may sleep who keeps others waiting
@@ -108,13 +110,20 @@ func (d database) open(unprepared bool) (*sqlx.DB, error) {
 	return db, nil
 }
 
-// openSQLite returns a pool for a file, which it makes if there is none.
+// openSQLite returns a pool for a file.
 func (d database) openSQLite() (*sqlx.DB, error) {
 	if folder, err := os.Stat(filepath.Dir(d.path)); err != nil || !folder.IsDir() {
 		return nil, mistake(fmt.Sprintf("DATABASE_URL names a file in the folder %s, which does not exist: make it first", filepath.Dir(d.path)))
 	}
-	file, err := os.OpenFile(d.path, os.O_CREATE|os.O_RDWR, 0o600) // people's data is nobody else's business on this machine
-	if err != nil {
+	flags := os.O_RDWR
+	if d.create {
+		flags |= os.O_CREATE
+	}
+	file, err := os.OpenFile(d.path, flags, 0o600) // people's data is nobody else's business on this machine
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, mistake(fmt.Sprintf("there is no file %s: see whether DATABASE_URL is set and right; clerksync migrate up makes one", d.path))
+	case err != nil:
 		return nil, fmt.Errorf("opening the file that DATABASE_URL names: %w", err)
 	}
 	if err := file.Close(); err != nil {
@@ -150,7 +159,7 @@ func (s *settings) tables() migrations.Options {
 // migration takes.
 func (s *settings) migrated(ctx context.Context, migrate bool) error {
 	where := s.database
-	where.patience = 0
+	where.patience, where.create = 0, migrate
 	db, err := where.open(s.unprepared)
 	if err != nil {
 		return err

@@ -78,6 +78,7 @@ func (d *demo) openDatabase(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
+	where.create = true
 	db, err := where.open(false)
 	if err != nil {
 		return err

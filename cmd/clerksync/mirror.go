@@ -44,13 +44,12 @@ const commandPatience = 5 * time.Minute
 // are migrated. The caller calls close when it is done.
 func (s *settings) openMirror(ctx context.Context, migrate bool) (m *clerksync.Mirror, close func(), err error) {
 	s.database.patience = cmp.Or(s.database.patience, commandPatience)
+	if err := s.migrated(ctx, migrate); err != nil { // first, since it makes a SQLite file
+		return nil, nil, fmt.Errorf("opening the database: %w", err)
+	}
 	db, err := s.database.open(s.unprepared)
 	if err != nil {
 		return nil, nil, err
-	}
-	if err := s.migrated(ctx, migrate); err != nil {
-		db.Close()
-		return nil, nil, fmt.Errorf("opening the database: %w", err)
 	}
 	m, err = clerksync.Open(ctx, db, clerksync.Config{
 		Schema: s.schema, ReadMargin: s.readMargin, Kinds: s.kinds, PrivateMetadata: s.privateMetadata, SessionActivity: s.activity,
