@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -41,6 +42,9 @@ func parseDatabase(v string) (database, error) {
 			"special characters of a password are written as %XX")
 	}
 	q := u.Query()
+	if mode := os.Getenv("PGSSLMODE"); q.Get("sslmode") == "" && mode != "" {
+		q.Set("sslmode", mode)
+	}
 	if q.Get("sslmode") == "" {
 		if !isLocal(u) {
 			return database{}, errors.New("must say sslmode for a server that is not on this machine: add sslmode=verify-full, " +
@@ -68,9 +72,16 @@ func setDefault(q url.Values, name, value string) {
 	}
 }
 
-// isLocal reports whether every host of a PostgreSQL URL is this machine; a path is a Unix socket.
+// isLocal reports whether every host of a PostgreSQL URL is this machine; a path is a Unix socket. What the URL leaves out, the driver
+// takes from the environment or from a service, which may name any host.
 func isLocal(u *url.URL) bool {
-	for _, host := range append([]string{u.Hostname()}, strings.Split(u.Query().Get("host"), ",")...) {
+	q := u.Query()
+	host := cmp.Or(u.Hostname(), q.Get("host"), os.Getenv("PGHOST"))
+	if host == "" && cmp.Or(q.Get("service"), os.Getenv("PGSERVICE")) != "" {
+		return false
+	}
+	address := cmp.Or(q.Get("hostaddr"), os.Getenv("PGHOSTADDR"))
+	for host := range strings.SplitSeq(strings.Join([]string{host, q.Get("host"), address}, ","), ",") {
 		if host != "" && !strings.HasPrefix(host, "/") && !loopback.Is(host) {
 			return false
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 	"testing"
@@ -93,6 +94,22 @@ func TestAnswersOfFrozenDatabase(t *testing.T) {
 		if code, body := get(t, d.admin+"/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "the database does not answer") {
 			t.Errorf("/readyz after %s: %d %s", time.Since(begun).Round(time.Millisecond), code, body)
 		}
+	}
+}
+
+// TestSSLModeOfTheEnvironment insists on an encrypted way by PGSSLMODE, to a server that has none.
+func TestSSLModeOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	u, err := url.Parse(pgtest.Direct(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Del("sslmode")
+	u.RawQuery = q.Encode()
+	run(t, 0, []string{"DATABASE_URL=" + u.String()}, "status")
+	if _, stderr := run(t, 1, []string{"DATABASE_URL=" + u.String(), "PGSSLMODE=verify-full"}, "status"); !strings.Contains(stderr, "SSL is not enabled") {
+		t.Errorf("it tells %s", stderr)
 	}
 }
 
