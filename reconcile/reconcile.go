@@ -84,6 +84,9 @@ func (c Config) check() error {
 	return nil
 }
 
+// leaseKey is of the lease that keeps passes apart.
+const leaseKey = "lease"
+
 // Reconciler runs passes. Its methods may be called by any number of goroutines at once; only one pass runs at a time.
 type Reconciler struct {
 	cfg   Config
@@ -171,7 +174,7 @@ func (r *Reconciler) do(ctx context.Context, p *pass) error {
 		return p.refuse(err)
 	}
 	defer func() { <-r.turn }()
-	l, err := lease.Take(ctx, p.mirror, "lease")
+	l, err := lease.Take(ctx, p.mirror, leaseKey)
 	if err != nil {
 		return p.refuse(busy(err))
 	}

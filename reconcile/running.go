@@ -7,7 +7,16 @@ import (
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/lease"
 )
+
+// Running reports whether a pass is running, here or in another process; dry runs do not count. Any error means that the database did not
+// answer as it should.
+func Running(ctx context.Context, m *clerksync.Mirror) (bool, error) {
+	held, err := lease.Look(ctx, m, leaseKey)
+	return held.Holder != "", err
+}
 
 // Walk is how far a full pass is with the list of one kind, as it was noted in the database.
 type Walk struct {

@@ -14,13 +14,21 @@ import (
 	"github.com/clerksync/clerksync/feed"
 	"github.com/clerksync/clerksync/internal/admin"
 	"github.com/clerksync/clerksync/migrations"
+	"github.com/clerksync/clerksync/reconcile"
 	"github.com/clerksync/clerksync/webhook"
 )
 
 // orderPass is POST /api/reconcile.
-func (d *daemon) orderPass() error {
-	if d.open.Load() == nil || d.draining.Load() {
+func (d *daemon) orderPass(ctx context.Context) error {
+	o := d.open.Load()
+	if o == nil || d.draining.Load() {
 		return errors.New("not ready")
+	}
+	switch running, err := reconcile.Running(ctx, o.mirror); {
+	case err != nil:
+		return fmt.Errorf("looking whether a pass is running: %w", err)
+	case running:
+		return admin.ErrBusy
 	}
 	select {
 	case d.orders <- struct{}{}:

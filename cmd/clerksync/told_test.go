@@ -130,6 +130,23 @@ func TestInterruptedCheck(t *testing.T) {
 	}
 }
 
+// TestOrderWhileAPassRuns asks for a pass while the first one runs, which nobody asked for: no other one begins, and the answer says so.
+func TestOrderWhileAPassRuns(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{Users: 1})
+	if err := clerk.SetFaults(clerktest.Faults{Latency: 2 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	d := serve(t, clerk, environment(clerk, "sqlite:mirror.db"))
+	eventually(t, 20*time.Second, "the first pass runs", func() bool {
+		_, body := get(t, d.admin+"/api/status")
+		return strings.Contains(body, `"full":{`)
+	})
+	if code, body := request(t, http.MethodPost, d.admin+"/api/reconcile"); code != http.StatusConflict || !strings.Contains(body, "a pass is running") {
+		t.Errorf("answered %d %s, want 409", code, body)
+	}
+}
+
 // TestResyncQuarantines has the team's own trigger refuse what is read again.
 func TestResyncQuarantines(t *testing.T) {
 	t.Parallel()

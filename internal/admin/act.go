@@ -40,7 +40,7 @@ func (h *handler) reconcile(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusConflict, "there is no CLERK_SECRET_KEY to read Clerk with")
 		return
 	}
-	if err := h.Reconcile(); err != nil {
+	if err := h.Reconcile(r.Context()); err != nil {
 		code := http.StatusServiceUnavailable
 		if errors.Is(err, ErrBusy) {
 			code = http.StatusConflict

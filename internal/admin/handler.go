@@ -30,7 +30,7 @@ type Config struct {
 
 	// Reconcile starts a full pass and returns without waiting for it; [ErrBusy] means that one is running. Nil means that there is
 	// no secret key to run one with.
-	Reconcile func() error
+	Reconcile func(context.Context) error
 
 	// Changes answers /api/changes, to operators alone. Nil means that there is no such path.
 	Changes http.Handler
@@ -56,7 +56,7 @@ type Config struct {
 }
 
 // ErrBusy is what Config.Reconcile returns while a pass is running.
-var ErrBusy = errors.New("a pass is running")
+var ErrBusy = errors.New("a pass is running: the status tells when it has ended")
 
 // Health is the answer of /readyz.
 type Health struct {

@@ -21,7 +21,7 @@ func config() admin.Config {
 	return admin.Config{
 		Status:    func(context.Context) (admin.Status, error) { return admin.Status{InstanceID: "ins_1", Term: 3}, nil },
 		Health:    func(context.Context) admin.Health { return admin.Health{Ready: true} },
-		Reconcile: func() error { return nil },
+		Reconcile: func(context.Context) error { return nil },
 		Metrics:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }),
 	}
 }
@@ -82,7 +82,7 @@ func TestAnswers(t *testing.T) {
 		return admin.Health{Reasons: []string{"it <burns>"}, Warnings: []string{"a clock"}}
 	}
 	down.Status = func(context.Context) (admin.Status, error) { return admin.Status{}, errors.New("no answer") }
-	busy.Reconcile = func() error { return admin.ErrBusy }
+	busy.Reconcile = func(context.Context) error { return admin.ErrBusy }
 	keyless.Reconcile = nil
 	for _, c := range []struct {
 		name, method, path string
