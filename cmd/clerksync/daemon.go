@@ -235,6 +235,8 @@ func (d *daemon) tellMode(ctx context.Context, mirror *clerksync.Mirror) {
 		d.log.Warn("CLERKSYNC_ERASE_AFTER is 0: a deletion is erased at once, and cannot be undone")
 	}
 	switch {
+	case len(d.signingSecrets) == 0 && d.pollInterval == 0:
+		d.log.Warn("no CLERK_WEBHOOK_SIGNING_SECRET: the webhook path answers 404, and changes come by full passes alone", "schedule", d.schedule)
 	case len(d.signingSecrets) == 0:
 		d.log.Warn("no CLERK_WEBHOOK_SIGNING_SECRET: the webhook path answers 404, and changes come by polling", "every", d.pollInterval.String())
 	case !d.secretKey.set():

@@ -21,7 +21,7 @@ func (d *doctor) checkFeeders() {
 	case !d.secretKey.set():
 		d.note(check, warned, "webhooks alone: no CLERK_SECRET_KEY", "set it, so that passes repair what webhooks lose and logins are fresh")
 	case len(d.signingSecrets) == 0:
-		d.note(check, warned, "polling alone: no CLERK_WEBHOOK_SIGNING_SECRET",
+		d.note(check, warned, "passes alone: no CLERK_WEBHOOK_SIGNING_SECRET",
 			"add an endpoint in Clerk's dashboard and set its secret, so that changes arrive within a second")
 	default:
 		d.note(check, fine, fmt.Sprintf("a secret key and %d signing secret(s)", len(d.signingSecrets)), "")

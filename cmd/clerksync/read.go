@@ -169,6 +169,10 @@ func (s *settings) conflicts(within scope) (mistakes []error) {
 	if !s.secretKey.set() && len(s.signingSecrets) == 0 {
 		mistakes = append(mistakes, mistake("CLERK_SECRET_KEY or CLERK_WEBHOOK_SIGNING_SECRET must be set: with neither there is nothing to mirror"))
 	}
+	if s.secretKey.set() && len(s.signingSecrets) == 0 && s.pollInterval == 0 && s.schedule == "off" {
+		mistakes = append(mistakes, mistake("CLERK_WEBHOOK_SIGNING_SECRET, CLERKSYNC_POLL_INTERVAL or CLERKSYNC_RECONCILE_SCHEDULE must be set otherwise: "+
+			"without a secret, with 0 and off nothing ever feeds the mirror"))
+	}
 	if (s.tlsCert == "") != (s.tlsKey == "") {
 		mistakes = append(mistakes, mistake("CLERKSYNC_TLS_CERT and CLERKSYNC_TLS_KEY must be set together"))
 	}

@@ -130,6 +130,16 @@ func TestInterruptedCheck(t *testing.T) {
 	}
 }
 
+// TestPassesAlone starts a daemon that full passes alone feed, and which must not promise more.
+func TestPassesAlone(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{Users: 1})
+	d := serve(t, clerk, environment(clerk, "sqlite:mirror.db", "CLERK_WEBHOOK_SIGNING_SECRET=", "CLERKSYNC_POLL_INTERVAL=0"))
+	if log := d.stderr.String(); !strings.Contains(log, "changes come by full passes alone") || strings.Contains(log, "polling") {
+		t.Errorf("the log tells:\n%s", log)
+	}
+}
+
 // TestOrderWhileAPassRuns asks for a pass while the first one runs, which nobody asked for: no other one begins, and the answer says so.
 func TestOrderWhileAPassRuns(t *testing.T) {
 	t.Parallel()
