@@ -18,6 +18,7 @@ const (
 	pulseTime     = 5 * time.Second // for an answer
 	freshReturn   = time.Minute     // for how long the end of an outage is a reason to look: a replica that leads later need not
 	fullPause     = time.Hour       // between a full pass and one that an outage asks for
+	busyPause     = 5 * time.Second // between two tries of that one while another pass runs
 )
 
 // watchOutages notes when the database answers again after it did not. The deliveries that were refused meanwhile come again, but
@@ -76,7 +77,8 @@ func (d *daemon) noteReturn(at time.Time) {
 }
 
 // recovery looks for what was missed once the database answers again: at once for users, by a delta pass, and then for all, by a full
-// pass, unless there was one lately: a database that comes and goes must not cost one each time.
+// pass, unless there was one lately: a database that comes and goes must not cost one each time. Where another pass runs, the full one is
+// still owed.
 func (d *daemon) recovery(ctx context.Context, r *reconcile.Reconciler, mirror *clerksync.Mirror) error {
 	var full <-chan time.Time
 	for {
@@ -92,7 +94,9 @@ func (d *daemon) recovery(ctx context.Context, r *reconcile.Reconciler, mirror *
 			full = time.After(untilFull(ctx, mirror))
 		case <-full:
 			full = nil
-			_, err = r.RunOnce(ctx)
+			if _, err = r.RunOnce(ctx); errors.Is(err, reconcile.ErrBusy) {
+				full = time.After(max(untilFull(ctx, mirror), busyPause))
+			}
 		}
 		if errors.Is(err, clerksync.ErrWrongInstance) {
 			return err

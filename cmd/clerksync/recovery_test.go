@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -9,8 +10,14 @@ import (
 	"testing"
 	"time"
 
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
 	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/internal/lease"
 	"github.com/clerksync/clerksync/internal/pgtest"
+	clerksync "github.com/clerksync/clerksync/sync"
 )
 
 // ringing starts a daemon whose pass finds a deletion that no webhook told, so that the alarm of silent webhooks rings.
@@ -71,6 +78,46 @@ func TestAnotherReplicaEndsTheSilence(t *testing.T) {
 		t.Fatalf("answered %d, want 204", code)
 	}
 	eventually(t, 20*time.Second, "the end of the alarm", func() bool { return !silent(t, one) })
+}
+
+// TestRecoveryWaitsForAnotherPass has the database come back while another process runs a pass. The full pass that the outage asks for
+// follows that one.
+func TestRecoveryWaitsForAnotherPass(t *testing.T) {
+	t.Parallel()
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop().Level(zerolog.Disabled))
+	direct := pgtest.Direct(t)
+	db := connect(t, direct)
+	proxy, database := wire(t, server, "postgres", direct)
+	clerk := emulate(t, clerktest.Config{Users: 2})
+	d := serve(t, clerk, environment(clerk, database, "CLERKSYNC_POLL_INTERVAL=0"))
+	passes := func() int { return count(t, db, `SELECT count(*) FROM clerk.passes WHERE complete AND kind = 'full'`) }
+	eventually(t, 30*time.Second, "the backfill", func() bool { return passes() == 1 })
+	db.MustExec(`UPDATE clerk.passes SET started_at = started_at - interval '2 hours'`)
+	m, err := clerksync.Open(t.Context(), db, clerksync.Config{Unprepared: pgtest.Unprepared()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy.Stop()
+	tells := func(what string, times int) {
+		t.Helper()
+		eventually(t, time.Minute, what, func() bool { return strings.Count(d.stderr.String(), what) >= times })
+	}
+	tells(`"the database does not answer"`, 1)
+	l, err := lease.Take(t.Context(), m, "lease")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = l.Hold(t.Context(), func(context.Context) error {
+		if err := proxy.Start(); err != nil {
+			t.Error(err)
+		}
+		tells(`"pass did not begin","kind":"full"`, 1)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, time.Minute, "the full pass after the other one", func() bool { return passes() == 2 })
 }
 
 // TestRecovery takes the database away while something happens that no webhook will tell. Once it is back, a delta pass finds that at
