@@ -83,6 +83,9 @@ func (d *delivery) drain(ctx context.Context) error {
 
 // page delivers the next changes, up to a page of them, and reports whether there may be more.
 func (d *delivery) page(ctx context.Context) (more bool, err error) {
+	if err := d.look(ctx); err != nil {
+		return false, err
+	}
 	changes, err := d.Mirror.Changes(ctx, d.pos.seq, pageSize)
 	if err != nil {
 		return false, err
@@ -91,13 +94,16 @@ func (d *delivery) page(ctx context.Context) (more bool, err error) {
 	for len(changes) > 0 {
 		var batch []clerksync.Change
 		batch, changes = d.cut(changes)
-		last, err := d.deliver(ctx, batch)
-		if err != nil {
+		if err := d.deliver(ctx, batch); err != nil {
 			return false, err
 		}
-		d.pos.seq = last
+		last := batch[len(batch)-1]
+		d.pos.seq, d.pos.at = last.Seq, last.WrittenAt
 		if err := d.save(ctx); err != nil {
 			return false, err
+		}
+		if d.pos.seq != last.Seq { // the rest of the page is not what follows
+			return true, nil
 		}
 	}
 	return more, nil
@@ -119,9 +125,8 @@ func (d *delivery) cut(page []clerksync.Change) (batch, rest []clerksync.Change)
 
 func (d *delivery) wants(c clerksync.Change) bool { return d.relay.Initial || !c.Initial }
 
-// deliver sends what the relay wants of a batch, unless the lease is lost, and returns the last seq of all of it.
-func (d *delivery) deliver(ctx context.Context, batch []clerksync.Change) (last int64, err error) {
-	last = batch[len(batch)-1].Seq
+// deliver sends what the relay wants of a batch, unless the lease is lost.
+func (d *delivery) deliver(ctx context.Context, batch []clerksync.Change) error {
 	var wanted []clerksync.Change
 	for _, c := range batch {
 		if d.wants(c) {
@@ -129,24 +134,24 @@ func (d *delivery) deliver(ctx context.Context, batch []clerksync.Change) (last 
 		}
 	}
 	if len(wanted) == 0 {
-		return last, nil
+		return nil
 	}
 	messages, err := d.encoder.encode(ctx, wanted, d.relay.Data)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if !d.lease.Held() {
-		return 0, lease.ErrLost
+		return lease.ErrLost
 	}
 	within, cancel := graceful(ctx)
 	defer cancel()
 	err = d.relay.Receiver.Send(within, messages...)
 	if err != nil && ctx.Err() != nil {
-		return 0, err // the relay has to stop, which is not the receiver's fault
+		return err // the relay has to stop, which is not the receiver's fault
 	}
 	d.Observe(Delivery{Relay: d.relay.Name, Messages: len(messages), Err: err})
 	d.tell(err, wanted[0].Seq)
-	return last, err
+	return err
 }
 
 // graceful returns the context of one delivery. One that is on its way when the relay is told to stop gets a little time to end, so
@@ -185,12 +190,23 @@ func (d *delivery) tell(err error, seq int64) {
 	d.pause.Reset()
 }
 
-// save writes the position, if it was not written lately.
+// look reads the position again, and tells an operator where the relay goes on from another one than it had reached.
+func (d *delivery) look(ctx context.Context) error {
+	reached := d.pos.seq
+	err := d.pos.look(ctx)
+	if d.pos.seq != reached {
+		d.Logger.Warn("a relay goes on from the position that the database has, which is not the one it had reached: the database fell back, or somebody moved it",
+			"relay", d.relay.Name, "reached", reached, "seq", d.pos.seq)
+	}
+	return err
+}
+
+// save writes the position, if it was not written lately and the database has not fallen back.
 func (d *delivery) save(ctx context.Context) error {
 	if d.pos.seq == d.pos.savedSeq || time.Since(d.pos.savedAt) < saveTime {
 		return nil
 	}
-	return d.pos.save(ctx)
+	return d.write(ctx)
 }
 
 // leave writes the position before the relay is given up. What it cannot write comes again.
@@ -200,7 +216,14 @@ func (d *delivery) leave(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lease.Renewal)
 	defer cancel()
-	_ = d.pos.save(ctx)
+	_ = d.write(ctx)
+}
+
+func (d *delivery) write(ctx context.Context) error {
+	if err := d.look(ctx); err != nil || d.pos.seq == d.pos.savedSeq {
+		return err
+	}
+	return d.pos.save(ctx)
 }
 
 func (d *delivery) wake() {

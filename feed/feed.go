@@ -72,7 +72,7 @@ type Config struct {
 	Mirror *clerksync.Mirror
 	Relays []Relay
 
-	// Logger is told when a relay fails and when it is well again. Nil means nobody.
+	// Logger is told when a relay fails, when it is well again, and when it goes back with its database. Nil means nobody.
 	Logger *slog.Logger
 
 	// Observe, if not nil, is called after every delivery that was tried, by several goroutines at once.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -188,6 +190,131 @@ func TestOldTerm(t *testing.T) {
 		t.Errorf("the position is %d, want %d: an old term has moved it", got, want)
 	}
 	wantAll(t, m, box.events(), false)
+}
+
+// fallBack brings the feed and its relays back to a seq, as a failover that lost the last commits does, or a restore under the relays.
+func fallBack(t *testing.T, m *clerksync.Mirror, seq int64) {
+	t.Helper()
+	owner := pgtest.Superuser(t, m.DB())
+	tx := owner.MustBegin()
+	defer tx.Rollback()
+	tx.MustExec(m.SQL(`DELETE FROM {changes} WHERE seq > $1`), seq)
+	tx.MustExec(m.SQL(`UPDATE {relays} SET seq = $1 WHERE seq > $1`), seq)
+	restart := `SELECT setval('clerk.changes_seq_seq', $1 + 1, false)`
+	if owner.DriverName() == "sqlite" {
+		restart = `UPDATE sqlite_sequence SET seq = $1 WHERE name = 'clerk_changes'`
+	}
+	tx.MustExec(restart, seq)
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ids returns whom the changes after a seq are about.
+func ids(t *testing.T, m *clerksync.Mirror, after int64) (all []string) {
+	t.Helper()
+	for _, c := range changes(t, m) {
+		if c.Seq > after {
+			all = append(all, c.ObjectID)
+		}
+	}
+	return all
+}
+
+// TestFallBack has the database fall back under relays of several sorts that have delivered everything: they deliver what gets the
+// same numbers then, and tell an operator.
+func TestFallBack(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db)
+		write(t, db, 1, 20)
+		var mu sync.Mutex
+		taken := map[string][]string{}
+		take := func(relay string, all ...feed.Message) error {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, m := range all {
+				taken[relay] = append(taken[relay], m.Change.ObjectID)
+			}
+			return nil
+		}
+		box := newInbox(t, nil)
+		hook := func(_ context.Context, m feed.Message) error { return take("hooks", m) }
+		var log lines
+		runAll(t, feed.Config{Mirror: m, Logger: slog.New(slog.NewTextHandler(&log, nil)), Relays: []feed.Relay{
+			box.relay("posts"),
+			{Name: "hooks", Receiver: feed.Hooks{clerksync.Users: {OnCreated: hook, OnUpdated: hook}}},
+			{Name: "batches", Batch: 7, Receiver: feed.ReceiverFunc(func(_ context.Context, all ...feed.Message) error { return take("batches", all...) })},
+		}})
+		names := []string{"posts", "hooks", "batches"}
+		for _, name := range names {
+			eventually(t, "the position of "+name+" to be written", func() bool { return position(t, m, name) == last(t, m) })
+		}
+		fallBack(t, m, 12)
+		for i := range 12 {
+			apply(t, m, user(fmt.Sprint("user_again_", i), time.Now()))
+		}
+		want := ids(t, m, 12)
+		for _, name := range names {
+			eventually(t, "what was written since to arrive by "+name, func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				got := taken[name]
+				if name == "posts" {
+					got = nil
+					for _, e := range box.events() {
+						got = append(got, e.Subject)
+					}
+				}
+				return endsWith(got, want)
+			})
+			if !strings.Contains(log.String(), "relay="+name+" reached=20 seq=12\n") {
+				t.Errorf("the log does not tell that %s went back:\n%s", name, log.String())
+			}
+		}
+	})
+}
+
+func endsWith(all, end []string) bool {
+	return len(all) >= len(end) && slices.Equal(all[len(all)-len(end):], end)
+}
+
+// TestFallBackBehindTheLastWrite has the database lose changes that were delivered after the position was written last, so that the row
+// is as it was: their numbers are given to others by the time the receiver has taken the last of them.
+func TestFallBackBehindTheLastWrite(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db)
+		write(t, db, 1, 20)
+		var mu sync.Mutex
+		var taken []string
+		blocked, released := make(chan struct{}), make(chan struct{})
+		goOn := sync.OnceFunc(func() { close(released) })
+		run(t, m, feed.Relay{Name: "box", Receiver: feed.ReceiverFunc(func(_ context.Context, all ...feed.Message) error {
+			if c := all[0].Change; c.Seq == 15 && !strings.Contains(c.ObjectID, "again") {
+				close(blocked)
+				<-released
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			taken = append(taken, all[0].Change.ObjectID)
+			return nil
+		})})
+		t.Cleanup(goOn)
+		<-blocked
+		written := position(t, m, "box")
+		fallBack(t, m, written)
+		for i := range 30 {
+			apply(t, m, user(fmt.Sprint("user_again_", i), time.Now()))
+		}
+		goOn()
+		want := ids(t, m, written)
+		eventually(t, "what was written since to arrive", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return endsWith(taken, want)
+		})
+	})
 }
 
 // TestRunOnce delivers what there is, leaves a dead receiver for the next time, and says so.

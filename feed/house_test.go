@@ -1,6 +1,7 @@
 package feed_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -180,7 +181,12 @@ func httpReceiver(t testing.TB, url string) feed.Receiver {
 // run runs relays until the function that it returns is called or the test ends.
 func run(t testing.TB, m *clerksync.Mirror, relays ...feed.Relay) (stop func()) {
 	t.Helper()
-	f, err := feed.New(feed.Config{Mirror: m, Relays: relays}.WithPauses(time.Millisecond, 50*time.Millisecond))
+	return runAll(t, feed.Config{Mirror: m, Relays: relays})
+}
+
+func runAll(t testing.TB, cfg feed.Config) (stop func()) {
+	t.Helper()
+	f, err := feed.New(cfg.WithPauses(time.Millisecond, 50*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,6 +201,24 @@ func run(t testing.TB, m *clerksync.Mirror, relays ...feed.Relay) (stop func()) 
 	})
 	t.Cleanup(stop)
 	return stop
+}
+
+// lines is what a logger wrote.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // eventually fails the test unless ok becomes true.

@@ -17,8 +17,9 @@ type position struct {
 	mirror   *clerksync.Mirror
 	name     string
 	term     int64
-	seq      int64 // of the last change that the receiver took
-	savedSeq int64 // what the row says
+	seq      int64     // of the last change that the receiver took
+	at       time.Time // when that change was written, once it is not the row's: what tells it from another one of its seq
+	savedSeq int64     // what the row says
 	savedAt  time.Time
 }
 
@@ -37,10 +38,32 @@ ON CONFLICT (name) DO UPDATE SET term = excluded.term WHERE r.term <= excluded.t
 	return p, nil
 }
 
-// save writes the position. The error is [lease.ErrLost] if a later term has claimed it.
+// look reads the row again. Where it is not as it was written, or the change is gone that the receiver took last, the database has fallen
+// back to an older state and gives the numbers since then a second time: the row is right, then, and what comes after it is to be
+// delivered. The error is [lease.ErrLost] if a later term has claimed the position.
+func (p *position) look(ctx context.Context) error {
+	var row struct {
+		Seq int64      `db:"seq"`
+		At  *time.Time `db:"at"`
+	}
+	err := p.mirror.DB().GetContext(ctx, &row, p.mirror.SQL(`SELECT r.seq, c.created_at AS at FROM {relays} AS r LEFT JOIN {changes} AS c ON c.seq = $1
+WHERE r.name = $2 AND r.term = $3`), p.seq, p.name, p.term)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = lease.ErrLost
+	}
+	if err != nil {
+		return fmt.Errorf("reading a relay's position: %w", err)
+	}
+	if row.Seq != p.savedSeq || p.seq != p.savedSeq && (row.At == nil || !row.At.Equal(p.at)) {
+		p.seq, p.savedSeq = row.Seq, row.Seq
+	}
+	return nil
+}
+
+// save writes the position over the one that was written before. The error is [lease.ErrLost] if that is not there any more.
 func (p *position) save(ctx context.Context) error {
 	result, err := p.mirror.DB().ExecContext(ctx, p.mirror.SQL(
-		`UPDATE {relays} SET seq = $1, moved_at = {now} WHERE name = $2 AND term = $3`), p.seq, p.name, p.term)
+		`UPDATE {relays} SET seq = $1, moved_at = {now} WHERE name = $2 AND term = $3 AND seq = $4`), p.seq, p.name, p.term, p.savedSeq)
 	if err != nil {
 		return fmt.Errorf("writing a relay's position: %w", err)
 	}
