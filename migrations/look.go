@@ -18,10 +18,13 @@ type found struct {
 // own tells clerksync's version table from one of that name that something else made.
 const own = "made_by"
 
-// look reads what there is. It takes the names before the versions: a table that another process makes between the two is not
+// look reads what there is, of a database that may hold a mirror. It takes the names before the versions: a table that another process makes between the two is not
 // among the names yet, and one that is among them has its version recorded.
 func (t *tables) look(ctx context.Context, db *sql.DB) (found, error) {
 	f := found{relations: map[string]bool{}, applied: map[int64]time.Time{}}
+	if err := t.universal(ctx, db); err != nil {
+		return f, err
+	}
 	query := `SELECT c.relname, EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = $2)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1`
 	within := t.schema
@@ -55,6 +58,22 @@ FROM sqlite_master m WHERE lower(substr(m.name, 1, length($1))) = $1`
 		return f, fmt.Errorf("reading the versions of schema %q: %w", t.schema, err)
 	}
 	return f, nil
+}
+
+// universal returns [ErrEncoding] unless every text can be stored: others than UTF8 cannot hold every name, and SQL_ASCII refuses as JSON
+// what it holds.
+func (t *tables) universal(ctx context.Context, db *sql.DB) error {
+	if t.dialect == SQLite {
+		return nil
+	}
+	var encoding string
+	if err := db.QueryRowContext(ctx, `SELECT current_setting('server_encoding')`).Scan(&encoding); err != nil {
+		return fmt.Errorf("reading the database's encoding: %w", err)
+	}
+	if encoding != "UTF8" {
+		return fmt.Errorf("%w but %s: make a database with createdb -T template0 -E UTF8 NAME, and let DATABASE_URL name it", ErrEncoding, encoding)
+	}
+	return nil
 }
 
 func each(ctx context.Context, db *sql.DB, query string, args []any, scan func(*sql.Rows) error) error {

@@ -50,10 +50,13 @@ var (
 	ErrNewer = errors.New("the tables were migrated by a later release: run that release of clerksync or a later one")
 	// ErrForeign means that relations stand where clerksync's would go and that something else made them. They are left alone.
 	ErrForeign = errors.New("relations that clerksync did not make")
+	// ErrEncoding means that a PostgreSQL database does not store texts in UTF-8, so that it could not hold everybody's name.
+	ErrEncoding = errors.New("the database's encoding is not UTF8")
 )
 
 // Up brings the tables to the version of this binary and makes the schema if there is none. Where everything is in place it
-// changes nothing and takes no lock. It fails with [ErrForeign] or [ErrNewer] before it has written anything.
+// changes nothing and takes no lock. It fails with [ErrForeign],
+// [ErrNewer] or [ErrEncoding] before it has written anything.
 //
 // Several processes may call it at once: one migrates, the others wait for it for up to five minutes. On PostgreSQL the one that
 // migrates holds a lease, which a crash leaves behind for at most 30 seconds. One connection is enough.
@@ -79,8 +82,8 @@ func (t *tables) up(ctx context.Context, db *sql.DB) error {
 	return errors.Join(t.apply(ctx, db), unlock())
 }
 
-// Check returns nil if the tables are exactly at the version of this binary, [ErrPending] if they are missing or older, and
-// [ErrNewer] if they are newer. It writes nothing.
+// Check returns nil if the tables are exactly at the version of this binary, [ErrPending] if they are missing or older, [ErrNewer] if
+// they are newer, and [ErrEncoding] wherever they must not be. It writes nothing.
 func Check(ctx context.Context, db *sql.DB, o Options) error {
 	t, err := o.tables()
 	if err != nil {

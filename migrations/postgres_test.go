@@ -3,6 +3,7 @@ package migrations_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,26 @@ func wantDenied(t *testing.T, db *sql.DB, e engine) {
 	defer cancel()
 	if err := migrations.Up(ctx, db, e.options("")); err == nil || !strings.Contains(err.Error(), "permission denied") {
 		t.Errorf("Up = %v, want permission denied", err)
+	}
+}
+
+// TestEncodingRefused has databases that cannot hold every name: they are refused before anything is made.
+func TestEncodingRefused(t *testing.T) {
+	t.Parallel()
+	for _, encoding := range []string{"SQL_ASCII", "LATIN1"} {
+		t.Run(encoding, func(t *testing.T) {
+			t.Parallel()
+			e := engine{migrations.Postgres, "postgres", pgtest.Encoded(t, encoding)}
+			db := e.open(t)
+			wantCheck(t, db, e.options(""), migrations.ErrEncoding)
+			err := migrations.Up(t.Context(), db, e.options(""))
+			if !errors.Is(err, migrations.ErrEncoding) || !strings.Contains(err.Error(), encoding) || !strings.Contains(err.Error(), "createdb") {
+				t.Errorf("Up = %v, want a sentence that names %s and says what to do", err, encoding)
+			}
+			if made := texts(t, db, "SELECT nspname FROM pg_namespace WHERE nspname = 'clerk'"); len(made) > 0 {
+				t.Error("Up made a schema")
+			}
+		})
 	}
 }
 

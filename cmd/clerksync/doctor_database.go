@@ -39,17 +39,21 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	}
 	var server struct {
 		Version  int
+		Encoding string
 		Fsync    string
 		Full     string
 		ReadOnly bool
 	}
-	err = db.GetContext(ctx, &server, `SELECT current_setting('server_version_num')::int / 10000 AS version, current_setting('fsync') AS fsync,
-current_setting('full_page_writes') AS full, current_setting('transaction_read_only') = 'on' AS readonly`)
+	err = db.GetContext(ctx, &server, `SELECT current_setting('server_version_num')::int / 10000 AS version, current_setting('server_encoding') AS encoding,
+current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full, current_setting('transaction_read_only') = 'on' AS readonly`)
 	switch {
 	case err != nil:
 		d.note(check, failed, err.Error(), "the user of DATABASE_URL must be able to run queries")
 	case server.Version < 13:
 		d.note(check, failed, fmt.Sprintf("PostgreSQL %d", server.Version), "clerksync needs PostgreSQL 13 or later")
+	case server.Encoding != "UTF8":
+		d.note(check, failed, fmt.Sprintf("PostgreSQL %d with the encoding %s, which cannot hold everybody's name", server.Version, server.Encoding),
+			"make a database with createdb -T template0 -E UTF8 NAME, and let DATABASE_URL name it")
 	case server.ReadOnly:
 		d.note(check, failed, "it takes no writes: it is a standby, or default_transaction_read_only is on",
 			"let DATABASE_URL name the primary, or switch that setting off for the server, the database and the user")
@@ -92,6 +96,9 @@ func (d *doctor) checkVersion(ctx context.Context) {
 		return
 	case errors.Is(err, migrations.ErrNewer):
 		d.note(check, failed, "a later release has migrated them", "run that release or a later one")
+		return
+	case errors.Is(err, migrations.ErrEncoding):
+		d.note(check, skipped, "the database cannot hold them", "")
 		return
 	case err != nil:
 		d.note(check, failed, err.Error(), "let the user of DATABASE_URL read schema "+d.schema)

@@ -64,7 +64,7 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("%d events of the doctor's, want 1", n)
 	}
 
-	bare := pgtest.Empty(t)
+	bare, latin := pgtest.Empty(t), pgtest.Encoded(t, "LATIN1")
 	dir := t.TempDir()
 	open := filepath.Join(dir, "key")
 	write(t, open, clerk.SecretKey())
@@ -80,6 +80,7 @@ func TestDoctor(t *testing.T) {
 	}{
 		{"no database", 1, with("DATABASE_URL=postgres://nobody@127.0.0.1:1/nothing"), nil, []string{"failed database", "skipped tables", "skipped Clerk"}},
 		{"no tables", 1, with("DATABASE_URL=" + bare), nil, []string{"failed tables: they are missing", "clerksync migrate up"}},
+		{"another encoding", 1, with("DATABASE_URL=" + latin), nil, []string{"failed database: PostgreSQL", "the encoding LATIN1", "createdb", "skipped tables"}},
 		{"a superuser", 0, with("DATABASE_URL=" + pgtest.As(t, url, "postgres")), nil, []string{"warning role: postgres", "is a superuser", "migrate print --roles"}},
 		{"a reader", 1, with("DATABASE_URL=" + pgtest.As(t, url, pgtest.Reader)), nil, []string{"failed tables", "failed role: ", "may not write"}},
 		{"a standby", 1, with("DATABASE_URL=" + url + "&options=-c%20default_transaction_read_only%3Don"), nil, []string{"failed database: it takes no writes"}},

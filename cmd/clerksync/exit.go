@@ -45,7 +45,7 @@ func exitCode(err error) int {
 		return exitDrift
 	case errors.Is(err, reconcile.ErrBusy):
 		return exitBusy
-	case errors.As(err, &m), errors.Is(err, migrations.ErrForeign), errors.Is(err, reconcile.ErrPlan):
+	case errors.As(err, &m), errors.Is(err, migrations.ErrForeign), errors.Is(err, migrations.ErrEncoding), errors.Is(err, reconcile.ErrPlan):
 		return exitUsage
 	default:
 		return exitFailed

@@ -27,3 +27,15 @@ func TestMissingRights(t *testing.T) {
 		}
 	}
 }
+
+// TestOtherEncoding has a database that cannot hold everybody's name: that is a mistake of the configuration, and the sentence says what to
+// do about it.
+func TestOtherEncoding(t *testing.T) {
+	t.Parallel()
+	env := []string{"DATABASE_URL=" + pgtest.Encoded(t, "SQL_ASCII"), "CLERK_WEBHOOK_SIGNING_SECRET=whsec_aHVzaGh1c2hodXNoaHVzaGh1c2hodXNo"}
+	for _, args := range [][]string{{"migrate", "up"}, {"serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, {"status"}} {
+		if _, stderr := run(t, 2, env, args...); !strings.Contains(stderr, "SQL_ASCII: make a database with createdb -T template0 -E UTF8") {
+			t.Errorf("%s does not say what to do:\n%s", strings.Join(args, " "), stderr)
+		}
+	}
+}

@@ -144,6 +144,12 @@ func Empty(t testing.TB) string {
 	return server.database(t, "bare")
 }
 
+// Encoded is like [Empty], but the database stores texts in another encoding than UTF8.
+func Encoded(t testing.TB, encoding string) string {
+	t.Helper()
+	return server.database(t, "template0 ENCODING '"+encoding+"' LOCALE 'C'")
+}
+
 // SQLite returns a pool of up to ten connections to a fresh, migrated SQLite file. It ends with the test.
 func SQLite(t testing.TB) *sqlx.DB {
 	t.Helper()
