@@ -47,7 +47,7 @@ func (t *tables) enter(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	var keyword bool
-	if err := tx.QueryRowContext(ctx, `SELECT quote_ident($1) <> $1`, t.schema).Scan(&keyword); err != nil {
+	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pg_get_keywords() WHERE word = $1 AND catcode <> 'U')`, t.schema).Scan(&keyword); err != nil {
 		return err
 	}
 	if keyword {

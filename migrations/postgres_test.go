@@ -111,6 +111,20 @@ func TestSchemaNamedLikeAKeyword(t *testing.T) {
 	}
 }
 
+// TestQuoteAllIdentifiers has a server that quotes every name, a word of its own or not.
+func TestQuoteAllIdentifiers(t *testing.T) {
+	t.Parallel()
+	e := engine{migrations.Postgres, "postgres", pgtest.Empty(t) + "&quote_all_identifiers=on"}
+	db := e.open(t)
+	if on := texts(t, db, "SHOW quote_all_identifiers"); on[0] != "on" {
+		t.Fatal("quote_all_identifiers is ", on)
+	}
+	up(t, db, e.options(""))
+	if err := migrations.Up(t.Context(), db, e.options("user")); err == nil || !strings.Contains(err.Error(), "CLERKSYNC_SCHEMA") {
+		t.Errorf("Up = %v, want a sentence that names CLERKSYNC_SCHEMA", err)
+	}
+}
+
 func TestJSONIsCompressedWithLZ4(t *testing.T) {
 	t.Parallel()
 	e := engine{migrations.Postgres, "postgres", pgtest.URL(t)}
