@@ -33,7 +33,7 @@ func (k *kind) stays(c column) bool {
 func (e *eraser) look(ctx context.Context, tx *sqlx.Tx, k *kind, condition string, args ...any) (all []former, err error) {
 	var names []string
 	for _, c := range k.columns {
-		if (c.typ == text || c.typ == document) && !k.stays(c) {
+		if (c.typ == text || c.typ == document) && !k.stays(c) && !slices.Contains(k.shared, c.name) {
 			names = append(names, c.name)
 		}
 	}

@@ -402,6 +402,36 @@ func TestRemnantsOfWords(t *testing.T) {
 	})
 }
 
+// TestRemnantsOfRoles erases a member whom others share a role and its permissions with: those are the team's words, and nothing is left of
+// that person.
+func TestRemnantsOfRoles(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		start := long()
+		for _, who := range []string{"left", "stays"} {
+			apply(t, m, tells("msg_"+who, clerksync.Users, "user_"+who, fmt.Appendf(nil,
+				`{"object":"user","id":"user_%s","username":"%[1]s@example.com","created_at":%d,"updated_at":%[2]d}`, who, start), start))
+			apply(t, m, tells("msg_member_"+who, clerksync.OrganizationMemberships, "", fmt.Appendf(nil, `{"object":"organization_membership","id":"orgmem_%s",
+"organization":{"id":"org_acme"},"public_user_data":{"user_id":"user_%[1]s"},"role":"org:captain","role_name":"Captain","permissions":["org:ship:steer"],
+"created_at":%d,"updated_at":%[2]d}`, who, start), start))
+			apply(t, m, tells("msg_invited_"+who, clerksync.OrganizationInvitations, "", fmt.Appendf(nil, `{"object":"organization_invitation","id":"orginv_%s",
+"organization_id":"org_acme","user_id":"user_%[1]s","email_address":"%[1]s@example.com","role":"org:captain","role_name":"Captain","status":"accepted",
+"created_at":%d,"updated_at":%[2]d}`, who, start), start))
+		}
+		apply(t, m, tells("msg_role", clerksync.Roles, "role_1", fmt.Appendf(nil, `{"object":"role","id":"role_1","name":"Captain","key":"org:captain",
+"permissions":[{"id":"perm_1","key":"org:ship:steer"}],"created_at":%d,"updated_at":%[1]d}`, start), start))
+		apply(t, m, tells("msg_gone", clerksync.Users, "user_left", nil, start+day))
+		done, err := m.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: "user_left"})
+		if err != nil || done.Rows[clerksync.OrganizationMemberships] != 1 || done.Rows[clerksync.OrganizationInvitations] != 1 {
+			t.Fatalf("erased %+v, %v", done.Rows, err)
+		}
+		if left, err := m.Remnants(t.Context(), true, done); err != nil || len(left) > 0 {
+			t.Errorf("left: %+v, %v", left, err)
+		}
+	})
+}
+
 // TestInvitationAfterErasure has the next pass list the accepted invitation of a person who was erased: Clerk keeps it.
 func TestInvitationAfterErasure(t *testing.T) {
 	t.Parallel()

@@ -47,6 +47,7 @@ type kind struct {
 	free      []string               // members that hold whatever a user or the team puts there; what cannot be stored becomes null
 	private   []string               // members that are kept only on request
 	omitted   []string               // members that are never stored: secrets, and what tells of other objects and people
+	shared    []string               // columns of words that the team gave to many: what they held is not looked for after an erasure
 	parents   []parent               // the objects without which this one is not active
 	addresses func(*object) []string // of a person: what else than the id tells who it is; nil if nothing does
 	invited   string                 // the column that may hold the id of the user whom the object is about, who is no parent of it; "" if there is none

@@ -42,5 +42,6 @@ var organizationMemberships = &kind{
 	free:    []string{"public_metadata", "private_metadata"},
 	private: []string{"private_metadata"},
 	omitted: []string{"organization", "public_user_data"},
+	shared:  []string{"role", "role_name", "permissions"},
 	parents: []parent{{Organizations, "organization_id"}, {Users, "user_id"}},
 }

@@ -44,6 +44,7 @@ var organizationInvitations = &kind{
 	free:    []string{"public_metadata", "private_metadata"},
 	private: []string{"private_metadata"},
 	omitted: []string{"url", "token", "ticket", "public_organization_data", "public_inviter_data"},
+	shared:  []string{"role", "role_name"},
 	parents: []parent{{Organizations, "organization_id"}},
 
 	invited:   "user_id",
