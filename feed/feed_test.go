@@ -200,7 +200,7 @@ func fallBack(t *testing.T, m *clerksync.Mirror, seq int64) {
 	defer tx.Rollback()
 	tx.MustExec(m.SQL(`DELETE FROM {changes} WHERE seq > $1`), seq)
 	tx.MustExec(m.SQL(`UPDATE {relays} SET seq = $1 WHERE seq > $1`), seq)
-	restart := `SELECT setval('clerk.changes_seq_seq', $1 + 1, false)`
+	restart := `SELECT setval('clerk.changes_seq_seq', greatest($1::bigint, 1), $1 > 0)`
 	if owner.DriverName() == "sqlite" {
 		restart = `UPDATE sqlite_sequence SET seq = $1 WHERE name = 'clerk_changes'`
 	}

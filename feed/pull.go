@@ -33,7 +33,8 @@ type pull struct{ PullConfig }
 //	GET …?after=SEQ&limit=N&wait=DURATION
 //
 // The answer is a JSON object: events, the CloudEvents after a seq, at most limit of them (100, or up to 500); next, the seq to ask
-// for after; and oldest, the seq of the oldest change that is kept, or would be if there were one: if it is greater than after + 1, a
+// for after; newest, the seq of the newest change: if it is less than after, the database is an older copy than the reader has read
+// of; and oldest, the seq of the oldest change that is kept, or would be if there were one: if it is greater than after + 1, a
 // reader that was away for long may have missed some. With wait, at most 10s, an answer without events is held back until there are
 // some or the time is over. Where many changes follow that are left out, it comes after about 2 seconds all the same, and next has
 // moved on.
@@ -47,6 +48,7 @@ type answer struct {
 	Events []jsontext.Value `json:"events"`
 	Next   int64            `json:"next"`
 	Oldest int64            `json:"oldest"`
+	Newest int64            `json:"newest"`
 }
 
 // ServeHTTP implements [http.Handler].
@@ -136,8 +138,8 @@ func (p *pull) read(ctx context.Context, q pullQuery) (answer, error) {
 		}
 		timer.Stop()
 	}
-	var err error
-	a.Oldest, _, err = p.Mirror.FeedEnds(ctx)
+	oldest, last, err := p.Mirror.FeedEnds(ctx)
+	a.Oldest, a.Newest = oldest, max(last, oldest-1) // last is 0 where all are gone
 	return a, err
 }
 

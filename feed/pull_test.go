@@ -19,6 +19,7 @@ type page struct {
 	Events []event `json:"events"`
 	Next   int64   `json:"next"`
 	Oldest int64   `json:"oldest"`
+	Newest int64   `json:"newest"`
 	Error  string  `json:"error"`
 }
 
@@ -141,6 +142,31 @@ func TestPullFromEmptied(t *testing.T) {
 		owner.DB().MustExec(m.SQL(`DELETE FROM {relays}`))
 		if p, _ := pull(t, owner, ""); p.Oldest != 4 {
 			t.Errorf("where no relay remembers: %+v, want 4 as the oldest", p)
+		}
+	})
+}
+
+// TestPullFallenBack asks a feed that an older copy replaced for what follows a change that it does not have: the reader sees that by the
+// newest one, and one that has missed nothing sees that, too, also where all changes were removed.
+func TestPullFallenBack(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db)
+		if p, _ := pull(t, m, ""); p.Newest != 0 {
+			t.Errorf("%+v of a feed that never had a change, want 0 as the newest", p)
+		}
+		write(t, db, 1, 20)
+		if p, _ := pull(t, m, "limit=5"); p.Newest != 20 {
+			t.Errorf("%+v, want 20 as the newest", p)
+		}
+		fallBack(t, m, 12)
+		if p, _ := pull(t, m, "after=20"); p.Newest != 12 || p.Next != 20 || len(p.Events) > 0 {
+			t.Errorf("%+v after the feed fell back, want 12 as the newest", p)
+		}
+		owner := open(t, pgtest.Superuser(t, db))
+		owner.DB().MustExec(m.SQL(`DELETE FROM {changes}`))
+		if p, _ := pull(t, owner, "after=12"); p.Newest != 12 {
+			t.Errorf("%+v of an emptied feed, want 12 as the newest", p)
 		}
 	})
 }
