@@ -92,6 +92,9 @@ func (e *Eraser) permit(ctx context.Context, o Order) (gone *clerksync.Evidence,
 		return nil, nil
 	}
 	read, err := e.reader.Get(ctx, o.Kind, o.ID)
+	if errors.Is(err, clerksync.ErrNotFound) { // the mirror never had it, so that it cannot even ask
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

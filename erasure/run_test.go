@@ -197,6 +197,21 @@ func TestDeletionsOfUnknownMembers(t *testing.T) {
 	})
 }
 
+// TestOrderForAnUnknownMember tells that there is nothing to erase where Clerk cannot be asked, since the mirror never had the membership.
+func TestOrderForAnUnknownMember(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db)
+		must(t, h.mirror.Pin(t.Context(), h.clerk.InstanceID()))
+		h.tell(clerksync.OrganizationMemberships, "orgmem_tombstone", nil, time.Now().Add(-time.Hour))
+		for id, want := range map[string]error{"orgmem_nobody": erasure.ErrUnknown, "orgmem_tombstone": nil} {
+			if _, err := erasure.New(h.cfg).Erase(t.Context(), erasure.Order{Kind: clerksync.OrganizationMemberships, ID: id}); !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", id, err, want)
+			}
+		}
+	})
+}
+
 // TestMembersOfUnknownOrganizations erases memberships whose organization came and went without the mirror hearing of it.
 func TestMembersOfUnknownOrganizations(t *testing.T) {
 	t.Parallel()

@@ -22,8 +22,9 @@ var errDry = errors.New("what a dry reader read can only be compared, since it p
 //
 // The error is [ErrUnavailable] where the database cannot answer: then nothing is known to be committed, and the caller should
 // try again later. Evidence that cannot be merged is no error: it is kept in quarantine, and its result says so. A caller whose
-// context ends early gets the context's error; its evidence may or may not have been committed, or be committed yet: after an error the
-// bytes of objects and events must stay as they are.
+// context ends while he waits gets the context's error, and one who commits for those that wait gets his answer when that is done, within
+// seconds. Evidence may or may not have been committed then, or be committed yet: after an error the bytes of objects and events must stay
+// as they are.
 func (m *Mirror) Apply(ctx context.Context, evidence ...Evidence) ([]Result, error) {
 	if len(evidence) == 0 {
 		return nil, nil
