@@ -110,7 +110,8 @@ func unavailable(err error) error {
 	case err == nil:
 		return nil
 	case slices.Contains(misfits, state):
-		return fmt.Errorf("the database lacks a table or column (SQLSTATE %s): run migrations.Up, or clerksync migrate up, unless a trigger of yours names it: %w", state, ErrUnavailable)
+		return fmt.Errorf("the database lacks a table or column (SQLSTATE %s): run migrations.Up, or clerksync migrate up; where the tables are at this version, "+
+			"somebody else has changed them, or a trigger of yours names it: restore a backup or start over, or correct the trigger: %w", state, ErrUnavailable)
 	case state != "":
 		return fmt.Errorf("the database answered SQLSTATE %s: %w", state, ErrUnavailable)
 	default:
