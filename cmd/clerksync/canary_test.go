@@ -102,7 +102,7 @@ func TestNothingTells(t *testing.T) {
 	ask(http.MethodGet, "/api/status", 200)
 	ask(http.MethodGet, "/metrics", 200)
 	ask(http.MethodGet, "/readyz", 200)
-	ask(http.MethodPost, "/api/reconcile", 202)
+	order(t, d, "Authorization", "Bearer Canaria-token")
 	for _, c := range []struct {
 		code int
 		args []string

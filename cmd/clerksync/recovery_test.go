@@ -31,9 +31,7 @@ func ringing(t *testing.T, clerk *clerktest.Server, env []string, args ...string
 		}
 		break
 	}
-	if code, body := request(t, http.MethodPost, d.admin+"/api/reconcile"); code != http.StatusAccepted {
-		t.Fatalf("POST /api/reconcile: %d %s", code, body)
-	}
+	order(t, d)
 	eventually(t, 30*time.Second, "the alarm", func() bool { return silent(t, d) })
 	return d
 }

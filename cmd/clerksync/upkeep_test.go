@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -32,9 +31,7 @@ func TestDriftIsNoBackfill(t *testing.T) {
 	if _, err := clerk.CreateUser(clerktest.Fields{}); err != nil { // no webhook tells it
 		t.Fatal(err)
 	}
-	if code, body := request(t, http.MethodPost, d.admin+"/api/reconcile"); code != http.StatusAccepted {
-		t.Fatalf("POST /api/reconcile: %d %s", code, body)
-	}
+	order(t, d)
 	eventually(t, 20*time.Second, "the drift is counted", func() bool {
 		_, body := get(t, d.admin+"/metrics")
 		return strings.Contains(body, `clerksync_drift_total{op="created",resource="users"} 1`)
