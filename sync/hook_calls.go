@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -208,7 +209,9 @@ func (c hookCall) run(ctx context.Context, tx *sqlx.Tx) (failure, err error) {
 		return failure, nil
 	}
 	if failure == nil { // unless it has passed over an error of the database
-		_, failure = tx.ExecContext(ctx, `RELEASE SAVEPOINT hook`)
+		if _, failure = tx.ExecContext(ctx, `RELEASE SAVEPOINT hook`); strings.HasPrefix(sqlState(failure), "53") { // a full disk, say
+			return nil, failure
+		}
 	}
 	if failure == nil || isDone(failure) {
 		return failure, nil
