@@ -103,6 +103,9 @@ func TestNothingTells(t *testing.T) {
 	ask(http.MethodGet, "/metrics", 200)
 	ask(http.MethodGet, "/readyz", 200)
 	order(t, d, "Authorization", "Bearer Canaria-token")
+	eventually(t, 30*time.Second, "two passes have ended", func() bool {
+		return count(t, db, `SELECT count(*) FROM clerk.passes WHERE kind = 'full' AND finished_at IS NOT NULL`) == 2
+	})
 	for _, c := range []struct {
 		code int
 		args []string

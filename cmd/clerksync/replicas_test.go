@@ -212,7 +212,7 @@ func distinct(all []told) int {
 	return len(ids)
 }
 
-// TestWhyNobodyLeads has a lease that cannot be read: the log says so at its default level, and says it once.
+// TestWhyNobodyLeads has a lease that cannot be read: the log says so at its default level.
 func TestWhyNobodyLeads(t *testing.T) {
 	t.Parallel()
 	clerk := emulate(t, clerktest.Config{})
