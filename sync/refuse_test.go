@@ -122,7 +122,7 @@ func TestReadOfALongID(t *testing.T) {
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		m := pinned(t, db)
 		noise := make([]byte, 64<<10)
-		rand.NewChaCha8([32]byte{}).Read(noise) // an index compresses what repeats
+		_, _ = rand.NewChaCha8([32]byte{}).Read(noise) // an index compresses what repeats
 		id := "user_" + hex.EncodeToString(noise)
 		r := apply(t, m, read(user{ID: id, Updated: past}, past), read(user{ID: "user_1", Updated: past}, past))
 		if r[0].Outcome != clerksync.Quarantined || r[1].Outcome != clerksync.Created {

@@ -52,14 +52,14 @@ func (d *daemon) watchOutages(ctx context.Context, mirror *clerksync.Mirror) err
 }
 
 // fileWatch returns a function that tells whether the file of a SQLite database is still the one that it was.
-func (db database) fileWatch() (look func() error) {
-	if db.path == "" {
+func (d database) fileWatch() (look func() error) {
+	if d.path == "" {
 		return func() error { return nil }
 	}
-	was, err := os.Stat(db.path)
+	was, err := os.Stat(d.path)
 	return func() error {
-		if is, lookErr := os.Stat(db.path); err == nil && (errors.Is(lookErr, fs.ErrNotExist) || lookErr == nil && !os.SameFile(was, is)) {
-			return fmt.Errorf("the file %s was removed or replaced while the daemon wrote into it: stop the daemon before you restore a backup", db.path)
+		if is, lookErr := os.Stat(d.path); err == nil && (errors.Is(lookErr, fs.ErrNotExist) || lookErr == nil && !os.SameFile(was, is)) {
+			return fmt.Errorf("the file %s was removed or replaced while the daemon wrote into it: stop the daemon before you restore a backup", d.path)
 		}
 		return nil
 	}
