@@ -22,8 +22,8 @@ func TestRowsRemovedByHand(t *testing.T) {
 		}
 		apply(t, m, page...)
 
-		db.MustExec(m.SQL(`UPDATE {users} SET _version = 1, _updated_at = _updated_at - 1, _alive_at = _alive_at - 1 WHERE id <= $1`), ids[39])
-		db.MustExec(m.SQL(`DELETE FROM {users} WHERE id > $1`), ids[39])
+		admin(t, db).MustExec(m.SQL(`UPDATE {users} SET _version = 1, _updated_at = _updated_at - 1, _alive_at = _alive_at - 1 WHERE id <= $1`), ids[39])
+		admin(t, db).MustExec(m.SQL(`DELETE FROM {users} WHERE id > $1`), ids[39])
 		apply(t, m, told(user{ID: ids[0], Updated: past + 2*hour, Name: "back"}, past+2*hour), told(user{ID: ids[40], Updated: past + 2*hour, Name: "back"}, past+2*hour))
 		for i := range page {
 			page[i] = read(user{ID: ids[i], Updated: past + 3*hour, Name: fmt.Sprint(i, " again")}, past+3*hour)
