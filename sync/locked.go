@@ -23,14 +23,7 @@ func (m *Mirror) freeOf(ctx context.Context, batch []*request) (free, locked []*
 	defer cancel()
 	of := map[Kind]map[string]bool{}
 	for _, k := range kinds {
-		var ids []string
-		for _, r := range batch {
-			for _, p := range r.pieces {
-				if p.kind == k && !p.final {
-					ids = append(ids, p.ID)
-				}
-			}
-		}
+		ids := unsettled(batch, k)
 		if len(ids) == 0 {
 			continue
 		}

@@ -36,6 +36,18 @@ func (r *request) idle() bool {
 	return true
 }
 
+// unsettled returns the ids of the objects of a kind that a batch has still to merge.
+func unsettled(batch []*request, k *kind) (ids []string) {
+	for _, r := range batch {
+		for _, p := range r.pieces {
+			if p.kind == k && !p.final {
+				ids = append(ids, p.ID)
+			}
+		}
+	}
+	return ids
+}
+
 // queue gathers requests while others are being committed. There is no timer: the first caller commits at once, those who come
 // meanwhile wait, and then the first of them commits all of them together. He begins when the batch before has merged its objects and
 // writes its events, and no earlier: two transactions that merge side by side would be half as large each, and cost more than they save,

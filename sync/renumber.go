@@ -14,14 +14,7 @@ import (
 func (m *Mirror) renumber(ctx context.Context, batch []*request) (done bool, err error) {
 	err = m.inTransaction(ctx, func(tx *sqlx.Tx) error {
 		for _, k := range kinds {
-			var ids []string
-			for _, r := range batch {
-				for _, p := range r.pieces {
-					if p.kind == k && !p.final {
-						ids = append(ids, p.ID)
-					}
-				}
-			}
+			ids := unsettled(batch, k)
 			if len(ids) == 0 {
 				continue
 			}

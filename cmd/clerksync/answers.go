@@ -108,7 +108,7 @@ func (d *daemon) noteDelivery(seen webhook.Delivery) {
 	d.metrics.observeDelivery(seen)
 	switch {
 	case seen.Code == http.StatusNoContent:
-		if since := d.refused.Swap(0); since != 0 { // a database that took no writes answered pings all the time
+		if d.refused.Swap(0) != 0 { // a database that took no writes answered pings all the time
 			d.noteReturn(time.Now())
 		}
 	case seen.Reason == "unavailable":
