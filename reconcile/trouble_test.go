@@ -17,7 +17,6 @@ import (
 
 	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/pgtest"
-	"github.com/clerksync/clerksync/migrations"
 	"github.com/clerksync/clerksync/reconcile"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
@@ -205,23 +204,8 @@ func TestHookRefusesAMembership(t *testing.T) {
 // The database restarts in the middle of a pass: the pass fails and writes its row when the database is back; the next one goes on.
 func TestDatabaseRestart(t *testing.T) {
 	t.Parallel()
-	cluster, err := pgtest.Start(pgtest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	db, err := sqlx.Open("postgres", cluster.URL("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	if err := migrations.Up(t.Context(), db.DB, migrations.Options{Dialect: migrations.Postgres}); err != nil {
-		t.Fatal(err)
-	}
+	cluster := pgtest.Own(t, pgtest.Options{})
+	db := pgtest.Migrated(t, cluster)
 	h := open(t, db, clerktest.Config{Users: 260, Seed: 44})
 	h.cfg = h.cfg.WithPageSize(50)
 	pages := 0

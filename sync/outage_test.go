@@ -11,30 +11,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/clerksync/clerksync/internal/pgtest"
-	"github.com/clerksync/clerksync/migrations"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
 // TestOutage takes the server away from a mirror and gives it back.
 func TestOutage(t *testing.T) {
 	t.Parallel()
-	cluster, err := pgtest.Start(pgtest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	db, err := sqlx.Open("postgres", cluster.URL("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	if err := migrations.Up(t.Context(), db.DB, migrations.Options{Dialect: migrations.Postgres}); err != nil {
-		t.Fatal(err)
-	}
+	cluster := pgtest.Own(t, pgtest.Options{})
+	db := pgtest.Migrated(t, cluster)
 	m := pinned(t, db)
 	apply(t, m, numbered(0))
 	for round := range 2 {

@@ -19,7 +19,6 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/clerksync/clerksync/internal/pgtest"
-	"github.com/clerksync/clerksync/migrations"
 	clerksync "github.com/clerksync/clerksync/sync"
 	"github.com/clerksync/clerksync/webhook"
 )
@@ -39,19 +38,8 @@ func (e *endpoint) refusedFor(reason string, header http.Header, body string) {
 // serveCluster serves an endpoint on a PostgreSQL server of its own.
 func serveCluster(t *testing.T) (*endpoint, *pgtest.Cluster) {
 	t.Helper()
-	cluster, err := pgtest.Start(pgtest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cluster.Stop() }) // the test may have stopped it
-	db, err := sqlx.Open("postgres", cluster.URL("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	if err := migrations.Up(t.Context(), db.DB, migrations.Options{Dialect: migrations.Postgres}); err != nil {
-		t.Fatal(err)
-	}
+	cluster := pgtest.Own(t, pgtest.Options{})
+	db := pgtest.Migrated(t, cluster)
 	return serve(t, db, clerksync.Config{}), cluster
 }
 

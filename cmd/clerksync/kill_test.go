@@ -106,7 +106,7 @@ func TestKillPostgres(t *testing.T) {
 	t.Parallel()
 	seed, begun := torture.Seed(t), time.Now()
 	rng := rand.New(rand.NewPCG(seed, 2))
-	cluster := startCluster(t, pgtest.Options{})
+	cluster := pgtest.Own(t, pgtest.Options{})
 	r := pour(t, 20*time.Millisecond)
 	env := environment(r.clerk, cluster.URL("postgres"), "CLERKSYNC_RECONCILE_SCHEDULE=off", "CLERKSYNC_POLL_INTERVAL=0")
 	d := serve(t, r.clerk, env)
@@ -146,21 +146,6 @@ func TestKillPostgres(t *testing.T) {
 
 // recoveryTime bounds, in the long form, how long the daemon takes to be well again once what ailed it is over.
 const recoveryTime = 30 * time.Second
-
-// startCluster starts a PostgreSQL server that the test may ill-treat.
-func startCluster(t *testing.T, o pgtest.Options) *pgtest.Cluster {
-	t.Helper()
-	cluster, err := pgtest.Start(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return cluster
-}
 
 // ruin kills a server and starts it again.
 func ruin(t *testing.T, cluster *pgtest.Cluster) {

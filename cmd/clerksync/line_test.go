@@ -68,15 +68,7 @@ func TestFrozenServer(t *testing.T) {
 // often they ask.
 func TestAnswersOfFrozenDatabase(t *testing.T) {
 	t.Parallel()
-	cluster, err := pgtest.Start(pgtest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	cluster := pgtest.Own(t, pgtest.Options{})
 	clerk := emulate(t, clerktest.Config{})
 	d := serve(t, clerk, environment(clerk, cluster.URL("postgres")))
 	var sessions []int

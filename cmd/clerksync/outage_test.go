@@ -19,15 +19,7 @@ import (
 // TestOutage takes the database away: before the daemon starts, and while it runs.
 func TestOutage(t *testing.T) {
 	t.Parallel()
-	cluster, err := pgtest.Start(pgtest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	cluster := pgtest.Own(t, pgtest.Options{})
 	if err := cluster.Kill(); err != nil {
 		t.Fatal(err)
 	}

@@ -123,15 +123,7 @@ func TestRecoveryWaitsForAnotherPass(t *testing.T) {
 // follows so soon.
 func TestRecovery(t *testing.T) {
 	t.Parallel()
-	cluster, err := pgtest.Start(pgtest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	cluster := pgtest.Own(t, pgtest.Options{})
 	clerk := emulate(t, clerktest.Config{Users: 10})
 	url := cluster.URL("postgres")
 	d := serve(t, clerk, environment(clerk, url, "CLERKSYNC_POLL_INTERVAL=0"))

@@ -108,7 +108,7 @@ func (o *ordeal) over(begun time.Time, lossy bool, run torture.Run) {
 // TestTortureReadOnly makes the server a standby, which takes no writes, as a failover may, and promotes it again.
 func TestTortureReadOnly(t *testing.T) {
 	begun := time.Now()
-	cluster := startCluster(t, pgtest.Options{})
+	cluster := pgtest.Own(t, pgtest.Options{})
 	address := cluster.URL("postgres")
 	o := endure(t, address, address)
 	rounds := torture.Size(t, 0, 20)
@@ -121,7 +121,7 @@ func TestTortureReadOnly(t *testing.T) {
 // TestTortureBouncer stops PgBouncer and starts it again.
 func TestTortureBouncer(t *testing.T) {
 	begun := time.Now()
-	cluster := startCluster(t, pgtest.Options{})
+	cluster := pgtest.Own(t, pgtest.Options{})
 	bouncer, err := pgtest.StartBouncer(cluster)
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func TestTortureFailover(t *testing.T) {
 	for _, mode := range []string{"sync", "async"} {
 		t.Run(mode, func(t *testing.T) {
 			begun := time.Now()
-			primary := startCluster(t, pgtest.Options{})
+			primary := pgtest.Own(t, pgtest.Options{})
 			rounds := torture.Size(t, 0, 10)
 			second := follow(t, primary, mode)
 			o := endure(t, both(t, primary, second), second.URL("postgres"))
@@ -214,7 +214,7 @@ func TestTortureDiskFull(t *testing.T) {
 	for _, what := range []string{"data", "pg_wal"} {
 		t.Run(what, func(t *testing.T) {
 			begun := time.Now()
-			cluster := startCluster(t, pgtest.Options{Settings: []string{"max_wal_size=64MB", "min_wal_size=32MB"}})
+			cluster := pgtest.Own(t, pgtest.Options{Settings: []string{"max_wal_size=64MB", "min_wal_size=32MB"}})
 			disk := small(t, cluster, what)
 			o := endure(t, cluster.URL("postgres"), cluster.URL("postgres"))
 			rounds := torture.Size(t, 0, 20)

@@ -41,7 +41,7 @@ const (
 func TestSoak(t *testing.T) {
 	seed, begun, span := torture.Seed(t), time.Now(), torture.Span(t, 0, time.Hour)
 	rng := rand.New(rand.NewPCG(seed, 6))
-	cluster := startCluster(t, pgtest.Options{})
+	cluster := pgtest.Own(t, pgtest.Options{})
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop().Level(zerolog.Disabled))
 	r := pour(t, soakPause)
 	toPostgres, database := wire(t, server, "postgres", cluster.URL("postgres"))

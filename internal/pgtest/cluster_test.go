@@ -13,20 +13,6 @@ import (
 	"github.com/clerksync/clerksync/internal/pgtest"
 )
 
-func start(t *testing.T, o pgtest.Options) *pgtest.Cluster {
-	t.Helper()
-	c, err := pgtest.Start(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return c
-}
-
 func connect(t *testing.T, c *pgtest.Cluster) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("postgres", c.URL("postgres"))
@@ -48,7 +34,7 @@ func setting(t *testing.T, db *sql.DB, name string) string {
 
 func TestCommittedRowsOutliveAKill(t *testing.T) {
 	t.Parallel()
-	c := start(t, pgtest.Options{Durable: true, Settings: []string{"work_mem=5MB"}})
+	c := pgtest.Own(t, pgtest.Options{Durable: true, Settings: []string{"work_mem=5MB"}})
 	db := connect(t, c)
 	if fsync, memory := setting(t, db, "fsync"), setting(t, db, "work_mem"); fsync != "on" || memory != "5MB" {
 		t.Errorf("fsync, work_mem = %s, %s, want on, 5MB", fsync, memory)
@@ -134,7 +120,7 @@ func TestServerEndsWithAKilledTest(t *testing.T) {
 	if err := os.Chtimes(folder, old, old); err != nil {
 		t.Fatal(err)
 	}
-	living := start(t, pgtest.Options{})
+	living := pgtest.Own(t, pgtest.Options{})
 	if fsync := setting(t, connect(t, living), "fsync"); fsync != "off" {
 		t.Errorf("fsync = %s, want off", fsync)
 	}
@@ -146,7 +132,7 @@ func TestServerEndsWithAKilledTest(t *testing.T) {
 	if err := os.Chtimes(home, old, old); err != nil {
 		t.Fatal(err)
 	}
-	start(t, pgtest.Options{})
+	pgtest.Own(t, pgtest.Options{})
 	if _, err := os.Stat(home); err != nil {
 		t.Errorf("the folder of a living cluster: %v", err)
 	}

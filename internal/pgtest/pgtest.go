@@ -84,6 +84,31 @@ func Superuser(t testing.TB, db *sqlx.DB) *sqlx.DB {
 	return open(t, "postgres", server.cluster.URL(name))
 }
 
+// Own returns a server of the test's own, which the test may ill-treat. It ends with the test.
+func Own(t testing.TB, o Options) *Cluster {
+	t.Helper()
+	cluster, err := Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return cluster
+}
+
+// Migrated returns a pool for a server of the test's own, on which it makes the tables. It ends with the test.
+func Migrated(t testing.TB, c *Cluster) *sqlx.DB {
+	t.Helper()
+	db := open(t, "postgres", c.URL("postgres"))
+	if err := migrations.Up(t.Context(), db.DB, migrations.Options{Dialect: migrations.Postgres}); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
 // New returns a pool of up to ten connections to a fresh, migrated PostgreSQL database. It ends with the test.
 func New(t testing.TB) *sqlx.DB {
 	t.Helper()
