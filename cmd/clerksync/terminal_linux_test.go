@@ -111,7 +111,7 @@ func TestTerminalProgress(t *testing.T) {
 	env := atTerminal(t, clerktest.Config{Users: 20_000, Faults: clerktest.Faults{Latency: 200 * time.Millisecond}})
 	p := startTerminal(t, 80, env, "reconcile")
 	eventually(t, time.Minute, "the bar tells how long it takes", func() bool {
-		return regexp.MustCompile(`\r\x1b\[K█*░+ users \d+ of 20000, \d+s left, \d+ a second`).MatchString(p.stdout.String())
+		return regexp.MustCompile(`\r\x1b\[K█*░+ users \d+ of 20000, [hm\d]+s left, \d+ a second`).MatchString(p.stdout.String())
 	})
 	p.signal(syscall.SIGINT)
 	p.wantExit(1, time.Minute)
