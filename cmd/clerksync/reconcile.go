@@ -1,11 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,8 +103,12 @@ func printReport(w io.Writer, r reconcile.Report) {
 	if r.DryRun {
 		verb = "dry run, took"
 	}
-	fmt.Fprintf(w, "%s pass of %s: %s %s, %d requests\n", r.Kind, cmp.Or(r.InstanceID, "an unknown instance"), verb,
-		r.FinishedAt.Sub(r.StartedAt).Round(time.Millisecond), r.Requests)
+	took := r.FinishedAt.Sub(r.StartedAt).Round(time.Millisecond)
+	if r.InstanceID == "" { // counts of what nobody looked at would read like those of an empty instance
+		fmt.Fprintf(w, "%s pass: nothing was read, %s %s, %d requests\n", r.Kind, verb, took, r.Requests)
+		return
+	}
+	fmt.Fprintf(w, "%s pass of %s: %s %s, %d requests\n", r.Kind, r.InstanceID, verb, took, r.Requests)
 	for _, kind := range inOrder(r.Resources) {
 		n := r.Resources[kind]
 		fmt.Fprintf(w, "%s: %d seen", spaced(kind), n.Seen)
@@ -119,6 +123,9 @@ func printReport(w io.Writer, r reconcile.Report) {
 			if c.n > 0 {
 				fmt.Fprintf(w, ", %d %s", c.n, c.what)
 			}
+		}
+		if slices.Contains(r.Incomplete, kind) {
+			fmt.Fprint(w, ", incomplete")
 		}
 		fmt.Fprintln(w)
 	}
