@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"os"
 	"sync/atomic"
 )
 
@@ -38,15 +37,15 @@ func (d *daemon) openTLS(ctx context.Context) (*tls.Config, error) {
 
 // readCertificate returns both files as one text, so that a change of either is a change.
 func (d *daemon) readCertificate() (string, error) {
-	cert, err := os.ReadFile(d.tlsCert)
+	cert, err := readBrief(d.tlsCert)
 	if err != nil {
 		return "", fmt.Errorf("cannot be read: %w", err)
 	}
-	key, err := os.ReadFile(d.tlsKey)
+	key, err := readBrief(d.tlsKey)
 	if err != nil {
 		return "", fmt.Errorf("needs CLERKSYNC_TLS_KEY, which cannot be read: %w", err)
 	}
-	return string(cert) + "\n" + string(key), nil
+	return cert + "\n" + key, nil
 }
 
 // useCertificate shows another certificate from now on. In a text with both, the certificates and the key find each other.

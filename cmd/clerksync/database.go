@@ -37,7 +37,7 @@ func parseDatabase(v string) (database, error) {
 		return parseSQLite(path)
 	}
 	u, err := url.Parse(v)
-	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || isSlip(v, u) {
 		return database{}, errors.New("must be postgres://USER:PASSWORD@HOST:PORT/NAME?sslmode=… or sqlite:PATH; " +
 			"special characters of a password are written as %XX")
 	}
@@ -56,6 +56,12 @@ func parseDatabase(v string) (database, error) {
 	setDefault(q, "fallback_application_name", "clerksync")
 	u.RawQuery = q.Encode()
 	return database{dialect: migrations.Postgres, url: u}, nil
+}
+
+// isSlip reports whether a URL says something else than who wrote it meant: with a slash too many or too few, the user and the password
+// are part of the database's name, which errors quote; and what follows a # is not read at all.
+func isSlip(v string, u *url.URL) bool {
+	return !strings.Contains(v, "://") || strings.Contains(u.EscapedPath(), "@") || u.Fragment != ""
 }
 
 func parseSQLite(path string) (database, error) {

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 
+	"github.com/urfave/cli/v3"
+
 	clerksync "github.com/clerksync/clerksync/sync"
 
 	"github.com/clerksync/clerksync/migrations"
@@ -32,6 +34,7 @@ var errDrift = errors.New("the mirror differs from Clerk: clerksync reconcile re
 // exitCode turns the outcome of a command into its exit code. Where several apply, the order of the cases decides.
 func exitCode(err error) int {
 	var m mistake
+	var usage cli.ExitCoder // the library's own, of a name that has no help and the like
 	switch {
 	case err == nil:
 		return exitDone
@@ -45,7 +48,7 @@ func exitCode(err error) int {
 		return exitDrift
 	case errors.Is(err, reconcile.ErrBusy):
 		return exitBusy
-	case errors.As(err, &m), errors.Is(err, migrations.ErrForeign), errors.Is(err, migrations.ErrEncoding), errors.Is(err, reconcile.ErrPlan):
+	case errors.As(err, &m), errors.As(err, &usage), errors.Is(err, migrations.ErrForeign), errors.Is(err, migrations.ErrEncoding), errors.Is(err, reconcile.ErrPlan):
 		return exitUsage
 	default:
 		return exitFailed

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -115,14 +116,31 @@ func (s setting) read(c *cli.Command) (value string, told bool, err error) {
 	if path == "" {
 		return strings.TrimSpace(os.Getenv(given[0])), true, nil
 	}
-	text, err := os.ReadFile(path)
+	text, err := readBrief(path)
 	if err != nil {
 		return "", false, fmt.Errorf("cannot be read from the file that %s names: %w", name, withoutPath(err))
 	}
-	if value = strings.TrimSpace(string(text)); value == "" {
+	if value = strings.TrimSpace(text); value == "" {
 		return "", true, fmt.Errorf("is blank in the file that %s names: write it there, or leave %s out", name, name)
 	}
 	return value, true, nil
+}
+
+// maxBrief is the size of the longest file of a secret or a certificate, since a device or a pipe by mistake might have no end.
+const maxBrief = 1 << 20
+
+// readBrief reads such a file, less the byte order mark that some editors put before it.
+func readBrief(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxBrief+1))
+	if err == nil && len(text) > maxBrief {
+		err = errors.New("it is longer than 1 MiB")
+	}
+	return strings.TrimPrefix(string(text), "\ufeff"), err
 }
 
 // withoutPath takes the path out of an error, which is a secret where somebody mistook NAME_FILE for NAME.

@@ -93,25 +93,32 @@ func (s *settings) pass(ctx context.Context, c *cli.Command, order reconcile.Pas
 	if c.Bool("json") {
 		err = errors.Join(err, printJSON(c, report))
 	} else {
-		printReport(fitted(c.Root().Writer), report)
+		err = errors.Join(err, printReport(fitted(c.Root().Writer), report))
 	}
 	return report, err
 }
 
-func printReport(w io.Writer, r reconcile.Report) {
+func printReport(w io.Writer, r reconcile.Report) error {
+	if _, err := io.WriteString(w, reportText(r)); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
+}
+
+func reportText(r reconcile.Report) string {
+	var b strings.Builder
 	verb := "took"
 	if r.DryRun {
 		verb = "dry run, took"
 	}
 	took := r.FinishedAt.Sub(r.StartedAt).Round(time.Millisecond)
 	if r.InstanceID == "" { // counts of what nobody looked at would read like those of an empty instance
-		fmt.Fprintf(w, "%s pass: nothing was read, %s %s, %d requests\n", r.Kind, verb, took, r.Requests)
-		return
+		return fmt.Sprintf("%s pass: nothing was read, %s %s, %d requests\n", r.Kind, verb, took, r.Requests)
 	}
-	fmt.Fprintf(w, "%s pass of %s: %s %s, %d requests\n", r.Kind, r.InstanceID, verb, took, r.Requests)
+	fmt.Fprintf(&b, "%s pass of %s: %s %s, %d requests\n", r.Kind, r.InstanceID, verb, took, r.Requests)
 	for _, kind := range inOrder(r.Resources) {
 		n := r.Resources[kind]
-		fmt.Fprintf(w, "%s: %d seen", spaced(kind), n.Seen)
+		fmt.Fprintf(&b, "%s: %d seen", spaced(kind), n.Seen)
 		for _, c := range []struct {
 			n    int64
 			what string
@@ -121,29 +128,30 @@ func printReport(w io.Writer, r reconcile.Report) {
 			{n.Pending, "pending"},
 		} {
 			if c.n > 0 {
-				fmt.Fprintf(w, ", %d %s", c.n, c.what)
+				fmt.Fprintf(&b, ", %d %s", c.n, c.what)
 			}
 		}
 		if slices.Contains(r.Incomplete, kind) {
-			fmt.Fprint(w, ", incomplete")
+			fmt.Fprint(&b, ", incomplete")
 		}
-		fmt.Fprintln(w)
+		fmt.Fprintln(&b)
 	}
 	if r.Unannounced != nil {
-		fmt.Fprintf(w, "%d differences that no webhook had told\n", *r.Unannounced)
+		fmt.Fprintf(&b, "%d differences that no webhook had told\n", *r.Unannounced)
 	}
 	if r.Total().Quarantined > 0 && !r.DryRun {
-		fmt.Fprintln(w, "clerksync events list --outcome quarantined tells why something could not be stored")
+		fmt.Fprintln(&b, "clerksync events list --outcome quarantined tells why something could not be stored")
 	}
 	switch {
 	case r.Plan == "":
 	case len(r.Refused) == 0 && r.DryRun:
-		fmt.Fprintf(w, "deletion plan that may be approved: %s\n", r.Plan)
+		fmt.Fprintf(&b, "deletion plan that may be approved: %s\n", r.Plan)
 	case len(r.Refused) == 0:
-		fmt.Fprintf(w, "approved deletion plan: %s\n", r.Plan)
+		fmt.Fprintf(&b, "approved deletion plan: %s\n", r.Plan)
 	default:
-		fmt.Fprintf(w, "refused deletion plan: %s\n", r.Plan)
+		fmt.Fprintf(&b, "refused deletion plan: %s\n", r.Plan)
 	}
+	return b.String()
 }
 
 func checkCommand() *cli.Command {

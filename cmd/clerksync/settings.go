@@ -10,8 +10,6 @@ import (
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
-
-	"github.com/clerksync/clerksync/reconcile"
 )
 
 // settings are what a process is told from outside. A command reads those that it uses (see [scope]); the others keep their
@@ -169,7 +167,7 @@ var table = []setting{
 		set:     func(s *settings, v string) error { s.adminToken = newSecret(v); return nil }},
 	{name: "CLERKSYNC_RECONCILE_SCHEDULE", value: "@nightly", scope: scopeServe,
 		meaning: "cron expression (UTC) of the full pass; `@nightly` = between 3 and 4 at a minute drawn from the instance id; `off`",
-		set:     func(s *settings, v string) error { s.schedule = v; return reconcile.CheckSchedule(v) }},
+		set:     func(s *settings, v string) error { s.schedule = v; return checkSchedule(v) }},
 	{name: "CLERKSYNC_POLL_INTERVAL", value: "5m", scope: scopeServe,
 		meaning: "how often a delta pass looks for what no webhook told; `0` = never",
 		set:     func(s *settings, v string) (err error) { s.pollInterval, err = parsePoll(v); return err }},

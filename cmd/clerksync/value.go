@@ -18,6 +18,7 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 
 	"github.com/clerksync/clerksync/internal/loopback"
+	"github.com/clerksync/clerksync/reconcile"
 )
 
 // The checks of single values. Their errors end the sentence "NAME …" and never quote a secret.
@@ -85,7 +86,11 @@ func checkAPIURL(v string) error {
 }
 
 func checkAddress(v string) error {
-	if _, port, err := net.SplitHostPort(v); err != nil || port == "" {
+	_, port, err := net.SplitHostPort(v)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil || port == "" {
 		return errors.New("must be HOST:PORT or :PORT")
 	}
 	return nil
@@ -104,6 +109,13 @@ func parseNetworks(v string) (all []netip.Prefix, err error) {
 		all = append(all, network)
 	}
 	return all, nil
+}
+
+func checkSchedule(v string) error {
+	if err := reconcile.CheckSchedule(v); err != nil {
+		return fmt.Errorf("is not usable: %w", err)
+	}
+	return nil
 }
 
 func checkPath(v string) error {
