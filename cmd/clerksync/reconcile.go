@@ -136,7 +136,7 @@ func reportText(r reconcile.Report) string {
 		}
 		fmt.Fprintln(&b)
 	}
-	if r.Unannounced != nil {
+	if r.Unannounced != nil && (r.Complete || *r.Unannounced > 0) { // a pass that compared nothing found no differences, and says nothing
 		fmt.Fprintf(&b, "%d differences that no webhook had told\n", *r.Unannounced)
 	}
 	if r.Total().Quarantined > 0 && !r.DryRun {
@@ -157,7 +157,7 @@ func reportText(r reconcile.Report) string {
 func checkCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "check",
-		Usage: "compare the mirror with Clerk, write nothing, exit 5 if they differ",
+		Usage: "compare the mirror with Clerk, change nothing of it, exit 5 if they differ",
 		Description: "Differences of the last minutes are pending and no drift, since a webhook may be about to tell them.\n\n" +
 			secretsHelp(scopePasses),
 		Flags:        append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print the report as JSON"}}, settingFlags(scopePasses)...),

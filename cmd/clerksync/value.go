@@ -193,6 +193,15 @@ func parseMargin(v string) (time.Duration, error) {
 	return d, err
 }
 
+// parseReadMargin refuses what would date reads back by so much that they lose to all that is known, so that no pass deletes anybody.
+func parseReadMargin(v string) (time.Duration, error) {
+	d, err := parseMargin(v)
+	if err == nil && d > time.Hour {
+		return 0, errors.New("must be at most 1h, since no pass deletes anybody who was there within it")
+	}
+	return d, err
+}
+
 func parseLevel(v string) (level slog.Level, err error) {
 	if err := checkChoice(v, "debug", "info", "warn", "error"); err != nil {
 		return level, err
