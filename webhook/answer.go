@@ -13,7 +13,8 @@ import (
 // Delivery is what [Config].Observe learns about one request. It holds no ids and no personal data, so that all of it may become
 // the labels and values of metrics. Type, Outcome and OccurredAt are set for verified events only.
 type Delivery struct {
-	// Code is the HTTP status answered, or 499 where the client had gone before there was one.
+	// Code is the HTTP status answered, or 499 where the request was over before there was one: the client had gone, the body could
+	// not be read to its end, or the request's context ended. Whoever listens all the same gets a 503.
 	Code int
 
 	// Reason says in one word why Code is not 204; it is empty if it is. Of a 401 it is missing, duplicate or conflict (the
@@ -71,7 +72,9 @@ func (d *delivery) answer(w http.ResponseWriter) {
 	case http.StatusNoContent:
 		w.WriteHeader(http.StatusNoContent)
 		return
-	case statusGone:
+	case statusGone: // the client may be there all the same: saying nothing would be a 200
+		w.Header().Set("Retry-After", retryAfter)
+		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	case http.StatusUnauthorized:
 		text = "the delivery could not be verified"

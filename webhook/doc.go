@@ -18,7 +18,7 @@
 //	408  the body did not come within 10 s
 //	413  the body is over 1 MiB
 //	415  the body has a Content-Encoding
-//	503  the database cannot answer, too many deliveries at once, or draining; with Retry-After
+//	503  the database cannot answer, too many deliveries at once, draining, or the request's context ended; with Retry-After
 //
 // No verified body is answered 503 because of what it says: an event that cannot be applied is kept in quarantine and answered
 // 204. An event dated in the future is deferred, and [Retry] applies it when its time has come; so it does

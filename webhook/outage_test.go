@@ -261,6 +261,58 @@ func TestGone(t *testing.T) {
 	}
 }
 
+// TestImpatience ends the contexts of requests early, as middleware and a server's BaseContext may, while the database hangs: Clerk,
+// which is still there, must not take silence for success.
+func TestImpatience(t *testing.T) {
+	t.Parallel()
+	e := serve(t, pgtest.New(t), clerksync.Config{})
+	now := ms(time.Now())
+	body := func(user string) string { return envelope("user.created", now, userJSON(user, now)) }
+	unlock := e.lock()
+	first := make(chan int, 1)
+	go func() {
+		first <- post(e.handler, sign(secret, "msg_1", time.Now(), body("user_1")), []byte(body("user_1")))
+	}()
+	poll(t, e.waits)
+
+	e.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 50*time.Millisecond)
+		defer cancel()
+		e.handler.ServeHTTP(w, r.WithContext(ctx))
+	}))
+	t.Cleanup(e.server.Close)
+	e.refusedFor("gone", sign(secret, "msg_2", time.Now(), body("user_2")), body("user_2"))
+	unlock()
+	if got := <-first; got != 204 {
+		t.Errorf("the patient one was answered %d, want 204", got)
+	}
+}
+
+// TestBrokenBody sends a body that cannot be read to its end by a client that stays.
+func TestBrokenBody(t *testing.T) {
+	t.Parallel()
+	e := serve(t, pgtest.SQLite(t), clerksync.Config{})
+	conn, err := net.Dial("tcp", e.server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var head strings.Builder
+	_ = sign(secret, "msg_1", time.Now(), "").Write(&head)
+	if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"+head.String()+"\r\nno length\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("answered %d, want 503", response.StatusCode)
+	}
+	e.empty()
+}
+
 // TestHangUp closes the connection within a body.
 func TestHangUp(t *testing.T) {
 	t.Parallel()
