@@ -68,7 +68,8 @@ func Open(cfg Config) (*Receiver, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	conn, err := nats.Connect(server, nats.Name("clerksync"), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
-		nats.ReconnectBufSize(-1), // nothing is sent behind the relay's back, when it may have tried again already
+		nats.IgnoreAuthErrorAbort(), // or a second refusal of the password would close the connection for good
+		nats.ReconnectBufSize(-1),   // nothing is sent behind the relay's back, when it may have tried again already
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { log.Debug("the connection to NATS is lost", "error", err) }),
 		nats.ReconnectHandler(func(*nats.Conn) { log.Debug("the connection to NATS is back") }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Debug("NATS", "error", err) }))
@@ -111,6 +112,9 @@ func (r *Receiver) publish(ctx context.Context, m feed.Message) error {
 	case errors.As(err, &refused) && refused.ErrorCode == wrongStream:
 		return fmt.Errorf("another stream than %s takes %s: %w", r.stream, msg.Subject, err)
 	case err != nil && !r.conn.IsConnected():
+		if last := r.conn.LastError(); last != nil { // err tells only that there is no connection
+			err = last
+		}
 		return fmt.Errorf("the NATS server cannot be reached: %w", err)
 	case err != nil:
 		return fmt.Errorf("publishing: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -25,16 +26,27 @@ var _ feed.Serial = (*feednats.Receiver)(nil) // or a batch would come again who
 // serve starts a NATS server with JetStream and returns its address.
 func serve(t *testing.T) string {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true})
+	return start(t, server.Options{Port: -1, StoreDir: t.TempDir()}).ClientURL()
+}
+
+func start(t *testing.T, options server.Options) *server.Server {
+	t.Helper()
+	options.Host, options.JetStream, options.NoLog, options.NoSigs = "127.0.0.1", true, true, true
+	s, err := server.NewServer(&options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	t.Cleanup(func() { stop(s) })
 	if !s.ReadyForConnections(20 * time.Second) {
 		t.Fatal("the NATS server does not start")
 	}
-	return s.ClientURL()
+	return s
+}
+
+func stop(s *server.Server) {
+	s.Shutdown()
+	s.WaitForShutdown()
 }
 
 // stream makes a stream and returns it.
@@ -134,6 +146,52 @@ func TestTroubles(t *testing.T) {
 	away := receiver(t, "nats://user:hunter2@127.0.0.1:1/CLERK")
 	if err := send(away); err == nil || !strings.Contains(err.Error(), "cannot be reached") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("without a server: %v", err)
+	}
+}
+
+// TestRefusedForAWhile has the server refuse the password again and again, and then take it.
+func TestRefusedForAWhile(t *testing.T) {
+	options := server.Options{Port: -1, StoreDir: t.TempDir(), Username: "clerk", Password: "hunter2"}
+	s := start(t, options)
+	options.Port = s.Addr().(*net.TCPAddr).Port
+	url := fmt.Sprintf("nats://clerk:hunter2@127.0.0.1:%d", options.Port)
+	t.Run("make the stream", func(t *testing.T) { stream(t, url, "CLERK", "clerk.>") })
+	r := receiver(t, url+"/CLERK")
+	if err := send(t, r); err != nil {
+		t.Fatal(err)
+	}
+
+	stop(s)
+	options.Password = "another"
+	s = start(t, options)
+	eventually(t, "a third refusal", func() bool {
+		err := send(t, r)
+		if err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Fatalf("with another password: %v", err)
+		}
+		all, _ := s.Varz(nil)
+		return all.TotalConnections >= 3 && strings.Contains(err.Error(), "Authorization Violation")
+	})
+
+	stop(s)
+	options.Password = "hunter2"
+	start(t, options)
+	eventually(t, "a message to be taken again", func() bool { return send(t, r) == nil })
+}
+
+// send sends a message, if that takes no longer than half a second.
+func send(t *testing.T, r *feednats.Receiver) error {
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	return r.Send(ctx, message(1))
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("waiting for ", what)
+		}
 	}
 }
 
