@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	clerkhttp "github.com/clerk/clerk-sdk-go/v2/http"
 	"github.com/jmoiron/sqlx"
 
 	"github.com/clerksync/clerksync/clerktest"
@@ -36,7 +35,7 @@ func TestSite(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer users.Close()
-	site := routes(clerkhttp.WithHeaderAuthorization(clerkhttp.JSONWebKey(there.JWTKey())), users)
+	site := routes(verify(cfg), users)
 	for _, c := range []struct {
 		token, want string
 		code        int

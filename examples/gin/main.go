@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log"
@@ -20,16 +21,16 @@ import (
 )
 
 func main() {
-	clerk.SetKey(os.Getenv("CLERK_SECRET_KEY"))
+	cfg := clerksync.APIConfig{SecretKey: os.Getenv("CLERK_SECRET_KEY"), URL: cmp.Or(os.Getenv("CLERK_API_URL"), "https://api.clerk.com")}
 	db, err := sqlx.Open("postgres", os.Getenv("DATABASE_URL"))
 	if err != nil {
 		log.Fatal(err)
 	}
-	users, err := open(context.Background(), db, clerksync.APIConfig{SecretKey: os.Getenv("CLERK_SECRET_KEY"), URL: os.Getenv("CLERK_API_URL")})
+	users, err := open(context.Background(), db, cfg)
 	if err != nil {
 		log.Fatal(err)
 	}
-	log.Fatal(http.ListenAndServe("127.0.0.1:3000", routes(clerkhttp.WithHeaderAuthorization(), users)))
+	log.Fatal(http.ListenAndServe("127.0.0.1:3000", routes(verify(cfg), users)))
 }
 
 // open opens the mirror, whose tables "clerksync migrate up" has made.
@@ -45,6 +46,12 @@ func open(ctx context.Context, db *sqlx.DB, cfg clerksync.APIConfig) (*upsert.Up
 		return nil, err
 	}
 	return upsert.New(upsert.Config{Mirror: mirror, Clerk: api})
+}
+
+// verify has clerk-sdk-go verify the session tokens of the same Clerk, be it an emulator. Their claims say who has signed in.
+func verify(cfg clerksync.APIConfig) func(http.Handler) http.Handler {
+	clerk.SetBackend(clerk.NewBackend(&clerk.BackendConfig{Key: &cfg.SecretKey, URL: new(cfg.URL + "/v1")}))
+	return clerkhttp.WithHeaderAuthorization()
 }
 
 // routes has the claims verified first; the middleware takes the user from them.

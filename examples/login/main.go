@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,17 +21,16 @@ import (
 )
 
 func main() {
-	clerk.SetKey(os.Getenv("CLERK_SECRET_KEY"))
+	cfg := clerksync.APIConfig{SecretKey: os.Getenv("CLERK_SECRET_KEY"), URL: cmp.Or(os.Getenv("CLERK_API_URL"), "https://api.clerk.com")}
 	db, err := sqlx.Open("postgres", os.Getenv("DATABASE_URL"))
 	if err != nil {
 		log.Fatal(err)
 	}
-	users, err := open(context.Background(), db, clerksync.APIConfig{SecretKey: os.Getenv("CLERK_SECRET_KEY"), URL: os.Getenv("CLERK_API_URL")})
+	users, err := open(context.Background(), db, cfg)
 	if err != nil {
 		log.Fatal(err)
 	}
-	// clerk-sdk-go's middleware verifies the session token; its claims say who signs in.
-	http.Handle("POST /login", clerkhttp.WithHeaderAuthorization()(login(users)))
+	http.Handle("POST /login", verify(cfg)(login(users)))
 	log.Fatal(http.ListenAndServe("127.0.0.1:3000", nil))
 }
 
@@ -48,6 +48,12 @@ func open(ctx context.Context, db *sqlx.DB, cfg clerksync.APIConfig) (*upsert.Up
 		return nil, err
 	}
 	return upsert.New(upsert.Config{Mirror: mirror, Clerk: api})
+}
+
+// verify has clerk-sdk-go verify the session tokens of the same Clerk, be it an emulator. Their claims say who has signed in.
+func verify(cfg clerksync.APIConfig) func(http.Handler) http.Handler {
+	clerk.SetBackend(clerk.NewBackend(&clerk.BackendConfig{Key: &cfg.SecretKey, URL: new(cfg.URL + "/v1")}))
+	return clerkhttp.WithHeaderAuthorization()
 }
 
 // login answers whoever has just signed in, and makes sure that the database has them.

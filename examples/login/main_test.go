@@ -6,8 +6,6 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	clerkhttp "github.com/clerk/clerk-sdk-go/v2/http"
-
 	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/pgtest"
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -23,14 +21,13 @@ func TestLogin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	users, err := open(t.Context(), pgtest.New(t), clerksync.APIConfig{
-		SecretKey: there.SecretKey(), URL: there.URL(), Transport: &http.Transport{DisableKeepAlives: true},
-	})
+	cfg := clerksync.APIConfig{SecretKey: there.SecretKey(), URL: there.URL(), Transport: &http.Transport{DisableKeepAlives: true}}
+	users, err := open(t.Context(), pgtest.New(t), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer users.Close()
-	site := httptest.NewServer(clerkhttp.WithHeaderAuthorization(clerkhttp.JSONWebKey(there.JWTKey()))(login(users)))
+	site := httptest.NewServer(verify(cfg)(login(users)))
 	defer site.Close()
 
 	for _, c := range []struct {
