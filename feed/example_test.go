@@ -3,6 +3,7 @@ package feed_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -18,7 +19,7 @@ import (
 	"github.com/clerksync/clerksync/webhook"
 )
 
-// site is a mirror on an application's database, in which Ada has just signed up.
+// site is a mirror on an application's database. Ada has just signed up, and so has Bob, who is gone again.
 func site() (ctx context.Context, mirror *clerksync.Mirror, end func()) {
 	t, end := pgtest.Example()
 	ctx = context.Background()
@@ -31,10 +32,19 @@ func site() (ctx context.Context, mirror *clerksync.Mirror, end func()) {
 	app := httptest.NewServer(webhook.NewHandler(webhook.Config{Mirror: mirror, Secrets: []string{there.WebhookSecret()}}))
 	defer app.Close()
 	there.SetWebhookURL(app.URL)
+	wait := func() {
+		if _, err := there.Wait(ctx); err != nil {
+			log.Fatal(err)
+		}
+	}
 	there.MustCreateUser(clerktest.Person("Ada", "Lovelace").Email("ada@example.com"))
-	if _, err := there.Wait(ctx); err != nil {
+	wait()
+	bob := there.MustCreateUser(clerktest.Fields{})
+	wait()
+	if err := there.DeleteUser(bob); err != nil {
 		log.Fatal(err)
 	}
+	wait()
 	return ctx, mirror, end
 }
 
@@ -47,10 +57,14 @@ func ExampleHooks() {
 		Name: "welcome",
 		Receiver: feed.Hooks{clerksync.Users: {OnCreated: func(ctx context.Context, m feed.Message) error {
 			user, err := mirror.User(ctx, m.Change.ObjectID)
-			if err != nil {
+			switch {
+			case errors.Is(err, clerksync.ErrDeleted):
+				return nil // gone already: an error would bring the same message for ever
+			case err != nil:
 				return err // and the same message comes again
+			case user.Email != nil: // who signs up by phone has none
+				fmt.Println("mail to", *user.Email)
 			}
-			fmt.Println("mail to", *user.Email)
 			return nil
 		}}},
 	}}})
@@ -74,6 +88,10 @@ func ExampleReceiverFunc() {
 		Name: "journal", Batch: 100, Data: true,
 		Receiver: feed.ReceiverFunc(func(_ context.Context, messages ...feed.Message) error {
 			for _, m := range messages {
+				if m.Object == nil {
+					fmt.Println(m.Type(), "of somebody who is gone")
+					continue
+				}
 				var user struct {
 					LastName string `json:"last_name"`
 				}
@@ -91,7 +109,10 @@ func ExampleReceiverFunc() {
 	if err := relays.RunOnce(ctx); err != nil {
 		log.Fatal(err)
 	}
-	// Output: user.created Lovelace
+	// Output:
+	// user.created Lovelace
+	// user.created of somebody who is gone
+	// user.deleted of somebody who is gone
 }
 
 // Signed posts to another service, which verifies them with any library for Standard Webhooks.
@@ -126,7 +147,10 @@ func ExampleNewHTTP() {
 	if err := relays.RunOnce(ctx); err != nil {
 		log.Fatal(err)
 	}
-	// Output: <nil> com.clerk.user.created
+	// Output:
+	// <nil> com.clerk.user.created
+	// <nil> com.clerk.user.created
+	// <nil> com.clerk.user.deleted
 }
 
 // The feed over HTTP, for programs that ask at their own pace. The route should be behind the application's own authentication.
@@ -144,5 +168,5 @@ func ExampleNewPull() {
 		Next   int64
 	}
 	fmt.Println(json.Unmarshal(w.Body.Bytes(), &answer), answer.Events, answer.Next)
-	// Output: <nil> [{com.clerk.user.created}] 1
+	// Output: <nil> [{com.clerk.user.created} {com.clerk.user.created} {com.clerk.user.deleted}] 3
 }
