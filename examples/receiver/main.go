@@ -3,6 +3,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -31,6 +32,9 @@ type receiver struct {
 }
 
 func newReceiver(secret string, welcome func(id string)) (http.Handler, error) {
+	if secret == "" { // older versions of the library take it, and then anybody can sign
+		return nil, errors.New("CLERKSYNC_PUBLISH_SECRET is missing")
+	}
 	verifier, err := svix.NewWebhook(secret)
 	return &receiver{verifier: verifier, welcome: welcome, versions: map[string]int64{}}, err
 }

@@ -17,6 +17,9 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 func TestWelcome(t *testing.T) {
 	t.Parallel()
 	const secret, other = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_bmV4dG5leHRuZXh0bmV4dG5leHRuZXh0"
+	if _, err := newReceiver("", nil); err == nil {
+		t.Error("a receiver without a secret was made")
+	}
 	var welcomed []string
 	h, err := newReceiver(secret, func(id string) { welcomed = append(welcomed, id) })
 	if err != nil {
