@@ -42,7 +42,7 @@ type SessionOptions struct {
 	// Actor is the JSON of actor, told byte by byte: who impersonates the user,
 	// such as {"sub":"user_…"}. nil is null. Session tokens tell it as "act".
 	Actor json.RawMessage
-	// OrganizationID is the active organization; "" is none. Session tokens tell
+	// OrganizationID is the active organization, which must exist; "" is none. Session tokens tell
 	// it as "o" as long as the user is a member. See SwitchOrganization.
 	OrganizationID string
 	// Pending makes a session that waits for a task. It is announced as
@@ -81,13 +81,17 @@ func (c *Clerk) SignIn(userID string, options SessionOptions) (id string, err er
 }
 
 // SwitchOrganization makes an organization the active one of a session, as the
-// user does in a browser; "" is none. Clerk sends no event about that.
+// user does in a browser; "" is none. Clerk sends no event about that. A
+// session that has ended is refused as one that does not exist.
 func (c *Clerk) SwitchOrganization(sessionID, organizationID string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.sessions.byID[sessionID]
-	if s == nil {
+	if s == nil || !s.isOpen(c.nowMilli()) {
 		return errNoSession(sessionID)
+	}
+	if organizationID != "" && c.organizations.byID[organizationID] == nil {
+		return errNoOrganization()
 	}
 	switched := *s
 	switched.orgID, switched.updatedAt = organizationID, c.later(&s.head)
@@ -111,6 +115,9 @@ func (c *Clerk) RemoveSession(id string) error { return failed(c.closeSession(fr
 func (c *Clerk) createSession(from origin, userID string, options SessionOptions) (*session, *apiError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if options.OrganizationID != "" && c.organizations.byID[options.OrganizationID] == nil {
+		return nil, errNoOrganization()
+	}
 	u, err := c.editUser(userID, func(ch *change) *apiError {
 		ch.u.lastSignInAt, ch.u.lastActiveAt = new(ch.now), new(ch.now)
 		return nil

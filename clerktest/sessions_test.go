@@ -67,6 +67,28 @@ func TestEndedSessionStays(t *testing.T) {
 	wait(t, c)
 }
 
+// A browser whose session has ended switches to no organization, nor does anybody to one that does not exist.
+func TestSwitchToNothing(t *testing.T) {
+	t.Parallel()
+	c := instance(t, clerktest.Config{Users: 1})
+	user := someUsers(c)[0]
+	lab := text(t)(c.CreateOrganization(clerktest.Fields{"name": "Lab", "created_by": user}))
+	id := text(t)(c.CreateSession(user))
+	if err := c.SwitchOrganization(id, "org_nowhere"); err == nil {
+		t.Error("an organization that does not exist is active")
+	}
+	if _, err := c.SignIn(user, clerktest.SessionOptions{OrganizationID: "org_nowhere"}); err == nil {
+		t.Error("an organization that does not exist is active from the start")
+	}
+	check(t, c.SwitchOrganization(id, lab))
+	check(t, c.SwitchOrganization(id, ""))
+	check(t, c.EndSession(id))
+	ended := string(c.Object("sessions", id))
+	if err := c.SwitchOrganization(id, lab); err == nil || string(c.Object("sessions", id)) != ended {
+		t.Errorf("%s became %s (%v)", ended, c.Object("sessions", id), err)
+	}
+}
+
 // Sessions tells every session as the last webhook about it did.
 func TestSessionsAreToldAsByWebhooks(t *testing.T) {
 	t.Parallel()
