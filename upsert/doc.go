@@ -38,6 +38,14 @@
 //	name an active organization         its [clerksync.Membership], too, if the mirror has one: see [MembershipFromContext]
 //	name another one than a minute ago  that one's, at once, since the claims of each request decide
 //	are another instance's              nothing: 401, at once with [Config.Issuer], after a request to Clerk without
+//	are of a pending session            its user, like any other's: clerk-sdk-go v2.7.0 leaves "sts" out
+//
+// A session is pending while a task is left, such as a second factor or the choice of an organization. Where that must keep the user out,
+// read "sts" by clerkhttp.CustomClaimsConstructor, and refuse "pending" before this middleware.
+//
+// clerk-sdk-go looks for the token in the header Authorization alone. Browsers send the cookie __session by themselves: a site that is
+// to know them by it gives clerkhttp.AuthorizationJWTExtractor a function that returns the header's token or else the cookie's, and
+// names its own origins to clerkhttp.AuthorizedPartyMatches, since other sites of the same domain get that cookie, too.
 //
 // While Clerk is down whoever the mirror has goes on, and a user whom it does not have yet waits. While the database is down, sessions
 // that were seen go on until their rows are too old, but for those in an organization of which the mirror has no membership: each request

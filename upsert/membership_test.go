@@ -1,6 +1,7 @@
 package upsert_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -119,7 +120,7 @@ func TestMiddlewareOfUsersAlone(t *testing.T) {
 }
 
 // bearer makes a request with a session token to a handler behind the SDK's middleware.
-func bearer(n network, token string, handler http.Handler) *httptest.ResponseRecorder {
+func bearer(n network, token string, handler http.Handler, options ...clerkhttp.AuthorizationOption) *httptest.ResponseRecorder {
 	keys := jwks.NewClient(&clerk.ClientConfig{BackendConfig: clerk.BackendConfig{
 		HTTPClient: &http.Client{Transport: n.transport}, URL: clerk.String(n.url + "/v1"), Key: clerk.String(n.clerk.SecretKey()),
 	}})
@@ -128,7 +129,7 @@ func bearer(n network, token string, handler http.Handler) *httptest.ResponseRec
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	w := httptest.NewRecorder()
-	clerkhttp.WithHeaderAuthorization(clerkhttp.JWKSClient(keys))(handler).ServeHTTP(w, r)
+	clerkhttp.WithHeaderAuthorization(append(options, clerkhttp.JWKSClient(keys))...)(handler).ServeHTTP(w, r)
 	return w
 }
 
@@ -164,6 +165,65 @@ func TestImpersonation(t *testing.T) {
 	if rows := h.rows(); !h.row(support).Visible || len(rows) != 2 {
 		t.Errorf("a login of an impersonator touches his own row: %+v", rows)
 	}
+}
+
+// TestPendingSession is of a user who has not chosen an organization yet: the SDK and the middleware let him in, and a site that reads the
+// session's status can refuse him.
+func TestPendingSession(t *testing.T) {
+	t.Parallel()
+	h := build(t, pgtest.SQLite(t), loopback)
+	ada := h.signUp()
+	if _, err := h.clerk.SignIn(ada, clerktest.SessionOptions{Pending: true}); err != nil {
+		t.Fatal(err)
+	}
+	handler := h.logins.Middleware(greet)
+	expect(t, bearer(h.net, h.clerk.SessionToken(ada), handler), ada)
+
+	type status struct {
+		Status string `json:"sts"`
+	}
+	strict := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claims, _ := clerk.SessionClaimsFromContext(r.Context())
+		if claims != nil && claims.Custom.(*status).Status == "pending" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	})
+	read := clerkhttp.CustomClaimsConstructor(func(context.Context) any { return &status{} })
+	visit := func() *httptest.ResponseRecorder { return bearer(h.net, h.clerk.SessionToken(ada), strict, read) }
+	expect(t, visit(), unauthorized)
+	if _, err := h.clerk.CreateSession(ada); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, visit(), ada)
+}
+
+// TestTokenInACookie is of a browser, which sends no header: the SDK finds its token only where it is told to.
+func TestTokenInACookie(t *testing.T) {
+	t.Parallel()
+	h := build(t, pgtest.SQLite(t), loopback)
+	ada := h.signUp()
+	if _, err := h.clerk.CreateSession(ada); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(options ...clerkhttp.AuthorizationOption) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.AddCookie(&http.Cookie{Name: "__session", Value: h.clerk.SessionToken(ada)})
+		w := httptest.NewRecorder()
+		clerkhttp.WithHeaderAuthorization(append(options, clerkhttp.JSONWebKey(h.clerk.JWTKey()))...)(h.logins.Middleware(greet)).ServeHTTP(w, r)
+		return w
+	}
+	expect(t, ask(), "nobody")
+	expect(t, ask(clerkhttp.AuthorizationJWTExtractor(func(r *http.Request) string {
+		if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+			return token
+		}
+		if cookie, err := r.Cookie("__session"); err == nil {
+			return cookie.Value
+		}
+		return ""
+	})), ada)
 }
 
 // TestTokenOfAnotherInstance has two instances in one process: clerk-sdk-go remembers the keys of both, and lets both their tokens pass.
