@@ -9,6 +9,7 @@ import (
 
 	clerksync "github.com/clerksync/clerksync/sync"
 
+	"github.com/clerksync/clerksync/internal/crash"
 	"github.com/clerksync/clerksync/internal/lease"
 )
 
@@ -145,6 +146,7 @@ func (d *delivery) deliver(ctx context.Context, batch []clerksync.Change) error 
 	}
 	within, cancel := graceful(ctx)
 	defer cancel()
+	defer d.watch(wanted[0].Seq)()
 	err = d.relay.Receiver.Send(within, messages...)
 	if err != nil && ctx.Err() != nil {
 		return err // the relay has to stop, which is not the receiver's fault
@@ -170,6 +172,17 @@ func graceful(ctx context.Context) (context.Context, context.CancelFunc) {
 		}
 	})
 	return within, func() { stop(); cancel() }
+}
+
+// watch tells an operator of a receiver that does not return, until stop: the relay can only wait for it, since what is on its way may
+// arrive yet.
+func (d *delivery) watch(seq int64) (stop func() bool) {
+	return time.AfterFunc(d.late, func() {
+		_ = crash.Contain(func() error {
+			d.Logger.Warn("a receiver does not return although its time is over, so nothing more is sent to it", "relay", d.relay.Name, "seq", seq)
+			return nil
+		})
+	}).Stop
 }
 
 // tellAfter is how many tries in a row must fail before an operator is told.

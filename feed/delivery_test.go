@@ -3,9 +3,13 @@ package feed_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jmoiron/sqlx"
@@ -60,4 +64,27 @@ func TestSerial(t *testing.T) {
 			t.Errorf("hooks were called for the changes (-want +got)\n%s", diff)
 		}
 	})
+}
+
+// TestReceiverThatNeverReturns has a receiver wait for what does not come, without a look at its context: nobody can send on before it
+// returns, but an operator is told.
+func TestReceiverThatNeverReturns(t *testing.T) {
+	t.Parallel()
+	m := open(t, pgtest.SQLite(t))
+	apply(t, m, user("user_1", time.Now()))
+	var told lines
+	var calls atomic.Int64
+	released := make(chan struct{})
+	runAll(t, feed.Config{Mirror: m, Logger: slog.New(slog.NewTextHandler(&told, nil)), Relays: []feed.Relay{{
+		Name: "stuck", Receiver: feed.ReceiverFunc(func(context.Context, ...feed.Message) error {
+			calls.Add(1)
+			<-released
+			return nil
+		}),
+	}}}.WithLate(10*time.Millisecond))
+	t.Cleanup(sync.OnceFunc(func() { close(released) }))
+	eventually(t, "somebody to be told", func() bool { return strings.Contains(told.String(), "does not return") })
+	if n := calls.Load(); n != 1 || !strings.Contains(told.String(), "relay=stuck seq=1") {
+		t.Errorf("%d calls, and the log tells\n%s", n, told.String())
+	}
 }

@@ -8,6 +8,12 @@ func (c Config) WithPauses(first, last time.Duration) Config {
 	return c
 }
 
+// WithLate returns a configuration by which a receiver is called late after so long.
+func (c Config) WithLate(late time.Duration) Config {
+	c.late = late
+	return c
+}
+
 // WithLook returns a configuration by which a request is answered after it has looked for so long.
 func (c PullConfig) WithLook(long time.Duration) PullConfig {
 	c.look = long

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,8 @@ import (
 // Receiver is where a relay delivers.
 type Receiver interface {
 	// Send delivers messages in their order. An error means that they will be sent again, so nil must mean that all are where they
-	// cannot get lost. An error may be a *backoff.RetryAfterError to say when.
+	// cannot get lost. An error may be a *backoff.RetryAfterError to say when. It must return when ctx ends: until then nothing is
+	// sent to this receiver, and [Feed.Run] does not return.
 	Send(ctx context.Context, messages ...Message) error
 }
 
@@ -72,13 +74,15 @@ type Config struct {
 	Mirror *clerksync.Mirror
 	Relays []Relay
 
-	// Logger is told when a relay fails, when it is well again, and when it goes back with its database. Nil means nobody.
+	// Logger is told when a relay fails, when it is well again, when its receiver does not return although its time is over, and when
+	// it goes back with its database. Nil means nobody.
 	Logger *slog.Logger
 
 	// Observe, if not nil, is called after every delivery that was tried, by several goroutines at once.
 	Observe func(Delivery)
 
 	firstPause, lastPause time.Duration // between tries
+	late                  time.Duration // until an operator is told of a receiver that does not return
 }
 
 // Delivery is one try to send messages.
@@ -120,6 +124,7 @@ func New(cfg Config) (*Feed, error) {
 	if cfg.firstPause == 0 {
 		cfg.firstPause, cfg.lastPause = 20*time.Millisecond, time.Minute
 	}
+	cfg.late = cmp.Or(cfg.late, sendTime+stopTime)
 	return &Feed{cfg}, nil
 }
 
