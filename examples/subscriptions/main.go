@@ -68,12 +68,14 @@ func open(ctx context.Context, db *sqlx.DB, clerk clerksync.APIConfig, out outsi
 	return &app{mirror, api, relays}, err
 }
 
-// plan notes in the transaction of the erasure whom to tell.
+// plan notes in the transaction of the erasure whom to tell: the members of organizations that he was in to the last, or to the last
+// minute, since they may have ended with him.
 func plan(ctx context.Context, tx *sqlx.Tx, t clerksync.Transition) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO farewells (gone, member)
-SELECT own.user_id, other.user_id FROM clerk.organization_memberships AS own
+SELECT own.user_id, other.user_id FROM clerk.users AS gone
+JOIN clerk.organization_memberships AS own ON own.user_id = gone.id AND coalesce(own.deleted_at > gone.deleted_at - interval '1 minute', true)
 JOIN clerk.organization_memberships AS other ON other.organization_id = own.organization_id AND other.user_id <> own.user_id
-WHERE own.user_id = $1 AND other.deleted_at IS NULL ON CONFLICT DO NOTHING`, t.ObjectID)
+WHERE gone.id = $1 AND other.deleted_at IS NULL ON CONFLICT DO NOTHING`, t.ObjectID)
 	return err
 }
 

@@ -21,13 +21,14 @@ import (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // TestErasure deletes one of three colleagues at Clerk, and another one by a forged event. Only the one loses his subscription, and only
-// when he is erased; a notice that fails comes again.
+// when he is erased; a notice that fails comes again. Those of an organization that he left a year ago are told nothing.
 func TestErasure(t *testing.T) {
 	t.Parallel()
 	var calls []string
 	fail := true
 	there := clerktest.NewServer(t, clerktest.Config{RetryScale: 0.001})
-	a, err := open(t.Context(), pgtest.New(t), clerksync.APIConfig{
+	db := pgtest.New(t)
+	a, err := open(t.Context(), db, clerksync.APIConfig{
 		SecretKey: there.SecretKey(), URL: there.URL(), RateLimit: -1, Transport: &http.Transport{DisableKeepAlives: true},
 	}, outside{
 		cancel: func(_ context.Context, user string) error { calls = append(calls, "cancel "+user); return nil },
@@ -69,6 +70,19 @@ func TestErasure(t *testing.T) {
 	}
 	wait()
 	gone, stays, forged := users[0], users[1], users[2]
+	former, err := there.CreateOrganization(clerktest.Fields{"name": "Difference Engines", "created_by": there.MustCreateUser(clerktest.Person("Mary", ""))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := there.AddMember(former, gone, "org:member"); err != nil {
+		t.Fatal(err)
+	}
+	wait()
+	if err := there.RemoveMember(former, gone); err != nil {
+		t.Fatal(err)
+	}
+	wait()
+	db.MustExec(`UPDATE clerk.organization_memberships SET deleted_at = deleted_at - interval '1 year' WHERE user_id = $1 AND organization_id = $2`, gone, former)
 	if err := there.DeleteUser(gone); err != nil {
 		t.Fatal(err)
 	}
