@@ -47,8 +47,12 @@ func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
 		err = m.tryCommit(ctx, batch)
 	}
 	if violated(err) {
-		if agreed, renumberErr := m.renumber(ctx, batch); renumberErr == nil && agreed {
+		agreed, renumberErr := m.renumber(ctx, func(k *kind) []string { return unsettled(batch, k) })
+		switch {
+		case agreed:
 			err = m.tryCommit(ctx, batch)
+		case exceeded(renumberErr): // whose fault it was is not known
+			err = renumberErr
 		}
 	}
 	if m.dialect.postgres && len(batch) > 1 && exceeded(err) {

@@ -70,7 +70,7 @@ func (m *Mirror) Erase(ctx context.Context, order Erasure) (Erased, error) {
 		return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, errFromHook)
 	}
 	order.ID = plain(order.ID)
-	for {
+	for agreed := false; ; {
 		begun := time.Now()
 		e := &eraser{mirror: m, order: order, kind: k}
 		written := false
@@ -90,6 +90,10 @@ func (m *Mirror) Erase(ctx context.Context, order Erasure) (Erased, error) {
 			return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, ErrVisible)
 		case errors.Is(err, ErrHook):
 			return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, err)
+		case violated(err) && !agreed:
+			if agreed, _ = m.renumber(ctx, func(k *kind) []string { return e.done.ids[k.name] }); !agreed {
+				return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, constraint(err))
+			}
 		case diagnose(err) == poison:
 			return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, constraint(err))
 		case diagnose(err) != clash || ctx.Err() != nil:

@@ -130,7 +130,7 @@ func (m *Mirror) removeRow(ctx context.Context, tx *sqlx.Tx, k *kind, id, condit
 	if closeErr := finish(rows); err != nil || closeErr != nil || !found {
 		return false, errors.Join(err, closeErr)
 	}
-	if _, err := tx.ExecContext(ctx, m.SQL(`DELETE FROM {changes} WHERE resource = $1 AND object_id = $2`), string(k.name), id); err != nil {
+	if _, err := tx.ExecContext(ctx, m.SQL(removing(k, `($1)`)), id); err != nil {
 		return false, err
 	}
 	return true, m.noteForgotten(ctx, tx, dead)

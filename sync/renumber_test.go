@@ -1,8 +1,11 @@
 package sync_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
@@ -39,4 +42,85 @@ func TestRowsRemovedByHand(t *testing.T) {
 		}
 		checkVersions(t, m)
 	})
+}
+
+// TestEraseRowsPutBack erases a person whose row a backup has given back as it was before, and one of whom it was a membership.
+func TestEraseRowsPutBack(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		start := long()
+		for table, p := range map[clerksync.Kind]person{clerksync.Users: {word: "quokka", born: start}, clerksync.OrganizationMemberships: {word: "wombat", born: start}} {
+			p.arrive(t, m, start)
+			later := p.belonging(start + 1)
+			later[clerksync.Users] = p.user(start + 1)
+			var evidence []clerksync.Evidence
+			for k, object := range later {
+				evidence = append(evidence, saw(k, "", bytes.ReplaceAll(object, []byte(`_metadata":{`), []byte(`_metadata":{"new":1,`)), start+day))
+			}
+			apply(t, m, evidence...)
+			admin(t, db).MustExec(m.SQL(`UPDATE {` + string(table) + `} SET _version = 1`))
+			p.leave(t, m, start+2*day)
+			if n := p.erase(t, m, clerksync.Anonymize).Rows[clerksync.OrganizationMemberships]; n != 1 {
+				t.Errorf("%s: %d memberships were emptied", table, n)
+			}
+			if n := p.erase(t, m, clerksync.Anonymize).Rows[clerksync.OrganizationMemberships]; n != 0 {
+				t.Errorf("%s: %d memberships were emptied again", table, n)
+			}
+		}
+	})
+}
+
+// TestRefusalBesideALongFeed has a constraint of the team's refuse one of many, beside a feed that it would take long to read for each.
+func TestRefusalBesideALongFeed(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	m := pinned(t, db)
+	ids := people(t, m, 400)
+	owner := admin(t, db)
+	owner.MustExec(`INSERT INTO clerk.changes (resource, object_id, op, version) SELECT 'users', 'user_x' || i, 'created', 1 FROM generate_series(1, 200000) AS i; ANALYZE clerk.changes`)
+	owner.MustExec(`ALTER TABLE clerk.users ADD CONSTRAINT no_eve CHECK (first_name <> 'Eve')`)
+	page := []clerksync.Evidence{read(user{ID: "user_eve", Updated: past, Name: "Eve"}, past)}
+	for _, id := range ids {
+		page = append(page, read(user{ID: id, Updated: past + hour, Name: "Bob"}, past+hour))
+	}
+	begun := time.Now()
+	for i, r := range apply(t, m, page...) {
+		if (r.Outcome == clerksync.Quarantined) != (i == 0) {
+			t.Errorf("piece %d is %+v", i, r)
+		}
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// TestRowRemovedBesideALockedFeed has a program of the team's hold a change locked that has to go: whoever waits is answered.
+func TestRowRemovedBesideALockedFeed(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	m := pinned(t, db)
+	people(t, m, 2)
+	owner := admin(t, db)
+	owner.MustExec(`DELETE FROM clerk.users WHERE id = 'user_0000'`)
+	tx := owner.MustBegin()
+	defer tx.Rollback()
+	tx.MustExec(`SELECT 1 FROM clerk.changes WHERE object_id = 'user_0000' FOR UPDATE`)
+	answer := make(chan error, 1)
+	evidence := told(user{ID: "user_0000", Updated: past + hour, Name: "back"}, past+hour)
+	go func() { _, err := m.Apply(t.Context(), evidence); answer <- err }()
+	select {
+	case err := <-answer:
+		if !errors.Is(err, clerksync.ErrUnavailable) {
+			t.Errorf("%v, want ErrUnavailable", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("no answer")
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if r := apply(t, m, evidence); r[0].Outcome != clerksync.Created {
+		t.Errorf("%+v, want it created", r)
+	}
 }
