@@ -500,16 +500,22 @@ func TestHooksLockInOrder(t *testing.T) {
 	checkVersions(t, plain)
 }
 
-// TestHookFailureOfAReplay has an event wait that was of no interest when it came first, and that a hook refuses when it comes again.
+// TestHookFailureOfAReplay has an event wait that was of no interest when it came first, and that a hook refuses when it comes again, weeks
+// later: its content is kept as long as that of any other.
 func TestHookFailureOfAReplay(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		e := tells("msg_again", clerksync.Organizations, "org_1", fmt.Appendf(nil, `{"object":"organization","id":"org_1","created_at":%d,"updated_at":%[1]d}`, past), past)
+		e.Event.ReceivedAt = time.Now().Add(-20 * 24 * time.Hour)
 		apply(t, open(t, db, clerksync.Config{InstanceID: instance, Kinds: []clerksync.Kind{clerksync.Users}}), e)
+		e.Event.ReceivedAt = time.Time{}
 		m := open(t, db, clerksync.Config{InstanceID: instance, Kinds: clerksync.Kinds(), Hooks: clerksync.Hooks{clerksync.Organizations: {
 			Initial: true, OnCreated: func(context.Context, *sqlx.Tx, clerksync.Transition) error { return errors.New("no") },
 		}}})
 		r := apply(t, m, e)
+		if _, err := m.Prune(t.Context(), 30*24*time.Hour); err != nil {
+			t.Fatal(err)
+		}
 		if e := events(t, m)["msg_again"]; r[0].Outcome != clerksync.Quarantined || e.Outcome != clerksync.Quarantined || e.Payload == nil || !e.Due || e.Attempts != 2 {
 			t.Errorf("it is %+v, its row %+v", r[0], e)
 		}

@@ -127,8 +127,9 @@ var eventColumns = []column{
 }
 
 // eventsStatement keeps one row an event, however often it is delivered. An event that waited in quarantine or for its time takes
-// the outcome of its last try, and one that must wait now takes that; every other one keeps its first. It hardens the transaction, as
-// [Mirror.harden] does, and so spares its caller a round trip.
+// the outcome of its last try, and one that must wait now takes that, and counts as received now: by that, [Mirror.Prune] knows how long its
+// content was kept. Every other one keeps its first. It hardens the transaction, as [Mirror.harden] does, and so spares its caller a round
+// trip.
 func (d dialect) eventsStatement() string {
 	if !d.postgres {
 		return d.insertEvents("")
@@ -145,6 +146,8 @@ func (d dialect) insertEvents(behind string) string {
 		set = append(set, fmt.Sprintf("%[1]s = CASE WHEN r.outcome IN ('quarantined', 'deferred') OR excluded.outcome IN ('quarantined', 'deferred') OR r.type = 'read' "+
 			"THEN excluded.%[1]s ELSE r.%[1]s END", name))
 	}
+	set = append(set, `received_at = CASE WHEN r.outcome NOT IN ('quarantined', 'deferred') AND excluded.outcome IN ('quarantined', 'deferred')
+THEN excluded.received_at ELSE r.received_at END`)
 	return fmt.Sprintf(`INSERT INTO %s AS r (%s) SELECT %s FROM %s WHERE true %s
 ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + excluded.attempts, %s`,
 		d.table("events"), strings.Join(columnNames(eventColumns), ", "), strings.Join(exprs, ", "), behind+from, d.inOrder(), strings.Join(set, ", "))
