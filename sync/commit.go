@@ -49,10 +49,10 @@ func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
 	if violated(err) {
 		agreed, renumberErr := m.renumber(ctx, func(k *kind) []string { return unsettled(batch, k) })
 		switch {
-		case agreed:
-			err = m.tryCommit(ctx, batch)
 		case exceeded(renumberErr): // whose fault it was is not known
 			err = renumberErr
+		case agreed || len(batch) == 1: // another process may have made them agree
+			err = m.tryCommit(ctx, batch)
 		}
 	}
 	if m.dialect.postgres && len(batch) > 1 && exceeded(err) {

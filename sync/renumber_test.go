@@ -124,3 +124,27 @@ func TestRowRemovedBesideALockedFeed(t *testing.T) {
 		t.Errorf("%+v, want it created", r)
 	}
 }
+
+// TestRowRemovedTwoProcesses has another process make the feed agree just before this one can: what it waits with is merged all the same.
+func TestRowRemovedTwoProcesses(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	m := pinned(t, db)
+	people(t, m, 2)
+	owner := admin(t, db)
+	owner.MustExec(`DELETE FROM clerk.users WHERE id = 'user_0000'`)
+	tx := owner.MustBegin()
+	defer tx.Rollback()
+	tx.MustExec(`SELECT 1 FROM clerk.changes WHERE object_id = 'user_0000' FOR UPDATE`)
+	answer := make(chan []clerksync.Result, 1)
+	evidence := told(user{ID: "user_0000", Updated: past + hour, Name: "back"}, past+hour)
+	go func() { results, _ := m.Apply(t.Context(), evidence); answer <- results }()
+	waitFor(t, "the other process's lock to be met", func() bool { return waitingForLocks(t, db) == 1 })
+	tx.MustExec(`DELETE FROM clerk.changes WHERE object_id = 'user_0000'`)
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-answer; len(r) != 1 || r[0].Outcome != clerksync.Created {
+		t.Errorf("%+v, want it created", r)
+	}
+}
