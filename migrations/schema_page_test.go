@@ -25,6 +25,9 @@ const (
 
 Written by ` + "`go test ./migrations -run TestSchemaPage -update`" + ` from what the migrations make in PostgreSQL; SQLite has the same with the prefix ` + "`clerk_`" + ` instead of the schema ` + "`clerk`" + `, times and JSON as text.
 Applications read the views, which are all that the role ` + "`clerk_reader`" + ` may. Tables that copy objects of Clerk end in the same columns as ` + "`users`" + `, from ` + "`deleted_at`" + ` on; they are not listed again.
+
+Ids have the collation ` + "`\"C\"`" + `, and PostgreSQL finds what a join looks for by an index of the same collation alone. Declare a column of yours that holds an id as ` + "`text COLLATE \"C\"`" + `,
+with or without ` + "`REFERENCES clerk.users (id)`" + `. Where it is plain ` + "`text`" + ` already, a join from users reads all of your table unless it says ` + "`ON orders.customer = u.id COLLATE \"default\"`" + `.
 `
 )
 

@@ -100,7 +100,7 @@ func migrate(ctx context.Context, db *sqlx.DB) error {
 	if err := migrations.Up(ctx, db.DB, migrations.Options{Dialect: migrations.Postgres}); err != nil {
 		return err
 	}
-	_, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS projects (owner text PRIMARY KEY REFERENCES clerk.users (id), name text NOT NULL)`)
+	_, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS projects (owner text COLLATE "C" PRIMARY KEY REFERENCES clerk.users (id), name text NOT NULL)`)
 	return err
 }
 
