@@ -3,10 +3,13 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,6 +29,10 @@ func TestMain(m *testing.M) {
 			main.SetHooks(notingHooks())
 		}
 		main.Main()
+	}
+	// Most tests wait for processes and for what these wait for, and not for a processor.
+	if err := flag.Set("test.parallel", strconv.Itoa(max(6, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
 	}
 	// Nothing here may need more rights than the daemon has.
 	if err := os.Setenv("PGTEST_ROLE", pgtest.Daemon); err != nil {

@@ -32,7 +32,7 @@ func TestScripts(t *testing.T) {
 			env.Values[emulatorKey{}] = new(*clerktest.Server)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "emulator": emulator, "clerk": clerk},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "until": until, "emulator": emulator, "clerk": clerk},
 	})
 }
 
@@ -51,6 +51,18 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if want := args[0]; strconv.Itoa(code) != want {
 		ts.Fatalf("exit code %d, want %s", code, want)
+	}
+}
+
+// until PROGRAM ARG… runs a program again and again, until it succeeds.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: until PROGRAM ARG…")
+	}
+	for deadline := time.Now().Add(time.Minute); ts.Exec(args[0], args[1:]...) != nil; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("not within a minute")
+		}
 	}
 }
 
