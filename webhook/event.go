@@ -60,7 +60,7 @@ func read(body []byte, mirrors func(clerksync.Kind) bool) (*clerksync.Event, []c
 		case !t.Gone:
 			piece.Object = env.data
 		}
-		if mirrors(t.Kind) && (t.Gone || piece.Object != nil) {
+		if mirrors(t.Kind) && (t.Member == "" || piece.Object != nil) {
 			evidence = append(evidence, piece)
 		}
 	}

@@ -173,6 +173,7 @@ func TestQuarantine(t *testing.T) {
 			{"user.created", `{"id":"user_1","object":"session","updated_at":1}`, "the object is of another kind"},
 			{"user.created", `null`, "data has no id"},
 			{"user.created", `[]`, "data has no id"},
+			{"user.created", ``, "data has no id"},
 			{"user.deleted", `{"object":"user","deleted":true}`, "data has no id"},
 			{"user.deleted", `"user_1"`, "data has no id"},
 			{"session.created", `{"object":"session","user":{"id":"user_1","object":"user","updated_at":1}}`, "data has no id"},
@@ -180,7 +181,11 @@ func TestQuarantine(t *testing.T) {
 			{"session.created", `{"id":"sess_1","user":{"id":"user_1","id":"user_2"}}`, "the object is not a JSON object with unique names"},
 		} {
 			id := fmt.Sprintf("msg_%d", i)
-			e.deliver(id, envelope(test.typ, now, test.data), 204)
+			body := envelope(test.typ, now, test.data)
+			if test.data == "" {
+				body = `{"type":"` + test.typ + `"}`
+			}
+			e.deliver(id, body, 204)
 			got := e.event(id)
 			got.Object = ""
 			want := eventRow{Type: test.typ, Outcome: clerksync.Quarantined, Error: test.reason, Attempts: 1, Kept: true}
