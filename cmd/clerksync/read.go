@@ -173,9 +173,17 @@ func (s setting) file() (name, path string) {
 	return "", ""
 }
 
+// production reports whether the environment has a production instance's key. A command that does not use the key meets the same
+// database as one that does.
+func production() bool {
+	at := slices.IndexFunc(table, func(row setting) bool { return row.name == "CLERK_SECRET_KEY" })
+	key, _, err := table[at].read(nil) // a secret has no flag
+	return err == nil && strings.HasPrefix(key, "sk_live_")
+}
+
 // conflicts are the mistakes that no single setting shows.
 func (s *settings) conflicts(within scope) (mistakes []error) {
-	if within&scopeDatabase != 0 && !s.told["DATABASE_URL"] && s.live() {
+	if within&scopeDatabase != 0 && !s.told["DATABASE_URL"] && production() {
 		mistakes = append(mistakes, mistake("DATABASE_URL must be set beside an sk_live_ key: postgres://… or sqlite:PATH"))
 	}
 	if within&scopePublish != 0 && s.signs() && len(s.publishSecrets) == 0 {
