@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -46,7 +47,7 @@ func emulateCommand() *cli.Command {
 }
 
 func runEmulate(ctx context.Context, c *cli.Command) error {
-	limit, err := parseRate(c.String("rate-limit"))
+	limit, err := checkEmulator(c)
 	if err != nil {
 		return err
 	}
@@ -79,6 +80,48 @@ func runEmulate(ctx context.Context, c *cli.Command) error {
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// checkEmulator reads what clerktest cannot say by the names of the flags: the rate limit, and all mistakes at once.
+func checkEmulator(c *cli.Command) (limit int, err error) {
+	var mistakes []error
+	wrong := func(name, how string) { mistakes = append(mistakes, mistake("--"+name+" "+how)) }
+	if err := checkAddress(c.String("listen")); err != nil {
+		wrong("listen", err.Error())
+	}
+	for _, name := range []string{"users", "organizations", "members", "invitations"} {
+		if c.Int(name) < 0 {
+			wrong(name, "must not be negative")
+		}
+	}
+	for _, name := range []string{"drop", "duplicate", "reorder"} {
+		if p := c.Float(name); !(p >= 0 && p <= 1) {
+			wrong(name, "must be a probability from 0 to 1")
+		}
+	}
+	if c.Int64("page-cache") < 0 {
+		wrong("page-cache", "must not be negative")
+	}
+	if c.Duration("latency") < 0 {
+		wrong("latency", "must not be negative")
+	}
+	if !(c.Float("retry-scale") >= 0) {
+		wrong("retry-scale", "must not be negative")
+	}
+	if v := c.String("webhook-url"); v != "" {
+		if u, err := url.Parse(v); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			wrong("webhook-url", "must look like http://localhost:8080/api/webhooks/clerk")
+		}
+	}
+	if v := c.String("webhook-secret"); v != "" {
+		if secrets, err := parseSecrets(v, makeSecret); err != nil || len(secrets) > 1 {
+			wrong("webhook-secret", "must be whsec_ and base64 of at least 24 bytes: "+makeSecret)
+		}
+	}
+	if limit, err = parseRate(c.String("rate-limit")); err != nil {
+		mistakes = append(mistakes, err)
+	}
+	return limit, errors.Join(mistakes...)
 }
 
 // parseRate reads a number of requests per 10 seconds, with or without saying "/10s".
