@@ -227,6 +227,26 @@ func TestReorderedMessageIsOvertaken(t *testing.T) {
 	})
 }
 
+// TestAllReordered delays every event: they overtake each other, since nothing else does.
+func TestAllReordered(t *testing.T) {
+	t.Parallel()
+	bubble(t, clerktest.Config{Concurrency: 1}, func(t *testing.T, c *clerktest.Clerk, r *receiver) {
+		check(t, c.SetFaults(clerktest.Faults{Reorder: 1}))
+		id := create(t, c, clerktest.Fields{})
+		check(t, c.BanUser(id))
+		check(t, c.DeleteUser(id))
+		_, err := c.Wait(t.Context())
+		check(t, err)
+		var types []string
+		for _, a := range r.all() {
+			types = append(types, a.envelope.Type)
+		}
+		if diff := cmp.Diff([]string{"user.deleted", "user.updated", "user.created"}, types); diff != "" {
+			t.Errorf("the order of arrival (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestDropDuplicateAndResend(t *testing.T) {
 	t.Parallel()
 	c := instance(t, clerktest.Config{Faults: clerktest.Faults{Drop: 1}})

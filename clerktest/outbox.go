@@ -167,25 +167,25 @@ func (s *sender) deliver(m *message) {
 	}
 }
 
-// delay lets the next finished delivery overtake a message. The caller holds
-// mu.
+// delay lets the next finished delivery overtake a message, or, where all that
+// comes is delayed, the messages after it. The caller holds mu.
 func (s *sender) delay(m *message) {
 	for _, to := range s.endpoints {
 		m.open++
 		s.late = append(s.late, &delivery{message: m, to: to})
 	}
-	s.after(patience, func() { s.release(func(late *message) bool { return late == m }) })
+	s.after(patience, func() { s.release(func(late *message) bool { return late.serial >= m.serial }) })
 }
 
-// release queues the late deliveries of some messages. The caller holds mu.
+// release queues the late deliveries of some messages, the last first. The
+// caller holds mu.
 func (s *sender) release(these func(*message) bool) {
-	s.late = slices.DeleteFunc(s.late, func(d *delivery) bool {
-		if !these(d.message) {
-			return false
+	for _, d := range slices.Backward(s.late) {
+		if these(d.message) {
+			s.queue = append(s.queue, d)
 		}
-		s.queue = append(s.queue, d)
-		return true
-	})
+	}
+	s.late = slices.DeleteFunc(s.late, func(d *delivery) bool { return these(d.message) })
 }
 
 // trim keeps the log within its bounds. The caller holds mu.
