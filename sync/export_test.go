@@ -108,7 +108,9 @@ func (m *Mirror) Mutate(from, to string) (changed bool) {
 }
 
 // Redact returns what is kept of a body.
-func Redact(cfg Config, body string) string { return string((&Mirror{cfg: cfg}).redact([]byte(body))) }
+func Redact(cfg Config, body string, event bool) string {
+	return string((&Mirror{cfg: cfg}).redact([]byte(body), event))
+}
 
 // Asked is a statement of a typed read.
 type Asked struct {
