@@ -108,9 +108,7 @@ func (m *Mirror) Mutate(from, to string) (changed bool) {
 }
 
 // Redact returns what is kept of a body.
-func Redact(cfg Config, body string, event bool) string {
-	return string((&Mirror{cfg: cfg}).redact([]byte(body), event))
-}
+func Redact(cfg Config, body string) string { return string((&Mirror{cfg: cfg}).redact([]byte(body))) }
 
 // Asked is a statement of a typed read.
 type Asked struct {

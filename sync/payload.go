@@ -28,7 +28,7 @@ func (m *Mirror) content(e *Event, p *piece) []byte {
 	case m.cfg.EventPayloads == PayloadsWaiting && (!p.result.Outcome.Waits() || p.Kind == "" && e.Quarantine == ""):
 		return nil
 	}
-	return m.redact(e.Body, !strings.HasPrefix(e.ID, "read:")) // no message's id has a colon
+	return m.redact(e.Body)
 }
 
 // Members that are never kept, wherever in a body they are: what lets whoever reads it in, and what only mails hold.
@@ -42,7 +42,7 @@ const deepest = 32
 
 // redact writes a body, an event's or that of an object which was read, without what is not kept. A body that is no JSON object is
 // not kept at all.
-func (m *Mirror) redact(body []byte, event bool) []byte {
+func (m *Mirror) redact(body []byte) []byte {
 	dropped := slices.Clone(secretMembers)
 	if !m.cfg.PrivateMetadata {
 		dropped = append(dropped, "private_metadata")
@@ -55,8 +55,10 @@ func (m *Mirror) redact(body []byte, event bool) []byte {
 	}
 	var dst []byte
 	err := crash.Contain(func() (err error) { // or a body that nobody could merge could not be put aside either
+		event := member(body, "data") != nil
 		dst, err = appendRedacted(nil, body, 0, func(name string, depth int) bool {
-			return slices.Contains(dropped, name) || event && depth == 0 && !slices.Contains(envelopeMembers, name)
+			// An event without data looks like an object, and still may say where the client is.
+			return slices.Contains(dropped, name) || depth == 0 && (name == "event_attributes" || event && !slices.Contains(envelopeMembers, name))
 		})
 		return err
 	})
