@@ -80,6 +80,9 @@ func Fold(meanings []Meaning) (Key, int64) {
 // MergeSQL is the statement that merges rows of users; see [FoldRow].
 func (m *Mirror) MergeSQL() string { return m.statements.merge[Users] }
 
+// PastSQL is the statement that asks for the sign-ins before new ones.
+func (m *Mirror) PastSQL() string { return m.statements.past }
+
 // IsFar reports whether a database is far that takes so long for each round trip.
 func IsFar(trip func() (time.Duration, error)) (bool, error) { return isFar(trip) }
 

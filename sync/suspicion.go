@@ -40,29 +40,28 @@ var signInColumns = []column{
 	{"created_at", instant, nil}, {"early", instant, nil}, {"late", instant, nil},
 }
 
-// pastStatement counts, for each new session, the user's sign-ins before it, those of them with the same country and with the same
-// device, and those around it from another country. Sessions may arrive in any order, so their own dates decide.
+// pastStatement tells of each new session whether the user has a habit of sign-ins before it, whether one of them has the same country and
+// one the same device, and whether one around it comes from another country. Sessions may arrive in any order, so their own dates decide.
+// Each question ends with the first sign-in that answers it, the latest first: who signs in by a program has a million of them.
 func (d dialect) pastStatement() string {
 	from, exprs := d.rows(signInColumns)
 	e := map[string]string{}
 	for i, c := range signInColumns {
 		e[c.name] = exprs[i]
 	}
-	count := func(condition string) string {
-		return "coalesce(sum(CASE WHEN " + condition + " THEN 1 ELSE 0 END), 0)"
+	first := func(condition string, offset int) string {
+		return fmt.Sprintf(`coalesce((SELECT 1 FROM %s AS s WHERE s.user_id = %s AND s.id <> %s AND s.deleted_at IS NULL AND %s
+ORDER BY s.created_at DESC LIMIT 1 OFFSET %d), 0)`, d.table(string(Sessions)), e["user_id"], e["id"], condition, offset)
 	}
 	before := "s.created_at < " + e["created_at"]
-	return fmt.Sprintf(`SELECT %s, %s, %s, %s, %s FROM %s
-JOIN %s AS s ON s.user_id = %s AND s.id <> %s AND s.deleted_at IS NULL
-WHERE s.created_at < %s GROUP BY 1`,
-		e["id"], count(before), count(before+" AND s.country = "+e["country"]),
-		count(before+" AND s.device_type = "+e["device_type"]+" AND s.browser_name = "+e["browser_name"]),
-		count("s.country <> "+e["country"]+" AND s.created_at > "+e["early"]+" AND s.created_at < "+e["late"]),
-		from, d.table(string(Sessions)), e["user_id"], e["id"], e["late"])
+	return fmt.Sprintf(`SELECT %s, %s, CASE WHEN %s IS NULL THEN 0 ELSE %s END, CASE WHEN %s IS NULL OR %s IS NULL THEN 0 ELSE %s END, %s FROM %s`,
+		e["id"], first(before, habit-1), e["country"], first(before+" AND s.country = "+e["country"], 0),
+		e["device_type"], e["browser_name"], first(before+" AND s.device_type = "+e["device_type"]+" AND s.browser_name = "+e["browser_name"], 0),
+		first("s.country <> "+e["country"]+" AND s.created_at > "+e["early"]+" AND s.created_at < "+e["late"], 0), from)
 }
 
 // past is what the statement tells about the sign-ins before one.
-type past struct{ before, sameCountry, sameDevice, elsewhere int64 }
+type past struct{ habit, sameCountry, sameDevice, elsewhere bool }
 
 // remark adds a suspicious change after that of each session that was created and gives reason for one.
 func (m *Mirror) remark(ctx context.Context, tx *sqlx.Tx, folds []*fold, changes []Change) ([]Change, error) {
@@ -136,7 +135,7 @@ func (m *Mirror) pasts(ctx context.Context, tx *sqlx.Tx, created []signIn) (map[
 	for rows.Next() {
 		var id string
 		var p past
-		if err := rows.Scan(&id, &p.before, &p.sameCountry, &p.sameDevice, &p.elsewhere); err != nil {
+		if err := rows.Scan(&id, &p.habit, &p.sameCountry, &p.sameDevice, &p.elsewhere); err != nil {
 			return nil, err
 		}
 		pasts[id] = p
@@ -145,13 +144,13 @@ func (m *Mirror) pasts(ctx context.Context, tx *sqlx.Tx, created []signIn) (map[
 }
 
 func (p past) reasons(s signIn, impersonated bool) (reasons []string) {
-	if p.before >= habit && s.Country != "" && p.sameCountry == 0 {
+	if p.habit && s.Country != "" && !p.sameCountry {
 		reasons = append(reasons, NewCountry)
 	}
-	if p.before >= habit && s.Device != "" && s.Browser != "" && p.sameDevice == 0 {
+	if p.habit && s.Device != "" && s.Browser != "" && !p.sameDevice {
 		reasons = append(reasons, NewDevice)
 	}
-	if p.elsewhere > 0 {
+	if p.elsewhere {
 		reasons = append(reasons, FarApart)
 	}
 	if impersonated {

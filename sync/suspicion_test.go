@@ -2,6 +2,8 @@ package sync_test
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +94,40 @@ func TestSuspicion(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestSuspicionOfAProgram has a user of thousands of sign-ins, as one who signs in by a program: a few of them tell whether the next one is as usual.
+func TestSuspicionOfAProgram(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	m := pinned(t, db)
+	owner := admin(t, db)
+	owner.MustExec(`INSERT INTO clerk.sessions (id, user_id, country, device_type, browser_name, created_at, source, synced_at, _alive_at, _updated_at, _seen_at, _dead_at, _hash, _was_visible, _version, _changed)
+SELECT 'sess_' || i, 'user_' || i % 2, 'FR', 'desktop', 'Firefox', now() - i * interval '1 minute', 'webhook', now(), 1, 1, 1, 0, '', true, 1, true
+FROM generate_series(1, 20000) AS i; ANALYZE clerk.sessions`)
+	at := time.Now().UTC()
+	signIns := map[string]string{
+		"as usual": fmt.Sprintf(`,"country":"FR","device_type":"desktop","browser_name":"Firefox","created_at":%q,"early":%q,"late":%q`,
+			at.Format(time.RFC3339), at.Add(-time.Hour).Format(time.RFC3339), at.Add(time.Hour).Format(time.RFC3339)),
+		"of which nothing is known": fmt.Sprintf(`,"created_at":%q,"early":%q,"late":%q`,
+			at.Format(time.RFC3339), at.Add(-time.Hour).Format(time.RFC3339), at.Add(time.Hour).Format(time.RFC3339)),
+	}
+	for name, rest := range signIns {
+		var plan []string
+		literal := `'[{"id":"sess_x","user_id":"user_1"` + rest + `}]'`
+		if err := owner.Select(&plan, `EXPLAIN (ANALYZE, TIMING OFF) `+strings.ReplaceAll(m.PastSQL(), "$1", literal)); err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Join(plan, "\n")
+		read := 0
+		for _, n := range regexp.MustCompile(`(?:actual rows=|Removed by Filter: )(\d+)`).FindAllStringSubmatch(text, -1) {
+			rows, _ := strconv.Atoi(n[1])
+			read += rows
+		}
+		if read > 500 {
+			t.Errorf("a sign-in %s reads %d rows:\n%s", name, read, text)
+		}
 	}
 }
 
