@@ -16,6 +16,9 @@ var (
 	Start      = start
 )
 
+// PastSQL selects the last passes of a kind.
+const PastSQL = pastSQL
+
 type (
 	Ledger   = ledger
 	Position = position

@@ -17,19 +17,22 @@ type Past struct {
 	Report
 }
 
+// pastSQL selects the last $2 passes of a kind and the last complete one. One list holds the ids of both: asked whether an id is in either
+// of two, PostgreSQL reads all passes, and there is a row for every poll of 90 days.
+const pastSQL = `SELECT id, NOT EXISTS (SELECT 1 FROM {passes} AS earlier
+WHERE earlier.kind = 'full' AND earlier.complete AND NOT earlier.dry_run AND earlier.id < p.id) AS fills, kind, coalesce(instance_id, '') AS instance_id, started_at, finished_at,
+complete, coalesce(counts, '{}') AS counts, requests, retries, coalesce(plan, '') AS plan, coalesce(error, '') AS error FROM {passes} AS p
+WHERE id IN (SELECT id FROM (SELECT id FROM {passes} WHERE kind = $1 AND NOT dry_run ORDER BY started_at DESC, id DESC LIMIT $2) AS latest
+UNION SELECT id FROM (SELECT id FROM {passes} WHERE kind = $1 AND NOT dry_run AND complete ORDER BY started_at DESC, id DESC LIMIT 1) AS whole)
+ORDER BY started_at DESC, id DESC`
+
 // History returns the last n passes of each kind and, if it is none of these, the last complete one: kind by kind, the latest first.
 // Dry runs are left out. Any error means that the database did not answer as it should.
 func History(ctx context.Context, m *clerksync.Mirror, n int) ([]Past, error) {
-	const ofKind = `(SELECT id FROM {passes} WHERE kind = $1 AND NOT dry_run`
 	var all []Past
 	for _, kind := range []Kind{Full, Delta, Approved, Late} {
 		var rows []pastRow
-		err := m.DB().SelectContext(ctx, &rows, m.SQL(`SELECT id, NOT EXISTS (SELECT 1 FROM {passes} AS earlier
-WHERE earlier.kind = 'full' AND earlier.complete AND NOT earlier.dry_run AND earlier.id < p.id) AS fills, kind, coalesce(instance_id, '') AS instance_id, started_at, finished_at,
-complete, coalesce(counts, '{}') AS counts, requests, retries, coalesce(plan, '') AS plan, coalesce(error, '') AS error FROM {passes} AS p
-WHERE id IN `+ofKind+` ORDER BY started_at DESC, id DESC LIMIT $2)
-   OR id IN `+ofKind+` AND complete ORDER BY started_at DESC, id DESC LIMIT 1)
-ORDER BY started_at DESC, id DESC`), string(kind), n)
+		err := m.DB().SelectContext(ctx, &rows, m.SQL(pastSQL), string(kind), n)
 		if err != nil {
 			return nil, fmt.Errorf("reading the last passes: %w", err)
 		}

@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,4 +113,24 @@ func TestPrune(t *testing.T) {
 			t.Errorf("left are the last complete full pass, the last one, and the young delta pass (-want +got)\n%s", diff)
 		}
 	})
+}
+
+// TestHistoryOfManyPasses has a poll every five minutes for months: the status asks for the last ones every few seconds.
+func TestHistoryOfManyPasses(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	m, err := clerksync.Open(t.Context(), db, clerksync.Config{Unprepared: pgtest.Unprepared()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.MustExec(m.SQL(`INSERT INTO {passes} (kind, started_at, complete) SELECT CASE WHEN i % 288 = 0 THEN 'full' ELSE 'delta' END, now() - i * interval '5 minutes', true
+FROM generate_series(1, 25000) AS i`))
+	var plan []string
+	query := strings.NewReplacer("$1", "'delta'", "$2", "20").Replace(m.SQL(reconcile.PastSQL))
+	if err := db.SelectContext(t.Context(), &plan, "EXPLAIN "+query); err != nil {
+		t.Fatal(err)
+	}
+	if text := strings.Join(plan, "\n"); strings.Contains(text, "Seq Scan on passes p") {
+		t.Errorf("the status reads all passes:\n%s", text)
+	}
 }

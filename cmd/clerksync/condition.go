@@ -14,12 +14,22 @@ import (
 
 // readStatus asks each part of clerksync what it knows about the mirror's condition.
 func readStatus(ctx context.Context, m *clerksync.Mirror) (admin.Status, error) {
+	return readCondition(ctx, m, m.Populations)
+}
+
+// counting is [clerksync.Mirror.Populations], or what stands for it.
+type counting func(context.Context) ([]clerksync.Population, error)
+
+// uncounted is for those who need no counts, which take the longer the larger the mirror is.
+func uncounted(context.Context) ([]clerksync.Population, error) { return nil, nil }
+
+func readCondition(ctx context.Context, m *clerksync.Mirror, count counting) (admin.Status, error) {
 	s := admin.Status{Resources: map[string]admin.Population{}, Passes: map[string]admin.Pass{}, Relays: map[string]admin.Relay{}}
 	var err error
 	if s.InstanceID, err = m.Pinned(ctx); err != nil {
 		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
 	}
-	populations, err := m.Populations(ctx)
+	populations, err := count(ctx)
 	if err != nil {
 		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
 	}

@@ -183,7 +183,7 @@ func (d *doctor) checkCondition(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*checkTime)
 	defer cancel()
-	s, err := readStatus(ctx, d.mirror)
+	s, err := readCondition(ctx, d.mirror, uncounted)
 	if err != nil {
 		d.note(check, failed, err.Error(), "")
 		return

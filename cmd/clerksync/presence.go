@@ -53,8 +53,9 @@ func (d *daemon) sample(ctx context.Context) error {
 
 // statusOf returns [readStatus] for one mirror, with what only this process knows.
 func (d *daemon) statusOf(m *clerksync.Mirror) func(context.Context) (admin.Status, error) {
+	count := admin.Costly(m.Populations)
 	return func(ctx context.Context) (admin.Status, error) {
-		s, err := readStatus(ctx, m)
+		s, err := readCondition(ctx, m, count)
 		if at := s.Events.LastAt; at != nil && s.Events.LastType != doctorEvent {
 			d.metrics.silence.heard(*at) // by another replica, perhaps
 		}

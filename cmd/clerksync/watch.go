@@ -20,9 +20,9 @@ const watchEvery = 2 * time.Second
 // watchStatus shows the status again and again: in its place on a terminal, one below the other elsewhere. A database that does not answer
 // is shown as that, since it may come back.
 func watchStatus(ctx context.Context, c *cli.Command, mirror *clerksync.Mirror) error {
-	f := frame{out: c.Root().Writer}
+	f, count := frame{out: c.Root().Writer}, admin.Costly(mirror.Populations)
 	for {
-		status, err := readStatus(ctx, mirror)
+		status, err := readCondition(ctx, mirror, count)
 		if ctx.Err() != nil {
 			return nil
 		}

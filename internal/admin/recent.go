@@ -12,6 +12,7 @@ import (
 type reading[T any] struct {
 	began time.Time
 	done  chan struct{} // closed once the rest is there
+	ended time.Time
 	value T
 	err   error
 }
@@ -30,7 +31,7 @@ func Recent[T any](read func(context.Context) (T, error), keep time.Duration) fu
 		defer cancel()
 		mu.Lock()
 		if last == nil || last.stale(keep) {
-			last = begin(context.WithoutCancel(ctx), read)
+			last = begin(context.WithoutCancel(ctx), read, readTime)
 		}
 		r := last
 		mu.Unlock()
@@ -44,26 +45,72 @@ func Recent[T any](read func(context.Context) (T, error), keep time.Duration) fu
 	}
 }
 
-func begin[T any](ctx context.Context, read func(context.Context) (T, error)) *reading[T] {
+const (
+	costlyTime     = time.Minute // for one read
+	costlyShare    = 20          // times as long as the last read took pass before the next one
+	costlyPatience = time.Second // with a read, where there is an earlier one
+)
+
+// Costly is Recent for what takes the longer the more there is, such as counts: each counts rows one by one, seconds for millions of them, and
+// a page or a scrape that asks every few seconds would keep the database at it. So it is read a small part of the time at most, and
+// whoever has waited for a while gets what was read before.
+func Costly[T any](read func(context.Context) (T, error)) func(context.Context) (T, error) {
+	var mu sync.Mutex
+	var last, good *reading[T]
+	return func(ctx context.Context) (T, error) {
+		mu.Lock()
+		if last != nil && last.over() && last.err == nil {
+			good = last
+		}
+		if last == nil || last.over() && (last.err != nil || time.Since(last.ended) >= costlyShare*last.ended.Sub(last.began)) {
+			last = begin(context.WithoutCancel(ctx), read, costlyTime)
+		}
+		r, before := last, good
+		mu.Unlock()
+		var enough <-chan time.Time
+		if before != nil {
+			timer := time.NewTimer(costlyPatience)
+			defer timer.Stop()
+			enough = timer.C
+		}
+		select {
+		case <-r.done:
+			return r.value, r.err
+		case <-enough:
+			return before.value, nil
+		case <-ctx.Done():
+			var none T
+			return none, ctx.Err()
+		}
+	}
+}
+
+func begin[T any](ctx context.Context, read func(context.Context) (T, error), limit time.Duration) *reading[T] {
 	r := &reading[T]{began: time.Now(), done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
-		ctx, cancel := context.WithTimeout(ctx, readTime)
+		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		r.err = crash.Contain(func() (err error) {
 			r.value, err = read(ctx)
 			return err
 		})
+		r.ended = time.Now()
 	}()
 	return r
 }
 
-// stale reports whether a read has ended and is not good enough any more.
-func (r *reading[T]) stale(keep time.Duration) bool {
+// over reports whether a read has ended.
+func (r *reading[T]) over() bool {
 	select {
 	case <-r.done:
-		return r.err != nil || time.Since(r.began) >= keep
+		return true
 	default:
 		return false
 	}
+}
+
+// stale reports whether a read has ended and is not good enough any more.
+func (r *reading[T]) stale(keep time.Duration) bool {
+	return r.over() && (r.err != nil || time.Since(r.began) >= keep)
 }

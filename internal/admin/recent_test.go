@@ -37,6 +37,38 @@ func TestRecent(t *testing.T) {
 	})
 }
 
+// TestCostly counts for ten seconds each time: pages and scrapes that ask all the while keep nobody at it, nor wait for it but the first time.
+func TestCostly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		counts := 0
+		costly := admin.Costly(func(context.Context) (int, error) {
+			counts++
+			n := counts
+			time.Sleep(10 * time.Second)
+			if n == 3 {
+				return 0, errors.New("no answer")
+			}
+			return n, nil
+		})
+		begun, slowest := time.Now(), time.Duration(0)
+		for time.Since(begun) < time.Hour {
+			asked := time.Now()
+			n, err := costly(t.Context())
+			if n < counts-1 && counts != 4 || err != nil {
+				t.Fatalf("after %s %d (%v), and it has been counted %d times", time.Since(begun), n, err, counts)
+			}
+			if took := time.Since(asked); n > 1 {
+				slowest = max(slowest, took)
+			}
+			time.Sleep(5 * time.Second)
+		}
+		if slowest > 2*time.Second || counts > 60*60/200+1 || counts < 10 {
+			t.Errorf("within an hour it was counted %d times, and somebody waited %s", counts, slowest)
+		}
+	})
+}
+
 // TestRecentHangs asks a database that does not answer: nobody waits for the time-out of another, and who leaves takes nothing with them.
 func TestRecentHangs(t *testing.T) {
 	t.Parallel()
