@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -160,5 +161,26 @@ CREATE TABLE older (id bigint PRIMARY KEY, customer text); CREATE INDEX ON older
 		if text := strings.Join(plan, "\n"); strings.Contains(text, "Seq Scan") {
 			t.Errorf("%s reads all of a table:\n%s", child, text)
 		}
+	}
+}
+
+// TestSuspiciousSignIns has the few that are suspicious be found without reading all changes. The query is that of docs/operations.md.
+func TestSuspiciousSignIns(t *testing.T) {
+	t.Parallel()
+	e := engine{migrations.Postgres, "postgres", pgtest.URL(t)}
+	page, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, query, _ := strings.Cut(string(page), "SELECT c.created_at, c.reasons")
+	query, _, found := strings.Cut(query, ";")
+	if !found {
+		t.Fatal("docs/operations.md has no such query any more")
+	}
+	db := e.open(t)
+	exec(t, db, `INSERT INTO clerk.changes (resource, object_id, op, version) SELECT 'sessions', 'sess_' || i, 'created', 1 FROM generate_series(1, 20000) AS i; ANALYZE clerk.changes`)
+	plan := texts(t, db, "EXPLAIN SELECT c.created_at, c.reasons"+query)
+	if text := strings.Join(plan, "\n"); !strings.Contains(text, "changes_suspicious") {
+		t.Errorf("all changes are read:\n%s", text)
 	}
 }

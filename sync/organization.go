@@ -59,16 +59,17 @@ JOIN {organizations} AS organization ON organization.id = t.organization_id AND 
 JOIN {users} AS member ON member.id = t.user_id AND member.deleted_at IS NULL
 WHERE t.deleted_at IS NULL`
 
-// The end that all rows share is named twice: PostgreSQL does not conclude it from the join, whose columns differ in collation.
+// The end that all rows share is named once, as the joins compare it: PostgreSQL finds it by indexes of that collation. Named by the
+// child's column as well, which has another one, it would count twice, and few rows be expected where there are many.
 var (
 	organizationByID = `SELECT ` + organizationColumns.of("") + `, deleted_at IS NULL AS visible FROM {organizations} WHERE id = $1`
 
 	// Who left and came back has two rows until the first is known to be deleted.
-	membershipOf = memberships + ` AND t.organization_id = $1 AND organization.id = $1 AND t.user_id = $2 AND member.id = $2
+	membershipOf = memberships + ` AND organization.id = $1 AND member.id = $2
 ORDER BY t.created_at DESC NULLS LAST, t.id DESC LIMIT 1`
 
-	organizationsOf = memberships + ` AND t.id > $1 AND t.user_id = $2 AND member.id = $2 ORDER BY t.id`
-	membersOf       = memberships + ` AND t.id > $1 AND t.organization_id = $2 AND organization.id = $2 ORDER BY t.id`
+	organizationsOf = memberships + ` AND t.id > $1 AND member.id = $2 ORDER BY t.id`
+	membersOf       = memberships + ` AND t.id > $1 AND organization.id = $2 ORDER BY t.id`
 )
 
 // Organization returns an organization by Clerk's id. The error is [ErrNotFound] where the mirror knows no such organization,

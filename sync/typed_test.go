@@ -381,3 +381,50 @@ SELECT %s, 'webhook', now(), 1, 1, 1, 0, '', false, 1, true FROM generate_series
 		}
 	})
 }
+
+// TestMembersOfALargeOrganization has each page of members begin where the last one ended, in the order of an index: to sort all of them for
+// each page takes the square of their number.
+func TestMembersOfALargeOrganization(t *testing.T) {
+	t.Parallel()
+	read := clerksync.TypedReads("", "org_1", "", "")["MembersOf"]
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		db := pgtest.New(t)
+		m := teams(t, db)
+		const rest = `source, synced_at, _alive_at, _updated_at, _seen_at, _dead_at, _hash, _was_visible, _version, _changed)
+SELECT %s, 'webhook', now(), 1, 1, 1, 0, '', false, 1, true FROM generate_series(1, %d) AS i`
+		for _, statement := range []string{
+			`INSERT INTO {users} (id, ` + fmt.Sprintf(rest, `'user_' || i`, 100_000),
+			`INSERT INTO {organizations} (id, ` + fmt.Sprintf(rest, `'org_' || i`, 5000),
+			`INSERT INTO {organization_memberships} (id, user_id, organization_id, ` +
+				fmt.Sprintf(rest, `'orgmem_' || md5(i::text), 'user_' || i, 'org_' || CASE WHEN i % 20 = 0 THEN 1 ELSE 2 + i % 5000 END`, 100_000),
+		} {
+			db.MustExecContext(t.Context(), m.SQL(statement))
+		}
+		admin(t, db).MustExec(m.SQL(`ANALYZE {users}, {organizations}, {organization_memberships}`))
+		for _, after := range []string{"", "orgmem_7"} {
+			var plan []string
+			if err := db.SelectContext(t.Context(), &plan, "EXPLAIN "+m.SQL(read.SQL), after, "org_1"); err != nil {
+				t.Fatal(err)
+			}
+			if text := strings.Join(plan, "\n"); strings.Contains(text, "Sort") {
+				t.Errorf("a page after %q sorts:\n%s", after, text)
+			}
+		}
+	})
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		db := pgtest.SQLite(t)
+		m := teams(t, db)
+		var plan []struct {
+			ID, Parent, NotUsed int
+			Detail              string
+		}
+		if err := db.SelectContext(t.Context(), &plan, "EXPLAIN QUERY PLAN "+m.SQL(read.SQL), read.Args...); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(fmt.Sprint(plan), "organization_memberships_organization_id (organization_id=? AND id>?)") {
+			t.Errorf("a page reads more than its members: %+v", plan)
+		}
+	})
+}
