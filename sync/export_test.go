@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"context"
 	"strings"
 	"time"
 )
@@ -79,6 +80,17 @@ func Fold(meanings []Meaning) (Key, int64) {
 
 // MergeSQL is the statement that merges rows of users; see [FoldRow].
 func (m *Mirror) MergeSQL() string { return m.statements.merge[Users] }
+
+// SearchSQL is the statement by which an erasure looks through a table of the log.
+func (m *Mirror) SearchSQL(ctx context.Context, table string) (string, error) {
+	tables, err := m.searchable(ctx)
+	for _, t := range tables {
+		if t.name == table {
+			return (&search{mirror: m}).query(t, false) + t.holding(), err
+		}
+	}
+	return "", err
+}
 
 // PastSQL is the statement that asks for the sign-ins before new ones.
 func (m *Mirror) PastSQL() string { return m.statements.past }

@@ -175,6 +175,27 @@ const searchBatch = 500
 
 // rows yields the results of the queries that read a table.
 func (s *search) rows(ctx context.Context, t searchable, objects bool) iter.Seq2[*sqlx.Rows, error] {
+	query := s.query(t, objects)
+	return func(yield func(*sqlx.Rows, error) bool) {
+		if !objects || s.everywhere {
+			s.yield(ctx, yield, query+t.holding())
+			return
+		}
+		for ids := range slices.Chunk(s.ids[Kind(t.name)], searchBatch) {
+			some, args, err := sqlx.In(query+" WHERE id IN (?)", ids)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !s.yield(ctx, yield, s.mirror.db.Rebind(some), args...) {
+				return
+			}
+		}
+	}
+}
+
+// query selects what a table holds, and about which object that is.
+func (s *search) query(t searchable, objects bool) string {
 	d := s.mirror.dialect
 	exprs := make([]string, len(t.columns))
 	for i, c := range t.columns {
@@ -190,23 +211,15 @@ func (s *search) rows(ctx context.Context, t searchable, objects bool) iter.Seq2
 	case t.name == "events": // which lose their content where they name what is erased by an id or an address
 		about = "coalesce(object_id, '')"
 	}
-	query := "SELECT " + about + ", " + strings.Join(exprs, ", ") + " FROM " + d.table(t.name)
-	return func(yield func(*sqlx.Rows, error) bool) {
-		if !objects || s.everywhere {
-			s.yield(ctx, yield, query)
-			return
-		}
-		for ids := range slices.Chunk(s.ids[Kind(t.name)], searchBatch) {
-			some, args, err := sqlx.In(query+" WHERE id IN (?)", ids)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if !s.yield(ctx, yield, s.mirror.db.Rebind(some), args...) {
-				return
-			}
-		}
+	return "SELECT " + about + ", " + strings.Join(exprs, ", ") + " FROM " + d.table(t.name)
+}
+
+// holding is a condition for rows that can hold anything: few events have content, and an index finds them among millions.
+func (t searchable) holding() string {
+	if len(t.columns) != 1 {
+		return ""
 	}
+	return ` WHERE "` + t.columns[0].Column + `" IS NOT NULL`
 }
 
 func (s *search) yield(ctx context.Context, yield func(*sqlx.Rows, error) bool, query string, args ...any) bool {
