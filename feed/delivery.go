@@ -147,7 +147,7 @@ func (d *delivery) deliver(ctx context.Context, batch []clerksync.Change) error 
 	within, cancel := graceful(ctx)
 	defer cancel()
 	defer d.watch(wanted[0].Seq)()
-	err = d.relay.Receiver.Send(within, messages...)
+	err = crash.Contain(func() error { return d.relay.Receiver.Send(within, messages...) }) // or it would be tried again every 2 seconds
 	if err != nil && ctx.Err() != nil {
 		return err // the relay has to stop, which is not the receiver's fault
 	}

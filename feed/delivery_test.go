@@ -88,3 +88,31 @@ func TestReceiverThatNeverReturns(t *testing.T) {
 		t.Errorf("%d calls, and the log tells\n%s", n, told.String())
 	}
 }
+
+// TestReceiverThatPanics has a function panic a few times: it is tried again like any receiver that fails, and an operator is told once.
+func TestReceiverThatPanics(t *testing.T) {
+	t.Parallel()
+	m := open(t, pgtest.SQLite(t))
+	apply(t, m, user("user_1", time.Now()))
+	var told lines
+	var calls atomic.Int64
+	var failed atomic.Int64
+	runAll(t, feed.Config{
+		Mirror: m, Logger: slog.New(slog.NewTextHandler(&told, nil)),
+		Observe: func(d feed.Delivery) {
+			if d.Err != nil {
+				failed.Add(1)
+			}
+		},
+		Relays: []feed.Relay{{Name: "mad", Receiver: feed.ReceiverFunc(func(context.Context, ...feed.Message) error {
+			if calls.Add(1) <= 5 {
+				panic("user_1 is mad")
+			}
+			return nil
+		})}},
+	}.WithPauses(time.Millisecond, time.Millisecond))
+	eventually(t, "the relay to be well again", func() bool { return strings.Contains(told.String(), "takes changes again") })
+	if n := strings.Count(told.String(), "level=WARN"); n != 1 || failed.Load() != 5 || strings.Contains(told.String(), "is mad") {
+		t.Errorf("%d failures were observed, and the log tells\n%s", failed.Load(), told.String())
+	}
+}
