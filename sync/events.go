@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/jmoiron/sqlx"
 )
 
@@ -21,6 +22,7 @@ type eventRow struct {
 	attempts                       int64
 	body, payload                  []byte // as it came, and what is kept of it
 	about                          string // the object whose merge tells the outcome, where that is not known yet
+	kept                           bool   // it has waited before
 }
 
 func appendEvent(dst []byte, r *eventRow) []byte {
@@ -40,7 +42,8 @@ func appendEvent(dst []byte, r *eventRow) []byte {
 	return append(appendOptional(dst, "due_at", r.dueAt), '}')
 }
 
-// eventRows returns the events rows of a commit, in the order of ids, without the content of those that name an erased object.
+// eventRows returns the events rows of a commit, in the order of ids, without the content of those that name an erased object, and without
+// those that would wait on although somebody has given them up.
 func (m *Mirror) eventRows(ctx context.Context, tx *sqlx.Tx, pieces []*piece) ([]*eventRow, error) {
 	rows := m.gatherEvents(pieces)
 	ignored, err := m.forget(ctx, tx, rows)
@@ -52,7 +55,47 @@ func (m *Mirror) eventRows(ctx context.Context, tx *sqlx.Tx, pieces []*piece) ([
 			p.settle(Result{Outcome: Ignored, Reason: erasedReason})
 		}
 	}
-	return slices.DeleteFunc(rows, func(r *eventRow) bool { return r.kind == readType && ignored[r.id] }), nil
+	dropped, err := m.dropped(ctx, tx, rows)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pieces {
+		if p.Event != nil && dropped[p.Event.ID] && p.result.Outcome.Waits() {
+			p.settle(Result{Outcome: Ignored})
+		}
+	}
+	return slices.DeleteFunc(rows, func(r *eventRow) bool { return dropped[r.id] || r.kind == readType && ignored[r.id] }), nil
+}
+
+// dropped tells which of the events that would wait on do so no more: while they were tried again, an operator has given them up, or what
+// they speak of was erased. It locks the others.
+func (m *Mirror) dropped(ctx context.Context, tx *sqlx.Tx, rows []*eventRow) (map[string]bool, error) {
+	var ids []string
+	for _, r := range rows {
+		if r.kept && r.outcome.Waits() {
+			ids = append(ids, r.id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	parameter, err := json.Marshal(ids)
+	if err != nil {
+		return nil, err
+	}
+	query := `SELECT id FROM {events} WHERE outcome IN ('quarantined', 'deferred') AND id IN ` + m.dialect.among() + ` ORDER BY id`
+	if m.dialect.postgres {
+		query += ` FOR UPDATE`
+	}
+	var waiting []string
+	if err := tx.SelectContext(ctx, &waiting, m.SQL(query), string(parameter)); err != nil {
+		return nil, err
+	}
+	dropped := map[string]bool{}
+	for _, id := range ids {
+		dropped[id] = !slices.Contains(waiting, id)
+	}
+	return dropped, nil
 }
 
 // gatherEvents returns the events rows of pieces, in the order of ids, each with the outcome of the piece that tells it. Evidence of a
@@ -67,6 +110,7 @@ func (m *Mirror) gatherEvents(pieces []*piece) (rows []*eventRow) {
 		event := p.event()
 		if row := byID[event.ID]; row != nil {
 			row.attempts++
+			row.kept = row.kept && event.kept
 			continue
 		}
 		row := m.newEventRow(event, p)
@@ -117,7 +161,7 @@ func (m *Mirror) newEventRow(e *Event, p *piece) *eventRow {
 		received = time.Now()
 	}
 	row := &eventRow{
-		id: e.ID, kind: plain(e.Type), objectID: plain(e.ObjectID), instanceID: plain(e.InstanceID),
+		kept: e.kept, id: e.ID, kind: plain(e.Type), objectID: plain(e.ObjectID), instanceID: plain(e.InstanceID),
 		receivedAt: stamp(received), outcome: p.result.Outcome, reason: p.result.Reason, attempts: 1, body: e.Body, payload: m.content(e, p),
 	}
 	if s, ok := stampMilli(e.OccurredAt.UnixMilli()); ok && !e.OccurredAt.IsZero() {

@@ -71,6 +71,8 @@ type Event struct {
 	// Quarantine, where not empty, says why the event cannot be applied; it is then kept as quarantined. It must name members and
 	// rules only, never values.
 	Quarantine string
+
+	kept bool // it comes from Waiting, and not from Clerk
 }
 
 // Outcome is what one piece of evidence did to the mirror.

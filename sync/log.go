@@ -17,7 +17,7 @@ type Logged struct {
 	ObjectID   string     `db:"object_id"`   // empty if the event tells none
 	InstanceID string     `db:"instance_id"` // empty if the event tells none
 	OccurredAt *time.Time `db:"occurred_at"` // by Clerk's clock; nil if the event does not tell it
-	ReceivedAt time.Time  `db:"received_at"` // the first time, or when it began to wait
+	ReceivedAt time.Time  `db:"received_at"` // the first time, or when it began to wait for what it waits for
 	Outcome    Outcome    `db:"outcome"`
 	Error      string     `db:"error"`    // why it is quarantined or deferred; names members and rules, never values
 	Attempts   int        `db:"attempts"` // how often it was received or tried

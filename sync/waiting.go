@@ -17,7 +17,7 @@ const waitingBatch = 20
 // What was kept of a read is no event: reading again tells more.
 // The error is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) Waiting(ctx context.Context, ids ...string) ([]Event, error) {
-	const kept = `SELECT id, type, object_id, instance_id, occurred_at, received_at, payload FROM {events}
+	const kept = `SELECT id, type, object_id, instance_id, occurred_at, received_at, outcome, payload FROM {events}
 WHERE outcome IN ('quarantined', 'deferred') AND payload IS NOT NULL AND type <> 'read' AND `
 	if len(ids) > 0 {
 		parameter, err := json.Marshal(plainAll(ids))
@@ -42,6 +42,7 @@ func (m *Mirror) keptEvents(ctx context.Context, query string, parameter string)
 		InstanceID *string    `db:"instance_id"`
 		OccurredAt *time.Time `db:"occurred_at"`
 		ReceivedAt time.Time  `db:"received_at"`
+		Outcome    Outcome    `db:"outcome"`
 		Payload    []byte     `db:"payload"`
 	}
 	if err := m.db.SelectContext(ctx, &rows, m.SQL(query), parameter); err != nil {
@@ -49,7 +50,10 @@ func (m *Mirror) keptEvents(ctx context.Context, query string, parameter string)
 	}
 	events := make([]Event, len(rows))
 	for i, r := range rows {
-		events[i] = Event{ID: r.ID, Type: r.Type, ReceivedAt: r.ReceivedAt, Body: r.Payload}
+		events[i] = Event{ID: r.ID, Type: r.Type, ReceivedAt: r.ReceivedAt, Body: r.Payload, kept: true}
+		if r.Outcome == Deferred {
+			events[i].ReceivedAt = time.Now() // whoever refuses it does so for the first time
+		}
 		if r.ObjectID != nil {
 			events[i].ObjectID = *r.ObjectID
 		}

@@ -76,7 +76,10 @@ func retry(ctx context.Context, mirror *clerksync.Mirror, kept clerksync.Event, 
 		kept.Quarantine = err.Error()
 		event, evidence = &kept, ofNothing(&kept)
 	}
-	event.ID, event.ReceivedAt, event.Approved = kept.ID, kept.ReceivedAt, approved
+	kept.Quarantine, kept.Approved = event.Quarantine, approved
+	for i := range evidence {
+		evidence[i].Event = &kept // which the mirror knows again
+	}
 	results, err := mirror.Apply(ctx, evidence...)
 	if err != nil {
 		return clerksync.Result{}, err

@@ -268,6 +268,65 @@ func TestRetryTakesNoEventTwice(t *testing.T) {
 	}
 }
 
+// TestDropDuringRetry gives an event up while it is tried again, and a hook refuses it once more: it stays given up.
+func TestDropDuringRetry(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	var e *endpoint
+	drop := false
+	e = serve(t, db, clerksync.Config{Hooks: clerksync.Hooks{clerksync.Users: {Initial: true, OnCreated: func(context.Context, *sqlx.Tx, clerksync.Transition) error {
+		if drop {
+			if dropped, err := e.mirror.Drop(t.Context(), "msg_1"); !dropped || err != nil {
+				t.Errorf("Drop = %t, %v", dropped, err)
+			}
+			drop = false
+		}
+		return errors.New("no")
+	}}}})
+	now := ms(time.Now())
+	e.deliver("msg_1", envelope("user.created", now, userJSON("user_1", now)), 204)
+	e.exec(`UPDATE {events} SET due_at = received_at`)
+	drop = true
+	if n := e.retry(); n != 1 {
+		t.Errorf("%d events wait no more, want 1", n)
+	}
+	if got := e.event("msg_1"); got.Outcome != clerksync.Ignored || got.Kept {
+		t.Errorf("what was given up is %+v", got)
+	}
+	e.deliver("msg_1", envelope("user.created", now, userJSON("user_1", now)), 204)
+	if got := e.event("msg_1"); got.Outcome != clerksync.Quarantined || !got.Kept {
+		t.Errorf("sent again, it is %+v", got)
+	}
+}
+
+// TestDeferredThenRefused has a hook refuse an event that waited for weeks until its time had come: it is tried again soon, and its content
+// is kept as long as that of any other.
+func TestDeferredThenRefused(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		e := serve(t, db, clerksync.Config{Hooks: clerksync.Hooks{clerksync.Users: {Initial: true, OnCreated: func(context.Context, *sqlx.Tx, clerksync.Transition) error {
+			return errors.New("no")
+		}}}})
+		later, now := ms(time.Now().Add(time.Hour)), ms(time.Now())
+		e.deliver("msg_1", envelope("user.created", later, userJSON("user_1", later)), 204)
+		e.exec(`UPDATE {events} SET payload = $1, due_at = '2026-01-02T03:04:05.000Z', received_at = '2026-01-02T03:04:05.000Z'`,
+			[]byte(envelope("user.created", now, userJSON("user_1", now))))
+		if n := e.retry(); n != 0 {
+			t.Errorf("%d events applied", n)
+		}
+		if _, err := e.mirror.Prune(t.Context(), 30*24*time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if got := e.event("msg_1"); got.Outcome != clerksync.Quarantined || !got.Kept || got.Attempts != 2 {
+			t.Errorf("it is %+v", got)
+		}
+		logged, err := e.mirror.Log(t.Context(), clerksync.LogQuery{})
+		if err != nil || len(logged) != 1 || logged[0].DueAt == nil || time.Until(*logged[0].DueAt) > time.Minute {
+			t.Errorf("%+v, %v, want it due soon", logged, err)
+		}
+	})
+}
+
 // TestRetryApproves applies held deletions that are named, and none of the others.
 func TestRetryApproves(t *testing.T) {
 	t.Parallel()
