@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/jmoiron/sqlx"
 )
 
@@ -81,15 +82,11 @@ func (m *Mirror) removeRows(ctx context.Context, k *kind, by, condition string, 
 			return removed, fmt.Errorf("looking for old %s: %w", k.name, unavailable(err))
 		}
 		for _, r := range rows {
-			gone := false
-			err := m.inTransaction(ctx, func(tx *sqlx.Tx) (err error) {
-				gone, err = m.removeRow(ctx, tx, k, r.ID, condition, args)
-				return err
-			})
+			err := m.inTransaction(ctx, func(tx *sqlx.Tx) error { return m.removeRow(ctx, tx, k, r.ID, condition, args) })
 			switch {
-			case err == nil && gone:
+			case err == nil:
 				removed++
-			case err != nil && diagnose(err) == outage: // any other error is this row's own, and the others need not stay for it
+			case !errors.Is(err, errStays) && diagnose(err) == outage: // any other error is this row's own, and the others need not stay for it
 				return removed, fmt.Errorf("removing old %s: %w", k.name, unavailable(err))
 			}
 		}
@@ -100,58 +97,84 @@ func (m *Mirror) removeRows(ctx context.Context, k *kind, by, condition string, 
 	}
 }
 
-// removeRow removes a row, if it still meets the condition and nothing but erased rows belongs to it, together with those and with
-// its changes: were it told of once more, its versions would begin anew.
-func (m *Mirror) removeRow(ctx context.Context, tx *sqlx.Tx, k *kind, id, condition string, args []any) (bool, error) {
+// errStays means that a row has still to stay.
+var errStays = errors.New("the row stays")
+
+// removeRow removes a row together with the erased rows that belong to it, and notes what is forgotten with them. The error is errStays if
+// the row does not meet the condition any more, or if what belongs to it is not erased.
+func (m *Mirror) removeRow(ctx context.Context, tx *sqlx.Tx, k *kind, id, condition string, args []any) error {
+	until := Never
 	for _, child := range kinds {
 		for _, p := range child.parents {
 			if p.kind != k.name {
 				continue
 			}
-			of := ` FROM {` + string(child.name) + `} WHERE ` + p.column + ` = $1`
-			if _, err := tx.ExecContext(ctx, m.SQL(`DELETE`+of+` AND erased_at IS NOT NULL`), id); err != nil {
-				return false, err
+			of := p.column + ` = $1`
+			last, _, err := m.remove(ctx, tx, child, of+` AND erased_at IS NOT NULL`, id)
+			if err != nil {
+				return err
 			}
+			until = max(until, last)
 			var left int64
-			if err := tx.GetContext(ctx, &left, m.SQL(`SELECT count(*)`+of), id); err != nil || left > 0 {
-				return false, err
+			if err := tx.GetContext(ctx, &left, m.SQL(`SELECT count(*) FROM {`+string(child.name)+`} WHERE `+of), id); err != nil {
+				return err
+			}
+			if left > 0 {
+				return errStays
 			}
 		}
 	}
-	var dead int64
-	rows, err := tx.QueryxContext(ctx, m.SQL(`DELETE FROM {`+string(k.name)+`} WHERE `+condition+` AND id = $3 RETURNING _dead_at`), append(slices.Clone(args), id)...)
+	last, n, err := m.remove(ctx, tx, k, condition+` AND id = $3`, append(slices.Clone(args), id)...)
 	if err != nil {
-		return false, err
+		return err
 	}
-	found := rows.Next()
-	if found {
-		err = rows.Scan(&dead)
+	if n == 0 {
+		return errStays
 	}
-	if closeErr := finish(rows); err != nil || closeErr != nil || !found {
-		return false, errors.Join(err, closeErr)
-	}
-	if _, err := tx.ExecContext(ctx, m.SQL(removing(k, `($1)`)), id); err != nil {
-		return false, err
-	}
-	return true, m.noteForgotten(ctx, tx, dead)
+	return m.noteForgotten(ctx, tx, max(until, last))
 }
 
-// forgotten is the value of the key of that name of the state table: no tombstone that was removed was dead as of a later instant, in
-// Unix milliseconds.
+// remove removes rows with their changes: were they told of once more, their versions would begin anew. It returns until when nothing that
+// is told of them may be taken for news, and how many they were.
+func (m *Mirror) remove(ctx context.Context, tx *sqlx.Tx, k *kind, condition string, args ...any) (until int64, n int, err error) {
+	var rows []struct {
+		ID    string `db:"id"`
+		Until int64  `db:"until"`
+	}
+	err = tx.SelectContext(ctx, &rows, m.SQL(`DELETE FROM {`+string(k.name)+`} WHERE `+condition+` RETURNING id,
+CASE WHEN erased_at IS NULL THEN _dead_at ELSE `+m.dialect.greatest("_alive_at", "_dead_at")+` END AS until`), args...)
+	if err != nil || len(rows) == 0 {
+		return Never, 0, err
+	}
+	until = Never
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i], until = r.ID, max(until, r.Until)
+	}
+	parameter, err := json.Marshal(ids)
+	if err != nil {
+		return Never, 0, err
+	}
+	_, err = tx.ExecContext(ctx, m.SQL(removing(k, m.dialect.among())), string(parameter))
+	return until, len(rows), err
+}
+
+// forgotten is the value of the key of that name of the state table: no tombstone that was removed was dead as of a later instant, nor was
+// what was removed with one heard of later, in Unix milliseconds.
 type forgotten struct {
 	Until int64 `json:"until"`
 }
 
 // noteForgotten notes that a tombstone was removed. It holds the lock of the feed, so that what others note meanwhile is not lost.
-func (m *Mirror) noteForgotten(ctx context.Context, tx *sqlx.Tx, dead int64) error {
+func (m *Mirror) noteForgotten(ctx context.Context, tx *sqlx.Tx, until int64) error {
 	if err := m.lockFeed(ctx, tx); err != nil {
 		return err
 	}
 	f := forgotten{Until: Never}
-	if _, err := readState(ctx, tx, m.dialect, "forgotten", &f); err != nil || f.Until >= dead {
+	if _, err := readState(ctx, tx, m.dialect, "forgotten", &f); err != nil || f.Until >= until {
 		return err
 	}
-	return m.WriteStateIn(ctx, tx, "forgotten", forgotten{Until: dead})
+	return m.WriteStateIn(ctx, tx, "forgotten", forgotten{Until: until})
 }
 
 // doubt settles hearsay about unknown objects that is as old as a tombstone which was removed: it may speak of an object whose

@@ -149,6 +149,66 @@ func TestPruneTombstones(t *testing.T) {
 	})
 }
 
+// TestPruneWhatBelongs removes what is left of an organization: nothing of its memberships stays in the feed, and how late
+// one of them was told of is not forgotten.
+func TestPruneWhatBelongs(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		start := time.Now().UnixMilli() - 300*day
+		tell := func(k clerksync.Kind, id string, object string, at int64) clerksync.Result {
+			if object != "" {
+				object = fmt.Sprintf(object, id, at)
+			}
+			e := tells(fmt.Sprint("msg_", id, at, object == ""), k, id, []byte(object), at)
+			if object == "" {
+				e.Object = nil
+			}
+			return apply(t, m, e)[0]
+		}
+		const (
+			organization = `{"object":"organization","id":%q,"created_at":%d,"updated_at":%[2]d}`
+			membership   = `{"object":"organization_membership","id":%q,"organization":{"id":"org_1"},"public_user_data":{"user_id":"user_1","identifier":"ada@example.com"},"created_at":%d,"updated_at":%[2]d}`
+		)
+		erase := func() {
+			if _, err := m.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Organizations, ID: "org_1", Policy: clerksync.Hard}); err != nil {
+				t.Fatal(err)
+			}
+			erasedLongAgo(t, m)
+		}
+		prune := func() int64 {
+			n, err := m.PruneTombstones(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		tell(clerksync.Organizations, "org_1", organization, start)
+		tell(clerksync.OrganizationMemberships, "orgmem_1", membership, start)
+		tell(clerksync.OrganizationMemberships, "orgmem_2", membership, start)
+		tell(clerksync.Organizations, "org_1", "", start+day)
+		tell(clerksync.OrganizationMemberships, "orgmem_1", membership, start+9*day)
+		erase()
+		db.MustExec(m.SQL(`UPDATE {organization_memberships} SET erased_at = NULL WHERE id = 'orgmem_2'`)) // as one that came in this very moment
+		if n := prune(); n != 0 {
+			t.Errorf("%d were removed to which something belongs", n)
+		}
+		if n := text(t, db, m.SQL(`SELECT cast(count(*) AS text) FROM {organization_memberships}`)); n != "2" {
+			t.Errorf("%s memberships are left of what stays", n)
+		}
+		erase()
+		if n := prune(); n != 1 {
+			t.Errorf("%d were removed, want the organization", n)
+		}
+		if n := text(t, db, m.SQL(`SELECT cast(count(*) AS text) FROM {changes}`)); n != "0" {
+			t.Errorf("the feed still has %s changes", n)
+		}
+		if r := tell(clerksync.OrganizationMemberships, "orgmem_1", membership, start+5*day); r.Outcome != clerksync.Stale || !r.Conflict {
+			t.Errorf("an event as old as what is forgotten: %+v", r)
+		}
+	})
+}
+
 // TestPruneChanges removes what is old, unless somebody has still to read it.
 func TestPruneChanges(t *testing.T) {
 	t.Parallel()

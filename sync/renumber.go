@@ -9,7 +9,7 @@ import (
 )
 
 // renumber makes rows and the feed agree again where somebody has emptied a table by hand, or restored one of a backup: a row counts on
-// from its object's last change, and without a row there are no changes, as [Mirror.removeRow] has it. Otherwise the feed refuses every
+// from its object's last change, and without a row there are no changes, as [Mirror.remove] has it. Otherwise the feed refuses every
 // further change of such an object, since it has one of that number. It is given the ids of objects by their kind, and reports whether
 // there was anything to do.
 func (m *Mirror) renumber(ctx context.Context, objects func(*kind) []string) (done bool, err error) {
