@@ -167,7 +167,7 @@ func (m *Mirror) newEventRow(e *Event, p *piece) *eventRow {
 	if s, ok := stampMilli(e.OccurredAt.UnixMilli()); ok && !e.OccurredAt.IsZero() {
 		row.occurredAt = s
 	}
-	if !p.due.IsZero() {
+	if !p.due.IsZero() && row.payload != nil { // without it there is nothing to try
 		row.dueAt = stamp(p.due)
 	}
 	return row

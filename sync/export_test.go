@@ -101,6 +101,9 @@ func IsFar(trip func() (time.Duration, error)) (bool, error) { return isFar(trip
 // SetFar says that the database is far, or that it is not.
 func (m *Mirror) SetFar(far bool) { m.far = far }
 
+// NotePin notes what the database told of the pin.
+func (m *Mirror) NotePin(id string) { m.notePin(id) }
+
 // Queue tells how many callers wait, and how many batches are in flight.
 func (m *Mirror) Queue() (waiting, flying int) {
 	m.queue.mu.Lock()

@@ -334,6 +334,33 @@ func TestHookPauses(t *testing.T) {
 	}
 }
 
+// TestDueWithoutContent has a hook refuse an event of which nothing is kept, and one that has waited until its content went: nobody is told
+// that they are tried again.
+func TestDueWithoutContent(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		hooks := clerksync.Hooks{clerksync.Users: same(func(context.Context, *sqlx.Tx, clerksync.Transition) error { return errNo })}
+		e := user{ID: "user_1", Updated: past, Created: time.Now().UnixMilli()}.told()
+		apply(t, open(t, db, clerksync.Config{InstanceID: instance, Hooks: hooks, EventPayloads: clerksync.PayloadsNone}), e)
+		if r := events(t, pinned(t, db))[e.Event.ID]; r.Outcome != clerksync.Quarantined || r.Payload != nil || r.Due {
+			t.Errorf("refused, and not kept: %+v", r)
+		}
+		e = user{ID: "user_2", Updated: past, Created: time.Now().UnixMilli()}.told()
+		e.Event.ReceivedAt = time.Now().Add(-8 * 24 * time.Hour)
+		m := open(t, db, clerksync.Config{InstanceID: instance, Hooks: hooks})
+		apply(t, m, e)
+		if r := events(t, m)[e.Event.ID]; r.Payload == nil || !r.Due {
+			t.Errorf("refused: %+v", r)
+		}
+		if _, err := m.Prune(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if r := events(t, m)[e.Event.ID]; r.Outcome != clerksync.Quarantined || r.Payload != nil || r.Due {
+			t.Errorf("refused a week ago: %+v", r)
+		}
+	})
+}
+
 // TestHooksOfInitial calls nobody for what is older than the mirror, unless that is wanted.
 func TestHooksOfInitial(t *testing.T) {
 	t.Parallel()

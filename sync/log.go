@@ -154,7 +154,7 @@ const (
 // instance stays, too: it tells whose mirror this is. Any number of processes may prune at once. Prune returns how many events it
 // removed, also beside an error, which is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) Prune(ctx context.Context, retention time.Duration) (removed int64, err error) {
-	_, err = m.inBatches(ctx, `UPDATE {events} SET payload = NULL WHERE id IN (SELECT id FROM {events}
+	_, err = m.inBatches(ctx, `UPDATE {events} SET payload = NULL, due_at = NULL WHERE id IN (SELECT id FROM {events}
 WHERE outcome = 'quarantined' AND payload IS NOT NULL AND coalesce(error, '') <> '`+heldReason+`' AND received_at < $1`, bodyRetention)
 	if err != nil || retention <= 0 {
 		return 0, err

@@ -56,6 +56,17 @@ func TestPin(t *testing.T) {
 	})
 }
 
+// TestPinBesideALook has an answer come late that there is no pin, from before it was set: the pin is known all the same, or else reads
+// would be refused for seconds.
+func TestPinBesideALook(t *testing.T) {
+	t.Parallel()
+	m := pinned(t, pgtest.SQLite(t))
+	m.NotePin("")
+	if id, err := m.Pinned(t.Context()); id != instance || err != nil {
+		t.Errorf("Pinned = %q, %v, want %s", id, err, instance)
+	}
+}
+
 // TestDryReaderPinsNothing reads for a mirror that is not pinned. What it read can be compared and not be applied, and the mirror can still
 // become another instance's.
 func TestDryReaderPinsNothing(t *testing.T) {

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -102,7 +103,7 @@ func (m *Mirror) Pinned(ctx context.Context) (string, error) {
 func (m *Mirror) notePin(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.pinned, m.looked = id, time.Now()
+	m.pinned, m.looked = cmp.Or(m.pinned, id), time.Now() // who has looked before it was set may be the last to say so
 }
 
 // Pin ties the mirror to a Clerk instance, once and for all. It fails with [ErrWrongInstance] if the mirror is tied to another
