@@ -317,6 +317,43 @@ func TestFallBackBehindTheLastWrite(t *testing.T) {
 	})
 }
 
+// TestLastChangeRemoved has the change removed that a receiver took last, as with an old tombstone, before the position is written. That
+// cannot be told from a database that fell back: what was sent since comes again, and an operator is told of both.
+func TestLastChangeRemoved(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db)
+		write(t, db, 1, 20)
+		var mu sync.Mutex
+		var taken []int64
+		var log lines
+		blocked, released := make(chan struct{}), make(chan struct{})
+		goOn := sync.OnceFunc(func() { close(released) })
+		runAll(t, feed.Config{Mirror: m, Logger: slog.New(slog.NewTextHandler(&log, nil)), Relays: []feed.Relay{
+			{Name: "box", Receiver: feed.ReceiverFunc(func(_ context.Context, all ...feed.Message) error {
+				if all[0].Change.Seq == 20 {
+					close(blocked)
+					<-released
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				taken = append(taken, all[0].Change.Seq)
+				return nil
+			})}}})
+		t.Cleanup(goOn)
+		<-blocked
+		db.MustExec(m.SQL(`DELETE FROM {changes} WHERE seq = 20`))
+		goOn()
+		eventually(t, "an operator to be told", func() bool { return strings.Contains(log.String(), "or the change that it had sent last was removed") })
+		apply(t, m, user("user_later", time.Now()))
+		eventually(t, "the next change to arrive", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return taken[len(taken)-1] == last(t, m)
+		})
+	})
+}
+
 // TestRunOnce delivers what there is, leaves a dead receiver for the next time, and says so.
 func TestRunOnce(t *testing.T) {
 	t.Parallel()
