@@ -188,6 +188,43 @@ func TestOneListFailsEachTime(t *testing.T) {
 	})
 }
 
+// What a clock that was ahead has noted of a pass does not count once the clock is right: or else lists counted as read for as long as it
+// had been ahead.
+func TestProgressDatedAhead(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := openWorld(t, db, clerktest.Config{Users: 60, Organizations: 3, Members: 5, Invitations: 5, Seed: 84})
+		h.cfg.Clerk = h.newAPI(clerksync.APIConfig{RateLimit: -1, Transport: answering(func(r *http.Request) (int, string) {
+			if r.URL.Path == "/v1/invitations" {
+				return http.StatusForbidden, `{}`
+			}
+			return 0, ""
+		})})
+		ahead := func() {
+			t.Helper()
+			var kept map[string]any
+			if found, err := h.mirror.ReadState(t.Context(), "progress", &kept); !found || err != nil {
+				t.Fatal(found, err)
+			}
+			later := time.Now().Add(24 * time.Hour).UnixMilli()
+			kept["saved"] = later
+			for _, s := range kept["scans"].(map[string]any) {
+				s.(map[string]any)["told"] = later
+			}
+			must(t, h.mirror.WriteState(t.Context(), "progress", kept))
+		}
+		pass := func(want reconcile.Counts) {
+			t.Helper()
+			report, _ := h.run(reconcile.Pass{})
+			h.wantCounts(report.Resources[clerksync.Users], want)
+		}
+		pass(reconcile.Counts{Seen: 60, Created: 60})
+		ahead()
+		h.delete(h.ids(1)[0])
+		pass(reconcile.Counts{Seen: 59, Unchanged: 59, Deleted: 1, Candidates: 1})
+	})
+}
+
 // Where memberships are kept without organizations, those of an organization that is gone go all the same, and keep no others back.
 func TestMembershipsWithoutOrganizations(t *testing.T) {
 	t.Parallel()

@@ -46,7 +46,7 @@ type scan struct {
 // goesOn reports whether a pass may go on from a scan that was kept.
 func (s *scan) goesOn(keepDone time.Duration) bool {
 	if s.Done {
-		return s.Told == 0 || time.Since(time.UnixMilli(s.Told)) < keepDone
+		return s.Told == 0 || within(s.Told, keepDone)
 	}
 	return s.Ledger != nil && s.Ledger.Suspects != nil
 }
@@ -83,7 +83,14 @@ func (p *pass) openProgress(ctx context.Context) error {
 
 // fresh reports whether a pass may go on from a progress that was kept.
 func (p *progress) fresh() bool {
-	return p.Scans != nil && time.Since(time.UnixMilli(p.Saved)) < keepProgress
+	return p.Scans != nil && within(p.Saved, keepProgress)
+}
+
+// within reports whether an instant, in Unix milliseconds, is no longer ago than that. One that is still to come was noted by a clock that
+// was ahead, so nobody knows how long ago it was.
+func within(at int64, ago time.Duration) bool {
+	since := time.Since(time.UnixMilli(at))
+	return since < ago && since > -clerksync.ClockError
 }
 
 // openScan goes on with the scan that the progress tells of, or begins one.
