@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -102,6 +103,10 @@ func (m *Mirror) Erase(ctx context.Context, order Erasure) (Erased, error) {
 	}
 }
 
+// togetherInErasure is how many calls of hooks share the time that those of a commit have: thousands of rows may belong to an object, all of
+// which must be erased together, and hardly anybody waits for rows of what is hidden.
+const togetherInErasure = 20
+
 // eraser is one erasure on its way. It locks in the order of a commit: kinds, then events, then the feed.
 type eraser struct {
 	mirror  *Mirror
@@ -152,8 +157,10 @@ func (e *eraser) erase(ctx context.Context, tx *sqlx.Tx) error {
 	if err := e.emptyEvents(ctx, tx); err != nil {
 		return err
 	}
-	if err := e.mirror.callHooks(ctx, tx, e.mirror.erasureCalls(e.changes, e.before)); err != nil {
-		return err
+	for calls := range slices.Chunk(e.mirror.erasureCalls(e.changes, e.before), togetherInErasure) {
+		if err := e.mirror.callHooks(ctx, tx, calls); err != nil {
+			return err
+		}
 	}
 	if err := e.mirror.feed(ctx, tx, e.changes); err != nil {
 		return err

@@ -488,6 +488,35 @@ func TestHookFailureOfAnErasure(t *testing.T) {
 	})
 }
 
+// TestErasureWithManyHooks erases a person to whom so much belongs that the hooks of all of it take longer than those of one transaction may.
+func TestErasureWithManyHooks(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	var calls int
+	m := open(t, db, clerksync.Config{InstanceID: instance, Kinds: []clerksync.Kind{clerksync.Users, clerksync.Sessions}, Hooks: clerksync.Hooks{clerksync.Sessions: {
+		OnErased: func(ctx context.Context, tx *sqlx.Tx, _ clerksync.Transition) error {
+			calls++
+			_, err := tx.ExecContext(ctx, `SELECT pg_sleep(0.05)`)
+			return err
+		},
+	}}})
+	const many = 70
+	start := long()
+	apply(t, m, user{ID: "user_1", Updated: start, Created: start}.told())
+	var evidence []clerksync.Evidence
+	for i := range many {
+		id := fmt.Sprint("sess_", i)
+		evidence = append(evidence, tells("msg_"+id, clerksync.Sessions, id,
+			fmt.Appendf(nil, `{"object":"session","id":%q,"user_id":"user_1","status":"ended","created_at":%d,"updated_at":%[2]d}`, id, start), start))
+	}
+	apply(t, m, evidence...)
+	apply(t, m, toldGone("user_1", start+day))
+	done, err := m.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: "user_1"})
+	if err != nil || done.Rows[clerksync.Sessions] != many || calls != many {
+		t.Errorf("%+v, %v after %d calls, want %d", done.Rows, err, calls, many)
+	}
+}
+
 // TestHooksOfNothing refuses hooks that could never be called.
 func TestHooksOfNothing(t *testing.T) {
 	t.Parallel()
