@@ -96,7 +96,7 @@ func (r *run) kind(ctx context.Context, k clerksync.Kind) error {
 		return err
 	}
 	if r.doubts > 0 {
-		r.cfg.Logger.Warn("some deletions could not be confirmed, and wait", "resource", k, "objects", r.doubts, "error", r.doubt)
+		r.cfg.Logger.Warn("some deletions could not be confirmed, or carried out, and wait", "resource", k, "objects", r.doubts, "error", r.doubt)
 	}
 	return listing
 }
@@ -105,6 +105,14 @@ func (r *run) enough() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.doubts >= maxDoubts
+}
+
+// wait counts an object that waits for the next run.
+func (r *run) wait(why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.doubts, r.doubt = r.doubts+1, why
+	r.report.Waiting++
 }
 
 // one asks about one object, and erases it if nothing speaks against that. Its error ends the run.
@@ -117,10 +125,7 @@ func (r *run) one(ctx context.Context, k clerksync.Kind, id string) error {
 	case errors.Is(err, clerksync.ErrWrongInstance), err != nil && ctx.Err() != nil:
 		return err
 	case err != nil:
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.doubts, r.doubt = r.doubts+1, err
-		r.report.Waiting++
+		r.wait(err)
 		return nil
 	case lives:
 		r.mu.Lock()
@@ -160,6 +165,10 @@ func (r *run) remove(ctx context.Context, k clerksync.Kind, id string, counted i
 		r.report.Waiting++
 		return nil
 	}
+	if errors.Is(err, clerksync.ErrUnavailable) && ctx.Err() == nil { // somebody may hold a row of it, which the others need not wait for
+		r.wait(err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -180,6 +189,9 @@ func (r *run) returned(ctx context.Context, k clerksync.Kind) error {
 		return err
 	}
 	for _, id := range ids {
+		if r.enough() {
+			break
+		}
 		if err := r.remove(ctx, k, id, 0); err != nil {
 			return err
 		}

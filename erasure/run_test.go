@@ -146,6 +146,37 @@ CREATE TRIGGER keep AFTER UPDATE ON clerk.users FOR EACH ROW EXECUTE FUNCTION ke
 	})
 }
 
+// TestRowThatSomebodyHolds erases those behind one of whom a program of the team's holds a session's row, as one does for days that has forgotten
+// to commit, and comes to an end.
+func TestRowThatSomebodyHolds(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	h := open(t, db)
+	var gone []string
+	for i := range 12 {
+		id := h.user(fmt.Sprint("Ada ", i))
+		h.tell(clerksync.Sessions, "sess_"+id, fmt.Appendf(nil, `{"object":"session","id":"sess_%s","user_id":%[1]q,"status":"ended","created_at":1,"updated_at":%d}`, id, week.UnixMilli()), week)
+		h.leave(id)
+		gone = append(gone, id)
+	}
+	tx := pgtest.Superuser(t, db).MustBegin()
+	defer tx.Rollback()
+	tx.MustExec(`SELECT 1 FROM clerk.sessions WHERE user_id = $1 FOR UPDATE`, gone[0])
+	ended := make(chan erasure.Report, 1)
+	go func() { ended <- h.run() }()
+	select {
+	case report := <-ended:
+		if report.Objects[clerksync.Users] != 11 || report.Waiting != 1 {
+			t.Errorf("%+v", report)
+		}
+	case <-time.After(time.Minute):
+		t.Error("it does not end")
+		tx.Rollback()
+		<-ended
+	}
+	h.want(map[string]string{gone[0]: "hidden", gone[1]: "erased", gone[11]: "erased"})
+}
+
 // TestInvitationToAFormerAddress empties the invitation that names a user by his id, whatever his address is by now, and leaves it empty.
 func TestInvitationToAFormerAddress(t *testing.T) {
 	t.Parallel()

@@ -69,7 +69,7 @@ func (d *delivery) drain(ctx context.Context) error {
 			return nil
 		case err == nil:
 			continue
-		case errors.Is(err, lease.ErrLost):
+		case errors.Is(err, lease.ErrLost), errors.As(err, new(*crash.Error)): // a mistake is not mended within seconds
 			return err
 		}
 		if d.pos.seq > before {

@@ -97,7 +97,7 @@ func (m *Mirror) Erase(ctx context.Context, order Erasure) (Erased, error) {
 			}
 		case diagnose(err) == poison:
 			return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, constraint(err))
-		case diagnose(err) != clash || ctx.Err() != nil:
+		case diagnose(err) != clash || sqlState(err) == lockTimeout || ctx.Err() != nil:
 			return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, unavailable(err))
 		}
 	}

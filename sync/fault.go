@@ -66,13 +66,16 @@ func diagnoseSQLState(state string) fault {
 		return outage
 	}
 	switch class := state[:2]; {
-	case class == "40", state == "55P03": // rolled back for another transaction's sake, a lock not available
+	case class == "40", state == lockTimeout: // rolled back for another transaction's sake
 		return clash
 	case slices.Contains(outages, class):
 		return outage
 	}
 	return poison
 }
+
+// lockTimeout is the SQLSTATE of a lock that was not to be had in time.
+const lockTimeout = "55P03"
 
 // outages are the classes of SQLSTATE that speak of the server, the connection, the login or the schema. Every other one can be
 // caused by what is being stored, be it by way of the team's own trigger.
