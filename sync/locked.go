@@ -13,7 +13,7 @@ const lookTime = time.Second
 
 // exceeded reports whether an error is that of a commit which took too long.
 func exceeded(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || sqlState(err) == "57014"
+	return errors.Is(err, context.DeadlineExceeded) || sqlState(err) == "57014" || sqlState(err) == lockTimeout
 }
 
 // freeOf returns those requests of a batch of which nobody else locks a row by now, and the others. A program of the team's may hold one
