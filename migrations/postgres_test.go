@@ -184,3 +184,25 @@ func TestSuspiciousSignIns(t *testing.T) {
 		t.Errorf("all changes are read:\n%s", text)
 	}
 }
+
+// TestOwnIndexes makes the indexes that docs/schema.md shows: each serves the condition beside it, and migrations leave them alone.
+func TestOwnIndexes(t *testing.T) {
+	t.Parallel()
+	e := engine{migrations.Postgres, "postgres", pgtest.Empty(t) + "&enable_seqscan=off"}
+	db := e.open(t)
+	up(t, db, e.options(""))
+	for line := range strings.Lines(strings.TrimSpace(ownIndexes)) {
+		statement, condition, found := strings.Cut(line, "-- ")
+		if !found {
+			t.Fatal(line)
+		}
+		exec(t, db, statement)
+		if plan := strings.Join(texts(t, db, "EXPLAIN SELECT id FROM clerk.active_users "+condition), "\n"); !strings.Contains(plan, strings.Fields(statement)[2]) {
+			t.Errorf("%s is not used:\n%s", statement, plan)
+		}
+	}
+	exec(t, db, `INSERT INTO clerk.users (id, email, last_name, source, synced_at, _alive_at, _updated_at, _seen_at, _dead_at, _hash, _was_visible, _version, _changed)
+SELECT 'user_long', t, t, 'webhook', now(), 1, 1, 1, 0, '', false, 1, true FROM (SELECT string_agg(md5(i::text), '') AS t FROM generate_series(1, 2000) AS i) AS long`)
+	up(t, db, e.options(""))
+	wantCheck(t, db, e.options(""), nil)
+}

@@ -28,6 +28,25 @@ Applications read the views, which are all that the role ` + "`clerk_reader`" + 
 
 Ids have the collation ` + "`\"C\"`" + `, and PostgreSQL finds what a join looks for by an index of the same collation alone. Declare a column of yours that holds an id as ` + "`text COLLATE \"C\"`" + `,
 with or without ` + "`REFERENCES clerk.users (id)`" + `. Where it is plain ` + "`text`" + ` already, a join from users reads all of your table unless it says ` + "`ON orders.customer = u.id COLLATE \"default\"`" + `.
+
+## Reading many rows
+
+Found by an index are ids, users by ` + "`email`, `external_id` and `username`" + ` as they are written, organizations by ` + "`slug`" + `, what belongs to a user or an organization, and the newest of each kind by ` + "`ORDER BY created_at DESC`" + `
+(not ` + "`NULLS LAST`" + `, for which PostgreSQL sorts all). All else reads the whole table: 3 GB for a million users.
+
+- **Search of your own** takes an index of your own, as the owner of the tables; it makes the events a little dearer that change what it holds. A hash index takes texts of any length; a B-tree refuses long ones, and with them the user, so cut them:
+
+` + "```sql" + ownIndexes + "```" + `
+
+- **Users without an organization** and the like: ` + "`WHERE NOT EXISTS (SELECT 1 FROM clerk.active_organization_memberships AS m WHERE m.user_id = u.id)`" + `. ` + "`NOT IN`" + ` finds nobody as soon as one ` + "`user_id`" + ` is null,
+  and compares each user with each membership where there are many.
+- **The views by day and month** read all users or sessions, whatever day is asked for. Ask ` + "`sign_ins`" + ` for ` + "`signed_in_at >= now() - interval '30 days'`" + `, or keep what a dashboard shows in a materialized view of your own. ` + "`count(*)`" + ` of an active view reads its table, too.
+`
+
+	ownIndexes = `
+CREATE INDEX users_lower_email ON clerk.users USING hash (lower(email));              -- WHERE lower(email) = lower('Ada@example.com')
+CREATE INDEX users_begin_of_name ON clerk.users (left(last_name, 40) text_pattern_ops); -- WHERE left(last_name, 40) LIKE 'Love%'
+CREATE INDEX users_public_metadata ON clerk.users USING gin (public_metadata jsonb_path_ops); -- WHERE public_metadata @> '{"plan": "pro"}'
 `
 )
 
