@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -112,10 +113,13 @@ func TestServerEndsWithAKilledTest(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // it was killed
-	poll(t, "the server ends without the test", func() bool { return db.Ping() != nil })
+	folder := lines.Text()
+	poll(t, "the server ends without the test", func() bool { // with its last act
+		_, err := os.Stat(filepath.Join(folder, "data", "postmaster.pid"))
+		return db.Ping() != nil && os.IsNotExist(err)
+	})
 
 	// The next cluster, more than a minute later, removes the files.
-	folder := lines.Text()
 	old := time.Now().Add(-2 * time.Minute)
 	if err := os.Chtimes(folder, old, old); err != nil {
 		t.Fatal(err)
