@@ -188,7 +188,8 @@ func SQLite(t testing.TB) *sqlx.DB {
 // EmptySQLite returns the address of a fresh SQLite file, for the driver "sqlite". It is not migrated. Nothing waits for the disk.
 func EmptySQLite(t testing.TB) string {
 	t.Helper()
-	return "file:" + filepath.Join(t.TempDir(), "clerksync.db") +
+	file := url.URL{Path: filepath.Join(t.TempDir(), "clerksync.db")} // a test without a name has a # in its folder's
+	return "file:" + file.EscapedPath() +
 		"?_txlock=immediate&_pragma=busy_timeout(20000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)"
 }
 

@@ -2,6 +2,7 @@ package pgtest_test
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -46,6 +47,20 @@ func TestTimesScan(t *testing.T) {
 		}
 		if !pass.Complete || pass.DryRun {
 			t.Errorf("complete, dry_run = %v, %v, want true, false", pass.Complete, pass.DryRun)
+		}
+	})
+}
+
+// TestFileOfATestWithoutAName has a file in a folder whose name an address would cut short, so that tests met in one file beside it.
+func TestFileOfATestWithoutAName(t *testing.T) {
+	t.Parallel()
+	t.Run("", func(t *testing.T) {
+		var file string
+		if err := pgtest.SQLite(t).Get(&file, `SELECT file FROM pragma_database_list`); err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(file) != "clerksync.db" {
+			t.Errorf("the file is %s", file)
 		}
 	})
 }
