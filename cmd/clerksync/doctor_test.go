@@ -83,7 +83,7 @@ func TestDoctor(t *testing.T) {
 		{"another encoding", 1, with("DATABASE_URL=" + latin), nil, []string{"failed database: PostgreSQL", "the encoding LATIN1", "createdb", "skipped tables"}},
 		{"a superuser", 0, with("DATABASE_URL=" + pgtest.As(t, url, "postgres")), nil, []string{"warning role: postgres", "is a superuser", "migrate print --roles"}},
 		{"a reader", 1, with("DATABASE_URL=" + pgtest.As(t, url, pgtest.Reader)), nil, []string{"failed tables", "failed role: ", "may not write"}},
-		{"a standby", 1, with("DATABASE_URL=" + url + "&options=-c%20default_transaction_read_only%3Don"), nil, []string{"failed database: it takes no writes"}},
+		{"a standby", 1, with("DATABASE_URL=" + pgtest.Direct(t) + "&options=-c%20default_transaction_read_only%3Don"), nil, []string{"failed database: it takes no writes"}},
 		{"another instance's key", 1, with("CLERK_API_URL="+other.URL(), "CLERK_SECRET_KEY="+other.SecretKey()), nil,
 			[]string{"failed Clerk: the key belongs to " + other.InstanceID() + ", and the database mirrors " + clerk.InstanceID()}},
 		{"nobody's key", 1, with("CLERK_SECRET_KEY=sk_test_hush"), nil, []string{"failed Clerk", "HTTP 401"}},
