@@ -5,9 +5,6 @@ package clerktest_test
 import (
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,22 +12,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/internal/npmtest"
 )
 
 // TestClerkForJavaScript has Clerk's library for another language work with the emulator, and verify its events. It needs node, npm
 // and npm's registry.
 func TestClerkForJavaScript(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	script, err := os.ReadFile("testdata/backend.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "backend.mjs"), script, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	run(t, dir, nil, "npm", "install", "--no-audit", "--no-fund", "--prefix", dir, "@clerk/backend@3.25.0")
-
 	port := freePort(t)
 	s := clerktest.NewServer(t, clerktest.Config{WebhookURL: fmt.Sprintf("http://127.0.0.1:%d/", port), RetryScale: 0.01, Concurrency: 1})
 	events := strings.Fields(`user.created user.created user.updated user.updated user.updated user.updated user.updated user.updated
@@ -38,10 +26,10 @@ func TestClerkForJavaScript(t *testing.T) {
 		organizationMembership.created organizationMembership.updated organizationMembership.deleted
 		organizationInvitation.created organizationDomain.created invitation.created invitation.revoked session.created session.revoked
 		organizationMembership.deleted organizationDomain.deleted organization.deleted user.deleted`)
-	got := run(t, dir, []string{
+	got := npmtest.Run(t, "testdata/backend.mjs", []string{
 		"API_URL=" + s.URL(), "SECRET_KEY=" + s.SecretKey(), "WEBHOOK_SECRET=" + s.WebhookSecret(),
 		"PORT=" + strconv.Itoa(port), "EVENTS=" + strconv.Itoa(len(events)), "CLERK_TELEMETRY_DISABLED=1",
-	}, "node", "backend.mjs")
+	}, "@clerk/backend@3.25.0")
 	want := `get "ada@example.com"
 list 2
 by address ["Ada Byron"]
@@ -78,17 +66,6 @@ delete true
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("what came of it (-want +got):\n%s", diff)
 	}
-}
-
-func run(t *testing.T, dir string, env []string, name string, args ...string) string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.Dir, cmd.Env, cmd.Stderr = dir, append(os.Environ(), env...), os.Stderr
-	output, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("running %s (is it installed? `apt-get install nodejs npm`): %v\n%s", name, err, output)
-	}
-	return string(output)
 }
 
 func freePort(t *testing.T) int {

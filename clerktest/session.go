@@ -42,8 +42,9 @@ type SessionOptions struct {
 	// Actor is the JSON of actor, told byte by byte: who impersonates the user,
 	// such as {"sub":"user_…"}. nil is null. Session tokens tell it as "act".
 	Actor json.RawMessage
-	// OrganizationID is the active organization, which must exist; "" is none. Session tokens tell
-	// it as "o" as long as the user is a member. See SwitchOrganization.
+	// OrganizationID is the active organization, which must exist; "" is none.
+	// Session tokens tell it as "o" as long as the user is a member. See
+	// SwitchOrganization.
 	OrganizationID string
 	// Pending makes a session that waits for a task. It is announced as
 	// session.pending.
@@ -80,6 +81,12 @@ func (c *Clerk) SignIn(userID string, options SessionOptions) (id string, err er
 	return made(c.createSession(fromGo, userID, options))
 }
 
+// lacks reports whether an organization that is to be active does not exist. The
+// caller holds mu.
+func (c *Clerk) lacks(organizationID string) bool {
+	return organizationID != "" && c.organizations.byID[organizationID] == nil
+}
+
 // SwitchOrganization makes an organization the active one of a session, as the
 // user does in a browser; "" is none. Clerk sends no event about that. A
 // session that has ended is refused as one that does not exist.
@@ -90,7 +97,7 @@ func (c *Clerk) SwitchOrganization(sessionID, organizationID string) error {
 	if s == nil || !s.isOpen(c.nowMilli()) {
 		return errNoSession(sessionID)
 	}
-	if organizationID != "" && c.organizations.byID[organizationID] == nil {
+	if c.lacks(organizationID) {
 		return errNoOrganization()
 	}
 	switched := *s
@@ -115,7 +122,7 @@ func (c *Clerk) RemoveSession(id string) error { return failed(c.closeSession(fr
 func (c *Clerk) createSession(from origin, userID string, options SessionOptions) (*session, *apiError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if options.OrganizationID != "" && c.organizations.byID[options.OrganizationID] == nil {
+	if c.lacks(options.OrganizationID) {
 		return nil, errNoOrganization()
 	}
 	u, err := c.editUser(userID, func(ch *change) *apiError {

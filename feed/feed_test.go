@@ -288,18 +288,13 @@ func TestFallBackBehindTheLastWrite(t *testing.T) {
 		write(t, db, 1, 20)
 		var mu sync.Mutex
 		var taken []string
-		blocked, released := make(chan struct{}), make(chan struct{})
-		goOn := sync.OnceFunc(func() { close(released) })
-		run(t, m, feed.Relay{Name: "box", Receiver: feed.ReceiverFunc(func(_ context.Context, all ...feed.Message) error {
-			if c := all[0].Change; c.Seq == 15 && !strings.Contains(c.ObjectID, "again") {
-				close(blocked)
-				<-released
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			taken = append(taken, all[0].Change.ObjectID)
-			return nil
-		})})
+		receiver, blocked, goOn := stopping(func(c clerksync.Change) bool { return c.Seq == 15 && !strings.Contains(c.ObjectID, "again") },
+			func(c clerksync.Change) {
+				mu.Lock()
+				defer mu.Unlock()
+				taken = append(taken, c.ObjectID)
+			})
+		run(t, m, feed.Relay{Name: "box", Receiver: receiver})
 		t.Cleanup(goOn)
 		<-blocked
 		written := position(t, m, "box")
@@ -317,6 +312,19 @@ func TestFallBackBehindTheLastWrite(t *testing.T) {
 	})
 }
 
+// stopping returns a receiver that takes changes one by one, and at one of them tells that it is blocked and waits for goOn.
+func stopping(at func(clerksync.Change) bool, take func(clerksync.Change)) (r feed.Receiver, blocked <-chan struct{}, goOn func()) {
+	there, released := make(chan struct{}), make(chan struct{})
+	return feed.ReceiverFunc(func(_ context.Context, all ...feed.Message) error {
+		if at(all[0].Change) {
+			close(there)
+			<-released
+		}
+		take(all[0].Change)
+		return nil
+	}), there, sync.OnceFunc(func() { close(released) })
+}
+
 // TestLastChangeRemoved has the change removed that a receiver took last, as with an old tombstone, before the position is written. That
 // cannot be told from a database that fell back: what was sent since comes again, and an operator is told of both.
 func TestLastChangeRemoved(t *testing.T) {
@@ -327,19 +335,12 @@ func TestLastChangeRemoved(t *testing.T) {
 		var mu sync.Mutex
 		var taken []int64
 		var log lines
-		blocked, released := make(chan struct{}), make(chan struct{})
-		goOn := sync.OnceFunc(func() { close(released) })
-		runAll(t, feed.Config{Mirror: m, Logger: slog.New(slog.NewTextHandler(&log, nil)), Relays: []feed.Relay{
-			{Name: "box", Receiver: feed.ReceiverFunc(func(_ context.Context, all ...feed.Message) error {
-				if all[0].Change.Seq == 20 {
-					close(blocked)
-					<-released
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				taken = append(taken, all[0].Change.Seq)
-				return nil
-			})}}})
+		receiver, blocked, goOn := stopping(func(c clerksync.Change) bool { return c.Seq == 20 }, func(c clerksync.Change) {
+			mu.Lock()
+			defer mu.Unlock()
+			taken = append(taken, c.Seq)
+		})
+		runAll(t, feed.Config{Mirror: m, Logger: slog.New(slog.NewTextHandler(&log, nil)), Relays: []feed.Relay{{Name: "box", Receiver: receiver}}})
 		t.Cleanup(goOn)
 		<-blocked
 		db.MustExec(m.SQL(`DELETE FROM {changes} WHERE seq = 20`))

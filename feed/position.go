@@ -40,7 +40,8 @@ ON CONFLICT (name) DO UPDATE SET term = excluded.term WHERE r.term <= excluded.t
 
 // look reads the row again. Where it is not as it was written, or the change is gone that the receiver took last, the database has fallen
 // back to an older state and gives the numbers since then a second time: the row is right, then, and what comes after it is to be
-// delivered. That change may also have been removed with its object, which looks the same: then a second's changes come twice. The error is [lease.ErrLost] if a later term has claimed the position.
+// delivered. That change may also have been removed with its object, which looks the same: then a second's changes come twice. The error
+// is [lease.ErrLost] if a later term has claimed the position.
 func (p *position) look(ctx context.Context) error {
 	var row struct {
 		Seq int64      `db:"seq"`

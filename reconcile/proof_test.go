@@ -155,17 +155,20 @@ func TestPassThatEndsInSomebodysTransaction(t *testing.T) {
 	h.wantEqual()
 }
 
+// withoutInvitations answers as Clerk does where one list is forbidden.
+func withoutInvitations(r *http.Request) (int, string) {
+	if r.URL.Path == "/v1/invitations" {
+		return http.StatusForbidden, `{}`
+	}
+	return 0, ""
+}
+
 // A list that fails each time keeps nobody else from being looked at by each pass, and nothing is told twice.
 func TestOneListFailsEachTime(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		h := openWorld(t, db, clerktest.Config{Users: 60, Organizations: 3, Members: 5, Invitations: 5, Seed: 80})
-		h.cfg.Clerk = h.newAPI(clerksync.APIConfig{RateLimit: -1, Transport: answering(func(r *http.Request) (int, string) {
-			if r.URL.Path == "/v1/invitations" {
-				return http.StatusForbidden, `{}`
-			}
-			return 0, ""
-		})})
+		h.cfg.Clerk = h.newAPI(clerksync.APIConfig{RateLimit: -1, Transport: answering(withoutInvitations)})
 		pass := func(want reconcile.Counts) {
 			t.Helper()
 			report, err := h.run(reconcile.Pass{})
@@ -194,12 +197,7 @@ func TestProgressDatedAhead(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		h := openWorld(t, db, clerktest.Config{Users: 60, Organizations: 3, Members: 5, Invitations: 5, Seed: 84})
-		h.cfg.Clerk = h.newAPI(clerksync.APIConfig{RateLimit: -1, Transport: answering(func(r *http.Request) (int, string) {
-			if r.URL.Path == "/v1/invitations" {
-				return http.StatusForbidden, `{}`
-			}
-			return 0, ""
-		})})
+		h.cfg.Clerk = h.newAPI(clerksync.APIConfig{RateLimit: -1, Transport: answering(withoutInvitations)})
 		ahead := func() {
 			t.Helper()
 			var kept map[string]any

@@ -84,17 +84,6 @@ func (m *Mirror) recordAlone(ctx context.Context, entries []AuditEntry) error {
 	}
 }
 
-// limitLocks hardens a transaction, and has it wait for each lock no longer than a commit takes at most, unless the server's own limit is
-// less: who holds a row may have forgotten to commit, and upkeep must come to an end all the same.
-func (m *Mirror) limitLocks(ctx context.Context, tx *sqlx.Tx) error {
-	if !m.dialect.postgres {
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, hardenSQL+`, set_config('lock_timeout', CASE current_setting('lock_timeout') WHEN '0' THEN '`+
-		strconv.FormatInt(commitTimeout.Milliseconds(), 10)+`' ELSE current_setting('lock_timeout') END, true)`)
-	return err
-}
-
 // inTransaction runs do in a transaction whose commit is on disk when it returns.
 func (m *Mirror) inTransaction(ctx context.Context, do func(*sqlx.Tx) error) (err error) {
 	tx, err := m.db.BeginTxx(ctx, nil)

@@ -105,19 +105,25 @@ func TestRefusalBesideALongFeed(t *testing.T) {
 	}
 }
 
+// removed removes a user's row by hand and locks what the feed told of it, in a transaction that ends with the test. The evidence brings the
+// user back.
+func removed(t *testing.T, m *clerksync.Mirror) (*sqlx.Tx, clerksync.Evidence) {
+	t.Helper()
+	people(t, m, 2)
+	owner := admin(t, m.DB())
+	owner.MustExec(`DELETE FROM clerk.users WHERE id = 'user_0000'`)
+	tx := owner.MustBegin()
+	t.Cleanup(func() { tx.Rollback() })
+	tx.MustExec(`SELECT 1 FROM clerk.changes WHERE object_id = 'user_0000' FOR UPDATE`)
+	return tx, told(user{ID: "user_0000", Updated: past + hour, Name: "back"}, past+hour)
+}
+
 // TestRowRemovedBesideALockedFeed has a program of the team's hold a change locked that has to go: whoever waits is answered.
 func TestRowRemovedBesideALockedFeed(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
-	m := pinned(t, db)
-	people(t, m, 2)
-	owner := admin(t, db)
-	owner.MustExec(`DELETE FROM clerk.users WHERE id = 'user_0000'`)
-	tx := owner.MustBegin()
-	defer tx.Rollback()
-	tx.MustExec(`SELECT 1 FROM clerk.changes WHERE object_id = 'user_0000' FOR UPDATE`)
+	m := pinned(t, pgtest.New(t))
+	tx, evidence := removed(t, m)
 	answer := make(chan error, 1)
-	evidence := told(user{ID: "user_0000", Updated: past + hour, Name: "back"}, past+hour)
 	go func() { _, err := m.Apply(t.Context(), evidence); answer <- err }()
 	select {
 	case err := <-answer:
@@ -140,14 +146,8 @@ func TestRowRemovedTwoProcesses(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	m := pinned(t, db)
-	people(t, m, 2)
-	owner := admin(t, db)
-	owner.MustExec(`DELETE FROM clerk.users WHERE id = 'user_0000'`)
-	tx := owner.MustBegin()
-	defer tx.Rollback()
-	tx.MustExec(`SELECT 1 FROM clerk.changes WHERE object_id = 'user_0000' FOR UPDATE`)
+	tx, evidence := removed(t, m)
 	answer := make(chan []clerksync.Result, 1)
-	evidence := told(user{ID: "user_0000", Updated: past + hour, Name: "back"}, past+hour)
 	go func() { results, _ := m.Apply(t.Context(), evidence); answer <- results }()
 	waitFor(t, "the other process's lock to be met", func() bool { return waitingForLocks(t, db) == 1 })
 	tx.MustExec(`DELETE FROM clerk.changes WHERE object_id = 'user_0000'`)

@@ -128,9 +128,8 @@ var eventColumns = []column{
 
 // eventsStatement keeps one row an event, however often it is delivered. An event that waited in quarantine or for its time takes
 // the outcome of its last try, and one that must wait now takes that, and counts as received now, as does one that is refused when its
-// time has come: by that, [Mirror.Prune] knows how long its
-// content was kept. Every other one keeps its first. It hardens the transaction, as [Mirror.harden] does, and so spares its caller a round
-// trip.
+// time has come: by that, [Mirror.Prune] knows how long its content was kept. Every other one keeps its first. It hardens the transaction,
+// as [Mirror.harden] does, and so spares its caller a round trip.
 func (d dialect) eventsStatement() string {
 	if !d.postgres {
 		return d.insertEvents("")

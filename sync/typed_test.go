@@ -332,6 +332,29 @@ func TestReadsOfWhatNoRowHas(t *testing.T) {
 	})
 }
 
+// restOfRow ends a statement that makes many rows of PostgreSQL at once.
+const restOfRow = `source, synced_at, _alive_at, _updated_at, _seen_at, _dead_at, _hash, _was_visible, _version, _changed)
+SELECT %s, 'webhook', now(), 1, 1, 1, 0, '', false, 1, true FROM generate_series(1, %d) AS i`
+
+// many runs such statements for users, organizations and memberships, and has the server count the rows.
+func many(t *testing.T, m *clerksync.Mirror, statements ...string) {
+	t.Helper()
+	for _, statement := range statements {
+		m.DB().MustExecContext(t.Context(), m.SQL(statement))
+	}
+	admin(t, m.DB()).MustExec(m.SQL(`ANALYZE {users}, {organizations}, {organization_memberships}`))
+}
+
+// plan is how PostgreSQL would answer a query.
+func plan(t *testing.T, m *clerksync.Mirror, query string, args ...any) string {
+	t.Helper()
+	var lines []string
+	if err := m.DB().SelectContext(t.Context(), &lines, "EXPLAIN "+m.SQL(query), args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // TestTypedReadsUseIndexes asks both databases how they would read a hundred thousand users and as many memberships.
 func TestTypedReadsUseIndexes(t *testing.T) {
 	t.Parallel()
@@ -340,23 +363,14 @@ func TestTypedReadsUseIndexes(t *testing.T) {
 		t.Parallel()
 		db := pgtest.New(t)
 		m := teams(t, db)
-		const rest = `source, synced_at, _alive_at, _updated_at, _seen_at, _dead_at, _hash, _was_visible, _version, _changed)
-SELECT %s, 'webhook', now(), 1, 1, 1, 0, '', false, 1, true FROM generate_series(1, %d) AS i`
-		for _, statement := range []string{
-			`INSERT INTO {users} (id, external_id, username, email, ` + fmt.Sprintf(rest, `'user_' || i, 'own ' || i, 'uuser_' || i, i || '@example.com'`, 100_000),
-			`INSERT INTO {organizations} (id, ` + fmt.Sprintf(rest, `'org_' || i`, 1000),
-			`INSERT INTO {organization_memberships} (id, user_id, organization_id, ` +
-				fmt.Sprintf(rest, `'orgmem_' || i, 'user_' || i, 'org_' || (i % 1000)`, 100_000),
-		} {
-			db.MustExecContext(t.Context(), m.SQL(statement))
-		}
-		admin(t, db).MustExec(m.SQL(`ANALYZE {users}, {organizations}, {organization_memberships}`))
+		many(t, m,
+			`INSERT INTO {users} (id, external_id, username, email, `+fmt.Sprintf(restOfRow, `'user_' || i, 'own ' || i, 'uuser_' || i, i || '@example.com'`, 100_000),
+			`INSERT INTO {organizations} (id, `+fmt.Sprintf(restOfRow, `'org_' || i`, 1000),
+			`INSERT INTO {organization_memberships} (id, user_id, organization_id, `+
+				fmt.Sprintf(restOfRow, `'orgmem_' || i, 'user_' || i, 'org_' || (i % 1000)`, 100_000),
+		)
 		for name, read := range reads {
-			var plan []string
-			if err := db.SelectContext(t.Context(), &plan, "EXPLAIN "+m.SQL(read.SQL), read.Args...); err != nil {
-				t.Fatal(name, ": ", err)
-			}
-			if text := strings.Join(plan, "\n"); strings.Contains(text, "Seq Scan") || !strings.Contains(text, "Index") {
+			if text := plan(t, m, read.SQL, read.Args...); strings.Contains(text, "Seq Scan") || !strings.Contains(text, "Index") {
 				t.Errorf("%s looks at every row:\n%s", name, text)
 			}
 		}
@@ -391,23 +405,14 @@ func TestMembersOfALargeOrganization(t *testing.T) {
 		t.Parallel()
 		db := pgtest.New(t)
 		m := teams(t, db)
-		const rest = `source, synced_at, _alive_at, _updated_at, _seen_at, _dead_at, _hash, _was_visible, _version, _changed)
-SELECT %s, 'webhook', now(), 1, 1, 1, 0, '', false, 1, true FROM generate_series(1, %d) AS i`
-		for _, statement := range []string{
-			`INSERT INTO {users} (id, ` + fmt.Sprintf(rest, `'user_' || i`, 100_000),
-			`INSERT INTO {organizations} (id, ` + fmt.Sprintf(rest, `'org_' || i`, 5000),
-			`INSERT INTO {organization_memberships} (id, user_id, organization_id, ` +
-				fmt.Sprintf(rest, `'orgmem_' || md5(i::text), 'user_' || i, 'org_' || CASE WHEN i % 20 = 0 THEN 1 ELSE 2 + i % 5000 END`, 100_000),
-		} {
-			db.MustExecContext(t.Context(), m.SQL(statement))
-		}
-		admin(t, db).MustExec(m.SQL(`ANALYZE {users}, {organizations}, {organization_memberships}`))
+		many(t, m,
+			`INSERT INTO {users} (id, `+fmt.Sprintf(restOfRow, `'user_' || i`, 100_000),
+			`INSERT INTO {organizations} (id, `+fmt.Sprintf(restOfRow, `'org_' || i`, 5000),
+			`INSERT INTO {organization_memberships} (id, user_id, organization_id, `+
+				fmt.Sprintf(restOfRow, `'orgmem_' || md5(i::text), 'user_' || i, 'org_' || CASE WHEN i % 20 = 0 THEN 1 ELSE 2 + i % 5000 END`, 100_000),
+		)
 		for _, after := range []string{"", "orgmem_7"} {
-			var plan []string
-			if err := db.SelectContext(t.Context(), &plan, "EXPLAIN "+m.SQL(read.SQL), after, "org_1"); err != nil {
-				t.Fatal(err)
-			}
-			if text := strings.Join(plan, "\n"); strings.Contains(text, "Sort") {
+			if text := plan(t, m, read.SQL, after, "org_1"); strings.Contains(text, "Sort") {
 				t.Errorf("a page after %q sorts:\n%s", after, text)
 			}
 		}

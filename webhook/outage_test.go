@@ -229,18 +229,26 @@ func (e *endpoint) waits() bool {
 	return n > 0
 }
 
+// behind delivers an event that waits for another transaction, until goOn, which returns what it is answered.
+func (e *endpoint) behind(id, body string) (goOn func() int) {
+	e.t.Helper()
+	unlock := e.lock()
+	answer := make(chan int, 1)
+	go func() { answer <- post(e.handler, sign(secret, id, time.Now(), body), []byte(body)) }()
+	poll(e.t, e.waits)
+	return func() int {
+		unlock()
+		return <-answer
+	}
+}
+
 // TestGone lets a client go while its event waits for the commit of another one.
 func TestGone(t *testing.T) {
 	t.Parallel()
 	e := serve(t, pgtest.New(t), clerksync.Config{})
 	now := ms(time.Now())
 	body := func(user string) string { return envelope("user.created", now, userJSON(user, now)) }
-	unlock := e.lock()
-	first := make(chan int, 1)
-	go func() {
-		first <- post(e.handler, sign(secret, "msg_1", time.Now(), body("user_1")), []byte(body("user_1")))
-	}()
-	poll(t, e.waits)
+	goOn := e.behind("msg_1", body("user_1"))
 
 	ctx, leave := context.WithCancel(t.Context())
 	leave()
@@ -251,8 +259,7 @@ func TestGone(t *testing.T) {
 	if got := e.last(); got.Code != 499 || got.Reason != "gone" || w.Body.Len() != 0 {
 		t.Errorf("observed %d %q, answered %q, want 499, gone and nothing", got.Code, got.Reason, w.Body)
 	}
-	unlock()
-	if got := <-first; got != 204 {
+	if got := goOn(); got != 204 {
 		t.Errorf("the one who stayed was answered %d, want 204", got)
 	}
 	e.deliver("msg_2", body("user_2"), 204)
@@ -268,12 +275,7 @@ func TestImpatience(t *testing.T) {
 	e := serve(t, pgtest.New(t), clerksync.Config{})
 	now := ms(time.Now())
 	body := func(user string) string { return envelope("user.created", now, userJSON(user, now)) }
-	unlock := e.lock()
-	first := make(chan int, 1)
-	go func() {
-		first <- post(e.handler, sign(secret, "msg_1", time.Now(), body("user_1")), []byte(body("user_1")))
-	}()
-	poll(t, e.waits)
+	goOn := e.behind("msg_1", body("user_1"))
 
 	e.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 50*time.Millisecond)
@@ -282,8 +284,7 @@ func TestImpatience(t *testing.T) {
 	}))
 	t.Cleanup(e.server.Close)
 	e.refusedFor("gone", sign(secret, "msg_2", time.Now(), body("user_2")), body("user_2"))
-	unlock()
-	if got := <-first; got != 204 {
+	if got := goOn(); got != 204 {
 		t.Errorf("the patient one was answered %d, want 204", got)
 	}
 }

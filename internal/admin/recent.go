@@ -24,25 +24,7 @@ const readTime = 15 * time.Second
 // twice at once. Counting millions of rows for every scrape and every open page would be a load of its own, and callers who queue up before a
 // database that does not answer would wait for each other's time-outs. The read outlives the caller that began it.
 func Recent[T any](read func(context.Context) (T, error), keep time.Duration) func(context.Context) (T, error) {
-	var mu sync.Mutex
-	var last *reading[T]
-	return func(ctx context.Context) (T, error) {
-		ctx, cancel := context.WithTimeout(ctx, readTime) // which the read may not heed
-		defer cancel()
-		mu.Lock()
-		if last == nil || last.stale(keep) {
-			last = begin(context.WithoutCancel(ctx), read, readTime)
-		}
-		r := last
-		mu.Unlock()
-		select {
-		case <-r.done:
-			return r.value, r.err
-		case <-ctx.Done():
-			var none T
-			return none, ctx.Err()
-		}
-	}
+	return share(read, readTime, 0, func(r *reading[T]) bool { return time.Since(r.began) >= keep })
 }
 
 const (
@@ -55,21 +37,32 @@ const (
 // a page or a scrape that asks every few seconds would keep the database at it. So it is read a small part of the time at most, and
 // whoever has waited for a while gets what was read before.
 func Costly[T any](read func(context.Context) (T, error)) func(context.Context) (T, error) {
+	return share(read, costlyTime, costlyPatience, func(r *reading[T]) bool {
+		return time.Since(r.ended) >= costlyShare*r.ended.Sub(r.began)
+	})
+}
+
+// share reads something for all who call: again once the last read has failed or is old, and for no longer than limit. Whoever has waited
+// with patience, unless that is 0, gets what was read before, if anything was.
+func share[T any](read func(context.Context) (T, error), limit, patience time.Duration, old func(*reading[T]) bool) func(context.Context) (T, error) {
 	var mu sync.Mutex
 	var last, good *reading[T]
 	return func(ctx context.Context) (T, error) {
+		ctx, cancel := context.WithTimeout(ctx, limit) // which the read may not heed
+		defer cancel()
 		mu.Lock()
-		if last != nil && last.over() && last.err == nil {
+		over := last == nil || last.over()
+		if over && last != nil && last.err == nil {
 			good = last
 		}
-		if last == nil || last.over() && (last.err != nil || time.Since(last.ended) >= costlyShare*last.ended.Sub(last.began)) {
-			last = begin(context.WithoutCancel(ctx), read, costlyTime)
+		if over && (last == nil || last.err != nil || old(last)) {
+			last = begin(context.WithoutCancel(ctx), read, limit)
 		}
 		r, before := last, good
 		mu.Unlock()
 		var enough <-chan time.Time
-		if before != nil {
-			timer := time.NewTimer(costlyPatience)
+		if before != nil && patience > 0 {
+			timer := time.NewTimer(patience)
 			defer timer.Stop()
 			enough = timer.C
 		}
@@ -108,9 +101,4 @@ func (r *reading[T]) over() bool {
 	default:
 		return false
 	}
-}
-
-// stale reports whether a read has ended and is not good enough any more.
-func (r *reading[T]) stale(keep time.Duration) bool {
-	return r.over() && (r.err != nil || time.Since(r.began) >= keep)
 }
