@@ -78,7 +78,7 @@ func (l *leg) count(o clerksync.Outcome, s clerksync.Sighting) {
 	if o == clerksync.Quarantined {
 		l.poison[s.ID] = true
 	}
-	told := s.Updated < l.mirror.Born().UnixMilli() || s.Updated > l.report.StartedAt.Add(-announceTime).UnixMilli()
+	told := s.Updated < l.mirror.Since(s.Kind).UnixMilli() || s.Updated > l.report.StartedAt.Add(-announceTime).UnixMilli()
 	if difference && (gone || !told) {
 		l.unannounced++
 	}

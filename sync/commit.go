@@ -168,6 +168,9 @@ func (m *Mirror) commitInTurn(ctx context.Context, batch []*request) error {
 	defer m.Turn()()
 	var commits []Commit
 	err := crash.Contain(func() (err error) {
+		if err := m.noteKinds(ctx); err != nil {
+			return err
+		}
 		if commits, err = m.takeShortcut(ctx, batch); err != nil {
 			return err
 		}

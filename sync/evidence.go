@@ -124,7 +124,7 @@ type Change struct {
 	ObjectID   string
 	Op         Outcome // Created, Updated, Deleted, Revived, ErasedOp or Suspicious
 	Version    int64   // the object's own count of changes: 1, 2, 3 …; a Suspicious one repeats that of its session
-	Initial    bool    // created, but of an object older than the mirror
+	Initial    bool    // created, but of an object that is older than the mirror is; see [Mirror.Since]
 	OccurredAt time.Time
 	Source     Source
 	EventID    string   // the message that told it; empty where a read did, and in what [Mirror.Changes] returns

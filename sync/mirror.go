@@ -2,7 +2,6 @@ package sync
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -67,7 +66,7 @@ type Mirror struct {
 	cfg        Config
 	dialect    dialect
 	statements statements
-	born       int64
+	births     births
 	queue      queue
 	buffers    buffers
 	turns      sync.Mutex // see Turn
@@ -153,24 +152,16 @@ func Open(ctx context.Context, db *sqlx.DB, cfg Config) (*Mirror, error) {
 
 // load reads the birth of the mirror and the pinned instance, and readies what commits need.
 func (m *Mirror) load(ctx context.Context) error {
-	var born struct {
-		At int64 `json:"at"`
+	if err := m.loadBirth(ctx); err != nil {
+		return err
 	}
-	found, err := m.ReadState(ctx, "born", &born)
-	if err != nil {
-		return fmt.Errorf("reading the mirror's state (are its tables migrated?): %w", err)
-	}
-	if !found {
-		return errors.New("the mirror's state has no birth: its tables were not made by clerksync's migrations")
-	}
-	m.born = born.At
 	if err := m.prepareStatements(ctx); err != nil {
 		return err
 	}
 	if err := m.measure(ctx); err != nil {
 		return err
 	}
-	_, err = m.Pinned(ctx)
+	_, err := m.Pinned(ctx)
 	return err
 }
 
@@ -222,9 +213,6 @@ func (m *Mirror) tell(c Commit) {
 		fn(c)
 	}
 }
-
-// Born returns when the mirror was made: what Clerk created earlier was there before it.
-func (m *Mirror) Born() time.Time { return time.UnixMilli(m.born) }
 
 // ReadMargin returns M of the merge rule: by how much the evidence of a read is dated back.
 func (m *Mirror) ReadMargin() time.Duration { return m.cfg.ReadMargin }

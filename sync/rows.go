@@ -313,6 +313,6 @@ func (m *Mirror) change(f *fold, s standing) Change {
 	if by.Event != nil {
 		c.EventID = by.Event.ID
 	}
-	c.Initial = c.Op == Created && by.object.created < m.born
+	c.Initial = c.Op == Created && by.object.created < m.Since(by.kind.name).UnixMilli()
 	return c
 }

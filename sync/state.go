@@ -15,7 +15,7 @@ import (
 
 // The keys of the state table, each with its one owner:
 //
-//	born      sync       when the mirror was made; older objects are created with initial = true
+//	born      sync       when the mirror was made, and since when it keeps each kind; older objects are created with initial = true
 //	instance  sync       the pinned Clerk instance
 //	foreign   sync       how many events of other instances were ignored, and whose the last one was
 //	audit     sync       the end of the audit log

@@ -108,7 +108,7 @@ CREATE TABLE {schema}.changes (
     object_id   text NOT NULL,
     op          text NOT NULL,
     version     bigint NOT NULL,
-    initial     boolean NOT NULL DEFAULT false, -- created before this mirror was: part of the backfill
+    initial     boolean NOT NULL DEFAULT false, -- created before this mirror was, or kept this resource: part of the backfill
     occurred_at timestamptz,
     source      text,
     reasons     jsonb, -- why a sign-in is suspicious
@@ -148,7 +148,7 @@ CREATE TABLE {schema}.plans (
 );
 
 -- Single facts, each written by one part of clerksync:
---   born       sync       when this mirror was made; older objects are created with changes.initial
+--   born       sync       when this mirror was made, and since when it keeps each resource; older objects are created with changes.initial
 --   instance   sync       the pinned Clerk instance
 --   foreign    sync       ignored events of other instances
 --   audit      sync       the end of the audit log

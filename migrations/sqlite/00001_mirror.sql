@@ -88,7 +88,7 @@ CREATE TABLE {schema}_changes (
     object_id   TEXT NOT NULL,
     op          TEXT NOT NULL,
     version     INTEGER NOT NULL,
-    initial     BOOLEAN NOT NULL DEFAULT false, -- created before this mirror was: part of the backfill
+    initial     BOOLEAN NOT NULL DEFAULT false, -- created before this mirror was, or kept this resource: part of the backfill
     occurred_at DATETIME,
     source      TEXT,
     reasons     TEXT, -- JSON: why a sign-in is suspicious
@@ -128,7 +128,7 @@ CREATE TABLE {schema}_plans (
 );
 
 -- Single facts, each written by one part of clerksync:
---   born       sync       when this mirror was made; older objects are created with changes.initial
+--   born       sync       when this mirror was made, and since when it keeps each resource; older objects are created with changes.initial
 --   instance   sync       the pinned Clerk instance
 --   foreign    sync       ignored events of other instances
 --   audit      sync       the end of the audit log

@@ -1,0 +1,114 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// birth is the value of the key "born" of the state table: when the mirror was made, and since when it keeps objects of each kind, in Unix
+// milliseconds of the database's clock.
+type birth struct {
+	At    int64          `json:"at"`
+	Kinds map[Kind]int64 `json:"kinds,omitempty"`
+}
+
+// births knows since when each kind is kept: what is older was there before, and is created as initial.
+type births struct {
+	born   int64 // when the mirror was made
+	opened int64 // and opened by this process
+
+	mu    sync.Mutex
+	kinds map[Kind]int64 // since when each is kept
+	noted bool           // and whether the database knows
+}
+
+// with is a birth that tells of some kinds, too: those of a mirror that tells of none yet are as old as it is, and what is added later is
+// kept since a moment.
+func (b birth) with(kinds []Kind, since int64) birth {
+	if len(b.Kinds) == 0 {
+		since = b.At
+	}
+	all := maps.Clone(b.Kinds)
+	if all == nil {
+		all = map[Kind]int64{}
+	}
+	for _, k := range kinds {
+		if _, known := all[k]; !known {
+			all[k] = since
+		}
+	}
+	return birth{At: b.At, Kinds: all}
+}
+
+// loadBirth reads when the mirror was made, and since when it keeps each kind. It notes nothing: who opens a mirror may only want to read.
+func (m *Mirror) loadBirth(ctx context.Context) error {
+	var b birth
+	found, err := m.ReadState(ctx, "born", &b)
+	if err != nil {
+		return fmt.Errorf("reading the mirror's state (are its tables migrated?): %w", err)
+	}
+	if !found {
+		return errors.New("the mirror's state has no birth: its tables were not made by clerksync's migrations")
+	}
+	if err := m.db.GetContext(ctx, &m.births.opened, m.SQL(`SELECT {ms}`)); err != nil {
+		return fmt.Errorf("reading the database's clock: %w", unavailable(err))
+	}
+	m.births.born, m.births.kinds = b.At, b.with(m.cfg.Kinds, m.births.opened).Kinds
+	m.births.noted = len(m.births.kinds) == len(b.Kinds)
+	return nil
+}
+
+// noteKinds notes since when the mirror keeps the kinds that this process is the first to write. The lock of the feed keeps two processes
+// from noting at once.
+func (m *Mirror) noteKinds(ctx context.Context) error {
+	m.births.mu.Lock()
+	defer m.births.mu.Unlock()
+	if m.births.noted {
+		return nil
+	}
+	tx, err := m.begin(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	b, err := m.noteKindsIn(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	m.births.kinds, m.births.noted = b.Kinds, true
+	return nil
+}
+
+func (m *Mirror) noteKindsIn(ctx context.Context, tx *sqlx.Tx) (b birth, err error) {
+	if err := m.lockFeed(ctx, tx); err != nil {
+		return b, err
+	}
+	if _, err := readState(ctx, tx, m.dialect, "born", &b); err != nil {
+		return b, err
+	}
+	b = b.with(m.cfg.Kinds, m.births.opened)
+	return b, m.WriteStateIn(ctx, tx, "born", b)
+}
+
+// Born returns when the mirror was made.
+func (m *Mirror) Born() time.Time { return time.UnixMilli(m.births.born) }
+
+// Since returns since when the mirror keeps objects of a kind: since it was made or, of a kind that was added later, since then. What
+// Clerk created earlier was there before, so its creation is initial; see [Change]. It is the zero time of a kind that is not kept.
+func (m *Mirror) Since(k Kind) time.Time {
+	if !m.Mirrors(k) {
+		return time.Time{}
+	}
+	m.births.mu.Lock()
+	defer m.births.mu.Unlock()
+	return time.UnixMilli(m.births.kinds[k])
+}
