@@ -1,6 +1,7 @@
 package feed_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -56,6 +57,7 @@ func TestCloudEvent(t *testing.T) {
 }
 
 // TestData sends objects as they are when they are sent: newer than the change, and not at all once they, or what they belong to, are deleted.
+// A membership's tells by their ids what it is a membership in, and whose, and nothing else of them.
 func TestData(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
@@ -63,7 +65,7 @@ func TestData(t *testing.T) {
 		at := time.Now()
 		member := func(id, user string) clerksync.Evidence {
 			return told(clerksync.OrganizationMemberships, at, fmt.Sprintf(`{"id":%q,"object":"organization_membership","role":"org:member","created_at":%d,`+
-				`"updated_at":%[2]d,"organization":{"id":"org_1"},"public_user_data":{"user_id":%q}}`, id, at.UnixMilli(), user))
+				`"updated_at":%[2]d,"organization":{"id":"org_1"},"public_user_data":{"user_id":%q,"identifier":"ada@example.com"}}`, id, at.UnixMilli(), user))
 		}
 		apply(t, m, user("user_1", at), user("user_2", at), member("orgmem_1", "user_1"), member("orgmem_2", "user_2"))
 		apply(t, m, user("user_1", at.Add(time.Second)), gone("user_2", at.Add(10*time.Second)))
@@ -76,18 +78,27 @@ func TestData(t *testing.T) {
 			var object struct {
 				FirstName string `json:"first_name"`
 				Role      string `json:"role"`
+				In        struct {
+					ID string `json:"id"`
+				} `json:"organization"`
+				Of struct {
+					UserID string `json:"user_id"`
+				} `json:"public_user_data"`
 			}
 			if len(e.Data.Object) > 0 {
 				if err := json.Unmarshal(e.Data.Object, &object); err != nil {
 					t.Fatal(err)
 				}
 			}
-			got[e.Subject+" "+e.Data.Op] = object.FirstName + object.Role
+			if bytes.Contains(e.Data.Object, []byte("ada@")) {
+				t.Errorf("the object of %s tells an address: %s", e.Subject, e.Data.Object)
+			}
+			got[e.Subject+" "+e.Data.Op] = strings.TrimSpace(object.FirstName + object.Role + " " + object.In.ID + " " + object.Of.UserID)
 		}
 		newest := fmt.Sprintf("Ada %d", at.Add(time.Second).UnixMilli())
 		want := map[string]string{
 			"user_1 created": newest, "user_1 updated": newest, "user_2 created": "", "user_2 deleted": "",
-			"orgmem_1 created": "org:member", "orgmem_2 created": "",
+			"orgmem_1 created": "org:member org_1 user_1", "orgmem_2 created": "",
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("objects (-want +got):\n%s", diff)

@@ -47,6 +47,7 @@ type kind struct {
 	free      []string               // members that hold whatever a user or the team puts there; what cannot be stored becomes null
 	private   []string               // members that are kept only on request
 	omitted   []string               // members that are never stored: secrets, and what tells of other objects and people
+	ids       []named                // members that tell of other objects and people, too, and of which the id is stored alone
 	shared    []string               // columns of words that the team gave to many: what they held is not looked for after an erasure
 	parents   []parent               // the objects without which this one is not active
 	addresses func(*object) []string // of a person: what else than the id tells who it is; nil if nothing does
@@ -80,6 +81,9 @@ type carried struct {
 	kind   Kind
 	member string
 }
+
+// named is a member that is an object, and the member of that which names whom or what it is about.
+type named struct{ member, id string }
 
 // question is one request about a single object. An object is gone if Clerk answers 404 to the one question, or if each of the
 // lists asked for does not show it.

@@ -41,7 +41,7 @@ var organizationMemberships = &kind{
 	},
 	free:    []string{"public_metadata", "private_metadata"},
 	private: []string{"private_metadata"},
-	omitted: []string{"organization", "public_user_data"},
+	ids:     []named{{"organization", "id"}, {"public_user_data", "user_id"}},
 	shared:  []string{"role", "role_name", "permissions"},
 	parents: []parent{{Organizations, "organization_id"}, {Users, "user_id"}},
 }

@@ -129,7 +129,11 @@ func (o *object) withheld(name string) bool {
 func (o *object) appendData(dst []byte) []byte {
 	stored := make([]*scan.Member, 0, 64)
 	for i := range o.members {
-		if m := &o.members[i]; !o.withheld(string(m.Name)) {
+		m := &o.members[i]
+		if o.kind.ids != nil {
+			m = o.idAlone(m)
+		}
+		if m != nil && !o.withheld(string(m.Name)) {
 			stored = append(stored, m)
 		}
 	}
@@ -152,6 +156,21 @@ func (o *object) appendData(dst []byte) []byte {
 		dst = scan.Clean(dst, m.Value)
 	}
 	return append(dst, '}')
+}
+
+// idAlone returns of a member that tells of another object its id alone, and nil where it has none; any other member as it is.
+func (o *object) idAlone(m *scan.Member) *scan.Member {
+	i := slices.IndexFunc(o.kind.ids, func(n named) bool { return n.member == string(m.Name) })
+	if i < 0 {
+		return m
+	}
+	id := idColumn(member(m.Value, o.kind.ids[i].id))
+	if id == nil {
+		return nil
+	}
+	value := append(append(appendText([]byte{'{'}, o.kind.ids[i].id), ':'), id...)
+	value = append(value, '}')
+	return &scan.Member{Name: m.Name, Value: value, Whole: append(append(appendText(nil, string(m.Name)), ':'), value...)}
 }
 
 // The projection's version byte. A row whose hash carries another one is refreshed, not updated: the rule changed, not the object.
