@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -90,8 +93,42 @@ func (g *Guard) decide(ctx context.Context, k Kind, id string) bool {
 			return admitted // what cannot be counted is no sign that there are too many
 		}
 	}
+	if g.release(ctx, k, c) {
+		return g.decide(ctx, k, id)
+	}
 	g.refuse(ctx, k, c)
 	return false
+}
+
+// release takes out of the count what has gone with its parent since it was let through, and reports whether there was such a thing.
+func (g *Guard) release(ctx context.Context, k Kind, c *guardCount) bool {
+	g.mu.Lock()
+	admitted := slices.Collect(maps.Keys(c.admitted))
+	g.mu.Unlock()
+	d, _ := describe(k)
+	if len(d.parents) == 0 {
+		return false
+	}
+	parameter, err := json.Marshal(admitted)
+	if err != nil {
+		return false
+	}
+	var along []string
+	err = g.mirror.db.SelectContext(ctx, &along, g.mirror.SQL(`SELECT id FROM {`+string(k)+`} AS t WHERE id IN `+g.mirror.dialect.among()+` AND `+d.orphaned()), string(parameter))
+	if err != nil {
+		return false // what cannot be counted is not let through
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	before := len(c.admitted)
+	for _, id := range along {
+		delete(c.admitted, id)
+	}
+	if len(c.admitted) == before {
+		return false
+	}
+	c.closed = time.Time{}
+	return true
 }
 
 // enter returns the count of a kind, and whether the object is in it.
@@ -186,14 +223,16 @@ func (g *Guard) refuse(ctx context.Context, k Kind, c *guardCount) {
 	}
 }
 
-// hidden returns objects of a kind that were deleted within the guard's term on the word of the sources, at most so many.
+// hidden returns objects of a kind that were deleted within the guard's term on the word of the sources, and not with their parents, at
+// most so many.
 func (m *Mirror) hidden(ctx context.Context, k Kind, sources []Source, most int64) (ids []string, err error) {
+	d, _ := describe(k)
 	names := make([]string, len(sources))
 	for i, s := range sources {
 		names[i] = "'" + string(s) + "'"
 	}
 	err = m.db.SelectContext(ctx, &ids, m.SQL(`SELECT DISTINCT object_id FROM {audit}
-WHERE action = 'deleted' AND resource = $1 AND source IN (`+strings.Join(names, ", ")+`) AND at > $2 LIMIT $3`),
+WHERE action = 'deleted' AND resource = $1 AND source IN (`+strings.Join(names, ", ")+`) AND at > $2 AND NOT `+d.wentAlong()+` LIMIT $3`),
 		string(k), stamp(time.Now().Add(-guardTerm)), most)
 	if err != nil {
 		return nil, fmt.Errorf("counting deletions: %w", unavailable(err))

@@ -18,7 +18,8 @@ const heldReason = "held for approval: webhooks told of more deletions within an
 func (l Logged) Held() bool { return l.Outcome == Quarantined && l.Error == heldReason }
 
 // hold keeps those deletions of visible objects for approval that are more than the guard allows. They wait in quarantine with all
-// that they say, and merging is as good later as now: what is known of the object since then outweighs them or does not.
+// that they say, and merging is as good later as now: what is known of the object since then outweighs them or does not. What went with
+// its parent is not shown any more, so its deletion is let through.
 func (m *Mirror) hold(ctx context.Context, pieces []*piece, now time.Time) error {
 	if m.holder == nil {
 		return nil
@@ -29,7 +30,8 @@ func (m *Mirror) hold(ctx context.Context, pieces []*piece, now time.Time) error
 		}
 		m.interpretGone(p, now)
 		hides := false
-		err := m.db.GetContext(ctx, &hides, m.SQL(`SELECT _alive_at > _dead_at AND _alive_at <= $2 FROM {`+string(p.kind.name)+`} WHERE id = $1`), p.ID, p.dead)
+		err := m.db.GetContext(ctx, &hides, m.SQL(`SELECT _alive_at > _dead_at AND _alive_at <= $2 FROM {`+string(p.kind.name)+`} AS t
+WHERE id = $1 AND NOT `+p.kind.orphaned()), p.ID, p.dead)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return unavailable(err)
 		}
@@ -79,10 +81,29 @@ WHERE id = $1 AND outcome = 'ignored' AND error = $2`), id, heldReason)
 	return m.record(ctx, tx, []AuditEntry{{Action: AuditDropped, Source: Operator, EventID: id, ObjectID: objects[0]}})
 }
 
-// told counts the objects of a kind whose deletion webhooks have told within the guard's term, held or not.
+// overtaken is a condition in SQL on events: a deletion that is held, of what has gone with its parent meanwhile. The two come in any order.
+func overtaken() string {
+	condition := "(error = '" + heldReason + "' AND (1 = 0"
+	for _, k := range kinds {
+		if len(k.parents) > 0 {
+			condition += " OR " + k.wentAlong()
+		}
+	}
+	return condition + "))"
+}
+
+// wentAlong is a condition in SQL on rows that name an object_id of the kind: it has gone with its parent.
+func (k *kind) wentAlong() string {
+	return "EXISTS (SELECT 1 FROM {" + string(k.name) + "} AS t WHERE t.id = object_id AND " + k.orphaned() + ")"
+}
+
+// told counts the objects of a kind whose deletion webhooks have told within the guard's term, held or not, less those that went with
+// their parents: an organization of a thousand members is one deletion.
 func (m *Mirror) told(ctx context.Context, k Kind) (n int64, err error) {
+	d, _ := describe(k)
 	err = m.db.GetContext(ctx, &n, m.SQL(`SELECT count(DISTINCT object_id) FROM {audit}
-WHERE action IN ('deleted', 'held') AND source = 'webhook' AND resource = $1 AND at > $2`), string(k), stamp(time.Now().Add(-guardTerm)))
+WHERE action IN ('deleted', 'held') AND source = 'webhook' AND resource = $1 AND at > $2 AND NOT `+d.wentAlong()),
+		string(k), stamp(time.Now().Add(-guardTerm)))
 	if err != nil {
 		return 0, fmt.Errorf("counting deletions: %w", unavailable(err))
 	}

@@ -29,10 +29,16 @@ func listedRows(k Kind) string {
 	if d.list.rows != "" {
 		rows += " AND " + d.list.rows
 	}
-	for _, p := range d.parents {
-		rows += " AND NOT EXISTS (SELECT 1 FROM {" + string(p.kind) + "} AS p WHERE p.id = t." + p.column + " AND p.deleted_at IS NOT NULL)"
+	return rows + " AND NOT " + d.orphaned()
+}
+
+// orphaned is a condition in SQL: a parent of the row t is hidden, and t went with it.
+func (k *kind) orphaned() string {
+	condition := "(1 = 0"
+	for _, p := range k.parents {
+		condition += " OR EXISTS (SELECT 1 FROM {" + string(p.kind) + "} AS p WHERE p.id = t." + p.column + " AND p.deleted_at IS NOT NULL)"
 	}
-	return rows
+	return condition + ")"
 }
 
 // visiblePage is how many rows Visible holds in memory.

@@ -12,8 +12,9 @@ import (
 const waitingBatch = 20
 
 // Waiting returns events that are kept to be applied again, with their bodies. Without ids these are those that are due by the
-// database's clock, because they were deferred, or refused by a hook or a constraint of the team's, the earliest first, at most
-// 20 of them, less those of another instance than the pinned one; with ids, those events that are quarantined or deferred.
+// database's clock, because they were deferred, or refused by a hook or a constraint of the team's, the earliest first, and deletions that
+// are held of what has gone with its parent since, at most 20 of them, less those of another instance than the pinned one; with ids, those
+// events that are quarantined or deferred.
 // What was kept of a read is no event: reading again tells more.
 // The error is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) Waiting(ctx context.Context, ids ...string) ([]Event, error) {
@@ -30,7 +31,7 @@ WHERE outcome IN ('quarantined', 'deferred') AND payload IS NOT NULL AND type <>
 	if err != nil {
 		return nil, err
 	}
-	return m.keptEvents(ctx, kept+`(outcome = 'deferred' AND due_at <= {now} OR outcome = 'quarantined' AND due_at <= {now})
+	return m.keptEvents(ctx, kept+`(outcome = 'deferred' AND due_at <= {now} OR outcome = 'quarantined' AND (due_at <= {now} OR `+overtaken()+`))
 AND (instance_id IS NULL OR instance_id = $1 OR $1 = '') ORDER BY due_at, id LIMIT `+fmt.Sprint(waitingBatch), pinned)
 }
 

@@ -360,6 +360,73 @@ func TestRetryApproves(t *testing.T) {
 	})
 }
 
+// TestHoldBesideADissolution dissolves organizations of twelve, whose members' deletions Clerk tells as well: before the organization's, or
+// after it. They are no burst, and none of them waits for anybody. A thirteenth member, who left another organization, counts.
+func TestHoldBesideADissolution(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		e := serve(t, db, clerksync.Config{
+			Kinds: clerksync.Kinds(), HoldDeletes: true, Limits: clerksync.Limits{MaxDeletes: 2}})
+		now, sent := ms(time.Now()), 0
+		tell := func(typ, data string) {
+			t.Helper()
+			sent++
+			body := envelope(typ, now, data)
+			if code := e.post(sign(secret, fmt.Sprint("msg_", sent), time.Now(), body), body).StatusCode; code != 204 {
+				t.Fatalf("event %d is answered %d", sent, code)
+			}
+		}
+		member := func(verb, org string, i int) {
+			t.Helper()
+			tell("organizationMembership."+verb, fmt.Sprintf(`{"id":"orgmem_%s%d","object":"organization_membership","organization":{"id":"org_%[1]s"},`+
+				`"public_user_data":{"user_id":"user_%[2]d"},"role":"org:member","created_at":%d,"updated_at":%[3]d}`, org, i, now))
+		}
+		organization := func(org string) {
+			tell("organization.deleted", `{"id":"org_`+org+`","object":"organization","deleted":true}`)
+		}
+		const members = 12
+		for _, org := range []string{"a", "b", "c"} {
+			tell("organization.created", fmt.Sprintf(`{"id":"org_%s","object":"organization","name":"N","created_at":%d,"updated_at":%[2]d}`, org, now))
+			for i := range members {
+				member("created", org, i)
+			}
+		}
+		organization("a")
+		for i := range members {
+			member("deleted", "a", i)
+		}
+		if n := e.count("events", "outcome = 'quarantined'"); n != 0 {
+			t.Errorf("%d deletions wait of members whose organization is gone", n)
+		}
+		for i := range members {
+			member("deleted", "b", i)
+		}
+		if n := e.count("events", "outcome = 'quarantined'"); n != members-2 {
+			t.Errorf("%d deletions wait, want all but the two that the guard allows", n)
+		}
+		if n := e.retry(); n != 0 {
+			t.Errorf("%d of them were applied without anybody's word", n)
+		}
+		organization("b")
+		if n := e.retry(); n != members-2 {
+			t.Errorf("%d deletions were applied when the organization had gone, want %d", n, members-2)
+		}
+		member("deleted", "c", 0)
+		if last := e.last(); last.Outcome != clerksync.Deleted {
+			t.Errorf("the deletion of one who left is %s", last.Outcome)
+		}
+		all, err := e.mirror.Populations(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range all {
+			if p.Kind == clerksync.OrganizationMemberships && p.Told != 1 {
+				t.Errorf("webhooks told of %d deleted memberships, want the one whose organization is there", p.Told)
+			}
+		}
+	})
+}
+
 // TestRefusedByAHook answers a delivery whose hook fails like any other that waits. It is applied by itself when it is due.
 func TestRefusedByAHook(t *testing.T) {
 	t.Parallel()
