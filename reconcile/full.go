@@ -93,11 +93,43 @@ func (l *leg) full(ctx context.Context) error {
 	if l.order.DryRun {
 		certain = s.Started - l.unsettled().Milliseconds()
 	}
+	if err := l.lookAside(ctx, s.Ledger); err != nil {
+		return err
+	}
 	candidates, err := l.judge(ctx, s.Ledger, certain)
 	if err != nil {
 		return err
 	}
 	return l.sweep(ctx, candidates, s.Ledger.Excess)
+}
+
+// lookAside looks for suspects among the objects that the list leaves out unless it is asked for them. What is there is not gone, so the
+// guard has no say about it.
+func (l *leg) lookAside(ctx context.Context, seen *ledger) error {
+	aside, at := l.kind.Aside(), start(l.kind)
+	for aside != nil && len(seen.Suspects) > 0 {
+		query := at.query(l.cfg.pageSize)
+		maps.Copy(query, aside)
+		page, err := l.reader.List(ctx, l.kind, query)
+		if err != nil {
+			return err
+		}
+		var found []clerksync.Sighting
+		for _, s := range page {
+			if seen.Suspects[s.ID] {
+				delete(seen.Suspects, s.ID)
+				found = append(found, s)
+			}
+		}
+		if err := l.merge(ctx, found); err != nil {
+			return err
+		}
+		if len(page) < l.cfg.pageSize {
+			return nil
+		}
+		at = at.after(page)
+	}
+	return nil
 }
 
 // judged is how many suspects are looked up at once.

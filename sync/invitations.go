@@ -10,7 +10,10 @@ var invitations = &kind{
 	resource: "invitations",
 	prefix:   "inv_",
 	events:   events{"invitation", []string{"created", "accepted", "revoked"}},
-	list:     list{path: "/invitations", query: url.Values{"paginated": {"true"}}, rows: "coalesce(status, '') <> 'revoked'"},
+	list: list{
+		path: "/invitations", query: url.Values{"paginated": {"true"}}, rows: "coalesce(status, '') <> 'revoked'",
+		aside: url.Values{"status": {"revoked"}},
+	},
 	ask: func(id string, _ map[string]string) []question {
 		q := question{endpoint: "/invitations", path: "/invitations", query: url.Values{"paginated": {"true"}, "query": {id}}, list: true}
 		revoked := q

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -64,6 +65,7 @@ type list struct {
 	cursor  bool       // starting_after works
 	idParam string     // the parameter that picks objects by id; "" if there is none
 	rows    string     // in SQL: the rows that the list would show; "" if all
+	aside   url.Values // parameters with which it shows those that it leaves out; nil if there are none
 }
 
 // events are those about a kind: their types are the name, a dot and a verb. The verb "deleted" tells that the object is gone, those
@@ -152,6 +154,16 @@ func (k Kind) Listed() bool {
 func (k Kind) Cursor() bool {
 	d, known := describe(k)
 	return known && d.list.cursor
+}
+
+// Aside returns the parameters with which Clerk's list of the kind shows the objects that it leaves out without them; nil if it leaves
+// none out.
+func (k Kind) Aside() url.Values {
+	d, known := describe(k)
+	if !known {
+		return nil
+	}
+	return maps.Clone(d.list.aside)
 }
 
 // Kinds lists every kind there is, parents before children: in this order they are erased, too, so that what belongs to an erased object
