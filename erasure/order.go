@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	clerksync "github.com/clerksync/clerksync/sync"
 )
@@ -40,9 +41,10 @@ func (e *Eraser) Erase(ctx context.Context, o Order) (Outcome, error) {
 		return Outcome{}, err
 	}
 	var out Outcome
+	left := !e.cfg.Mirror.Mirrors(o.Kind) // of a kind that was kept once: no evidence hides it, so Clerk's word must do
 	for range tries {
 		done, err := e.cfg.Mirror.Erase(ctx, clerksync.Erasure{
-			Kind: o.Kind, ID: o.ID, Policy: e.cfg.Policy, Source: clerksync.Operator, Force: o.Force,
+			Kind: o.Kind, ID: o.ID, Policy: e.cfg.Policy, Source: clerksync.Operator, Force: o.Force || left && gone != nil,
 		})
 		if errors.Is(err, clerksync.ErrVisible) && e.reader != nil && o.Kind.Askable() {
 			return Outcome{}, fmt.Errorf("Clerk does not have it any more: %w", ErrRecent)
@@ -123,6 +125,8 @@ func (e *Eraser) Restore(ctx context.Context, o Order) (restored bool, err error
 		return false, ErrUnknown
 	case visible:
 		return false, nil
+	case !e.cfg.Mirror.Mirrors(o.Kind):
+		return false, fmt.Errorf("the mirror does not keep %s any more, so that none becomes visible", strings.ReplaceAll(string(o.Kind), "_", " "))
 	}
 	if e.reader == nil {
 		return false, errors.New("Clerk cannot be asked without a key")

@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jmoiron/sqlx"
 
+	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/erasure"
 	"github.com/clerksync/clerksync/internal/pgtest"
 	clerksync "github.com/clerksync/clerksync/sync"
@@ -71,6 +73,42 @@ func TestEraseWhatBelongsToAStranger(t *testing.T) {
 		must(t, db.Get(&filled, h.mirror.SQL(`SELECT count(*) FROM {organization_memberships} WHERE data IS NOT NULL`)))
 		if filled != 0 {
 			t.Error("an event that comes late fills it again")
+		}
+	})
+}
+
+// TestOrdersAboutWhatIsKeptNoMore has a mirror that kept organizations once. One that Clerk does not have any more is erased by order all
+// the same, and one that it has is not; nor is any restored, and neither order says that trying again would help.
+func TestOrdersAboutWhatIsKeptNoMore(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db)
+		found := func(name string) string {
+			id, err := h.clerk.CreateOrganization(clerktest.Fields{"name": name, "created_at": week.UnixMilli()})
+			must(t, err)
+			h.tell(clerksync.Organizations, id, h.clerk.Object("organizations", id), week)
+			return id
+		}
+		gone, lives, hidden := found("Ada's"), found("Bob's"), found("Cleo's")
+		h.tell(clerksync.Organizations, hidden, nil, time.Now())
+		must(t, h.clerk.DeleteOrganization(gone))
+		users, err := clerksync.Open(t.Context(), db, clerksync.Config{Unprepared: pgtest.Unprepared(), ReadMargin: -1})
+		must(t, err)
+		h.cfg.Mirror = users
+		order := func(id string) erasure.Order { return erasure.Order{Kind: clerksync.Organizations, ID: id} }
+		if _, err := erasure.New(h.cfg).Erase(t.Context(), order(lives)); !errors.Is(err, erasure.ErrLives) {
+			t.Errorf("erasing what Clerk has: %v", err)
+		}
+		if out, err := erasure.New(h.cfg).Erase(t.Context(), order(gone)); err != nil || out.Rows[clerksync.Organizations] != 1 {
+			t.Errorf("erasing what Clerk does not have: %+v, %v", out, err)
+		}
+		if restored, err := erasure.New(h.cfg).Restore(t.Context(), order(hidden)); restored || err == nil || errors.Is(err, erasure.ErrRecent) {
+			t.Errorf("restored %t: %v", restored, err)
+		}
+		var named []string
+		must(t, db.Select(&named, h.mirror.SQL(`SELECT name FROM {organizations} WHERE name IS NOT NULL ORDER BY name`)))
+		if diff := cmp.Diff([]string{"Bob's", "Cleo's"}, named); diff != "" {
+			t.Errorf("names (-want +got):\n%s", diff)
 		}
 	})
 }
