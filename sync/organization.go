@@ -107,8 +107,7 @@ func (m *Mirror) OrganizationsOf(ctx context.Context, userID string) iter.Seq2[M
 }
 
 // MembersOf yields an organization's memberships with the users they are of, in the order of the memberships' ids. It reads and ends
-// like [Mirror.Users]. Each page looks through all memberships of the organization: with far more than ten thousand of them a
-// query of one's own, over the view active_organization_memberships, does better.
+// like [Mirror.Users].
 func (m *Mirror) MembersOf(ctx context.Context, organizationID string) iter.Seq2[Membership, error] {
 	return m.memberships(ctx, "members of an organization", membersOf, organizationID)
 }
