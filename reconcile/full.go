@@ -340,7 +340,7 @@ func (l *leg) differing(page []clerksync.Sighting, held []bool) (rest []clerksyn
 	defer l.mu.Unlock()
 	for i, s := range page {
 		if held[i] {
-			l.count(clerksync.Unchanged, s)
+			l.count(clerksync.Unchanged, s, nil)
 		} else {
 			rest = append(rest, s)
 		}

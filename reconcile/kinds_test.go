@@ -153,6 +153,52 @@ func TestRevokedInvitationsAreNotGone(t *testing.T) {
 	})
 }
 
+// Invitations expire, and the members with a role get the permissions that it was given, all without an event of their own. The mirror
+// follows, and takes none of it for a sign that events get lost; a name that was changed is one.
+func TestChangesWithoutEvents(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		clock := new(clock)
+		h := open(t, db, clerktest.Config{Users: 30, Organizations: 3, Members: 6, Now: clock.now})
+		h.write(`UPDATE {state} SET value = $1 WHERE key = 'born'`, fmt.Sprintf(`{"at":%d}`, time.Now().Add(-10*24*time.Hour).UnixMilli()))
+		h.mirror = h.openMirror(clerksync.Config{ReadMargin: -1, Kinds: clerksync.Kinds()})
+		h.cfg.Mirror, h.cfg.WebhooksExpected = h.mirror, true
+		clock.back(5 * 24 * time.Hour)
+		org := h.first(clerksync.Organizations, 1)[0]
+		role, err := h.clerk.CreateRole(clerktest.Fields{"name": "Guide", "key": "org:guide"})
+		must(t, err)
+		_, user := h.member(h.first(clerksync.OrganizationMemberships, 1)[0])
+		for _, member := range h.first(clerksync.OrganizationMemberships, 4) {
+			in, of := h.member(member)
+			must(t, h.clerk.UpdateMember(in, of, clerktest.Fields{"role": "org:guide"}))
+		}
+		for i := range 3 {
+			address := fmt.Sprintf("guest%d@example.com", i)
+			_, err := h.clerk.InviteToOrganization(org, clerktest.Fields{"email_address": address, "role": "org:member", "expires_in_days": 1, "inviter_user_id": user})
+			must(t, err)
+			_, err = h.clerk.Invite(clerktest.Fields{"email_address": address, "expires_in_days": 1})
+			must(t, err)
+		}
+		h.do(reconcile.Pass{})
+		clock.back(time.Hour)
+		must(t, h.clerk.UpdateOrganization(org, clerktest.Fields{"name": "Renamed by the test"}))
+		must(t, h.clerk.UpdateRole(role, clerktest.Fields{"permissions": h.first("organization_permissions", 1)}))
+		clock.back(0)
+		report, err := h.run(reconcile.Pass{})
+		must(t, err)
+		for kind, want := range map[clerksync.Kind]int64{
+			clerksync.OrganizationMemberships: 4, clerksync.OrganizationInvitations: 3, clerksync.Invitations: 3,
+		} {
+			if got := report.Resources[kind].Updated; got != want {
+				t.Errorf("%d %s updated, want %d", got, kind, want)
+			}
+		}
+		if *report.Unannounced != 2 {
+			t.Errorf("%d unannounced, want 2: an organization and a role", *report.Unannounced)
+		}
+	})
+}
+
 // A dry run compares every kind and writes nothing.
 func TestDryRunOfEveryKind(t *testing.T) {
 	t.Parallel()

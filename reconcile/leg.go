@@ -43,6 +43,10 @@ func (l *leg) merge(ctx context.Context, sightings []clerksync.Sighting) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for some := range slices.Chunk(sightings, mergeSize) {
 		group.Go(crash.Contained(func() error {
+			before, err := l.dates(ctx, some)
+			if err != nil {
+				return err
+			}
 			evidence := make([]clerksync.Evidence, len(some))
 			for i, s := range some {
 				evidence[i] = s.Evidence
@@ -54,7 +58,7 @@ func (l *leg) merge(ctx context.Context, sightings []clerksync.Sighting) error {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			for i, r := range results {
-				l.count(r.Outcome, some[i])
+				l.count(r.Outcome, some[i], before)
 			}
 			return nil
 		}))
@@ -62,8 +66,9 @@ func (l *leg) merge(ctx context.Context, sightings []clerksync.Sighting) error {
 	return group.Wait()
 }
 
-// count counts one outcome.
-func (l *leg) count(o clerksync.Outcome, s clerksync.Sighting) {
+// count counts one outcome. What differs under the updated_at that the row had before changed without an event: an invitation that expired,
+// say, or a membership whose role was given other permissions.
+func (l *leg) count(o clerksync.Outcome, s clerksync.Sighting, before map[string]int64) {
 	difference := o == clerksync.Created || o == clerksync.Updated || o == clerksync.Revived || o == clerksync.Deleted
 	gone := s.Object == nil
 	switch {
@@ -78,8 +83,27 @@ func (l *leg) count(o clerksync.Outcome, s clerksync.Sighting) {
 	if o == clerksync.Quarantined {
 		l.poison[s.ID] = true
 	}
-	told := s.Updated < l.mirror.Since(s.Kind).UnixMilli() || s.Updated > l.report.StartedAt.Add(-announceTime).UnixMilli()
-	if difference && (gone || !told) {
+	at, had := before[s.ID]
+	if difference && (gone || l.overdue(s) && !(had && at == s.Updated)) {
 		l.unannounced++
 	}
+}
+
+// overdue reports whether an event that told what Clerk showed should have arrived since the mirror keeps its kind.
+func (l *leg) overdue(s clerksync.Sighting) bool {
+	return s.Updated >= l.mirror.Since(s.Kind).UnixMilli() && s.Updated <= l.report.StartedAt.Add(-announceTime).UnixMilli()
+}
+
+// dates returns Clerk's updated_at of the rows of those sightings of which an event is overdue.
+func (l *leg) dates(ctx context.Context, sightings []clerksync.Sighting) (map[string]int64, error) {
+	var ids []string
+	for _, s := range sightings {
+		if s.Object != nil && l.cfg.WebhooksExpected && l.overdue(s) {
+			ids = append(ids, s.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return l.mirror.Updated(ctx, l.kind, ids)
 }

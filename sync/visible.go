@@ -188,6 +188,26 @@ func (m *Mirror) Alive(ctx context.Context, k Kind, ids []string) (map[string]in
 	return alive, nil
 }
 
+// Updated returns Clerk's updated_at of what the mirror has of visible objects, by id, in Unix milliseconds. Those that are not visible are
+// missing. The error is [ErrUnavailable] where the database cannot answer.
+func (m *Mirror) Updated(ctx context.Context, k Kind, ids []string) (map[string]int64, error) {
+	d, known := describe(k)
+	if !known {
+		return nil, fmt.Errorf("reading rows of %q: no such kind", k)
+	}
+	rows, err := m.standings(ctx, nil, d, plainAll(ids))
+	if err != nil {
+		return nil, fmt.Errorf("reading when objects were updated: %w", unavailable(err))
+	}
+	updated := make(map[string]int64, len(rows))
+	for id, row := range rows {
+		if row.visible() {
+			updated[id] = row.key.Updated
+		}
+	}
+	return updated, nil
+}
+
 // CountVisible returns how many objects [Mirror.Visible] yields in all.
 func (m *Mirror) CountVisible(ctx context.Context, k Kind) (n int64, err error) {
 	d, known := describe(k)
