@@ -1,6 +1,8 @@
 package erasure_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -201,6 +203,47 @@ func TestInvitationToAFormerAddress(t *testing.T) {
 		must(t, db.Select(&named, h.mirror.SQL(`SELECT id FROM {organization_invitations} WHERE email_address IS NOT NULL OR user_id IS NOT NULL OR data IS NOT NULL`)))
 		if !slices.Equal(named, []string{"orginv_2"}) {
 			t.Errorf("%q still name somebody, want orginv_2 alone", named)
+		}
+	})
+}
+
+// TestInvitationAfterAPass has a pass read an invitation that was accepted: its list does not tell by whom, which an event has told. When
+// he is erased, the invitation is, although he has another address by now.
+func TestInvitationAfterAPass(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db)
+		user := h.user("Ada")
+		org, err := h.clerk.CreateOrganization(clerktest.Fields{"name": "Acme"})
+		must(t, err)
+		invitation, err := h.clerk.InviteToOrganization(org, clerktest.Fields{"email_address": "quokka@work.example", "role": "org:member"})
+		must(t, err)
+		_, err = h.clerk.AcceptOrganizationInvitation(invitation, user)
+		must(t, err)
+		listed := h.clerk.Object("organization_invitations", invitation)
+		var at struct {
+			Updated int64 `json:"updated_at"`
+		}
+		must(t, json.Unmarshal(listed, &at))
+		accepted := bytes.Replace(listed, []byte(`{`), fmt.Appendf(nil, `{"user_id":%q,`, user), 1)
+		h.tell(clerksync.OrganizationInvitations, invitation, accepted, time.UnixMilli(at.Updated))
+		for range 2 {
+			page, err := clerksync.NewReader(h.mirror, h.api(), clerksync.Reconcile).List(t.Context(), clerksync.OrganizationInvitations, nil)
+			must(t, err)
+			if len(page) != 1 || bytes.Contains(page[0].Object, []byte(`"user_id"`)) {
+				t.Fatalf("the list shows %d invitations, or tells who accepted", len(page))
+			}
+			if results, err := h.mirror.Apply(t.Context(), page[0].Evidence); err != nil || results[0].Outcome != clerksync.Unchanged {
+				t.Errorf("%+v, %v", results, err)
+			}
+		}
+		h.leave(user)
+		h.run()
+		h.want(map[string]string{user: "erased"})
+		var named []string
+		must(t, db.Select(&named, h.mirror.SQL(`SELECT id FROM {organization_invitations} WHERE email_address IS NOT NULL OR user_id IS NOT NULL OR data IS NOT NULL`)))
+		if len(named) != 0 {
+			t.Errorf("%q still name somebody", named)
 		}
 	})
 }

@@ -84,6 +84,9 @@ func (m *Mirror) prepare(ctx context.Context, evidence []Evidence) (*request, er
 		if err := crash.Contain(func() error { m.interpret(p, now); return nil }); err != nil {
 			p.settle(Result{Outcome: Quarantined, Reason: describeRefusal(err)})
 		}
+		if p.tellsLess() {
+			p.settle(Result{Outcome: Unchanged})
+		}
 	}
 	if err := m.doubt(ctx, pieces, now); err != nil {
 		return nil, err
