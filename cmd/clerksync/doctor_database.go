@@ -110,7 +110,33 @@ func (d *doctor) checkVersion(ctx context.Context) {
 		d.note(check, failed, err.Error(), "")
 		return
 	}
+	if d.database.dialect == migrations.Postgres && !d.checkNumbers(ctx) {
+		return
+	}
 	d.note(check, fine, "they are at this version", "")
+}
+
+// checkNumbers looks whether what numbers the rows of the feed and the passes is behind the rows: logical replication brings rows without
+// that, and so does a copy of the tables one by one. Then each change is refused as a number that is taken.
+func (d *doctor) checkNumbers(ctx context.Context) (ok bool) {
+	const check = "tables"
+	for table, column := range map[string]string{"changes": "seq", "passes": "id"} {
+		var behind bool
+		err := d.db.GetContext(ctx, &behind, fmt.Sprintf(`SELECT last_value + is_called::int <= (SELECT coalesce(max(%[3]s), 0) FROM %[1]s.%[2]s) FROM %[1]s.%[2]s_%[3]s_seq`,
+			d.schema, table, column))
+		switch {
+		case sqlState(err) == "42501": // roles that were given before they had this right
+		case err != nil:
+			d.note(check, failed, "reading the next number of "+table+": "+err.Error(), "let the user of DATABASE_URL read the sequences of schema "+d.schema)
+			return false
+		case behind:
+			d.note(check, failed, "the next number of "+table+" is taken already, so what needs one is refused with SQLSTATE 23505",
+				fmt.Sprintf("as the owner of the tables: SELECT setval('%[1]s.%[2]s_%[3]s_seq', (SELECT max(%[3]s) FROM %[1]s.%[2]s)); then clerksync events retry --all",
+					d.schema, table, column))
+			return false
+		}
+	}
+	return true
 }
 
 // powers is what a database user may do beyond a daemon's needs, and what it lacks.
@@ -122,6 +148,7 @@ type powers struct {
 	Makes       bool // relations in the schema
 	EditsAudit  bool
 	Unreachable string // tables that it cannot write
+	Veiled      string // tables of which policies may hide rows from it
 }
 
 const askPowers = `
@@ -130,7 +157,11 @@ SELECT r.rolname AS role, r.rolsuper AS super, r.rolcreaterole OR r.rolcreatedb 
     coalesce(bool_or(pg_has_role(c.relowner, 'MEMBER')), false) AS owns,
     coalesce(bool_or(has_table_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE')) FILTER (WHERE c.relname = 'audit'), false) AS editsaudit,
     coalesce(string_agg(c.relname, ', ' ORDER BY c.relname) FILTER (WHERE c.relname NOT IN ('audit', 'migrations', 'migrations_lock')
-        AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE'))), '') AS unreachable
+        AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE'))), '') AS unreachable,
+    coalesce(string_agg(c.relname, ', ' ORDER BY c.relname) FILTER (WHERE row_security_active(c.oid) AND NOT EXISTS (SELECT FROM pg_policy AS p
+        WHERE p.polrelid = c.oid AND p.polpermissive AND p.polcmd = '*' AND pg_get_expr(p.polqual, p.polrelid) = 'true'
+            AND coalesce(pg_get_expr(p.polwithcheck, p.polrelid), 'true') = 'true'
+            AND (0 = ANY (p.polroles) OR EXISTS (SELECT FROM unnest(p.polroles) AS of WHERE pg_has_role(of, 'USAGE'))))), '') AS veiled
 FROM pg_roles AS r, pg_class AS c
 WHERE r.rolname = current_user AND c.relnamespace = $1::regnamespace AND c.relkind = 'r'
 GROUP BY r.rolname, r.rolsuper, r.rolcreaterole, r.rolcreatedb`
@@ -166,6 +197,9 @@ func (d *doctor) checkRoles(ctx context.Context) {
 	case p.Unreachable != "":
 		d.note(check, failed, fmt.Sprintf("%s may not write %s", p.Role, p.Unreachable),
 			"run what clerksync migrate print --roles writes, as the administrator: it must be run after each migrate up")
+	case p.Veiled != "":
+		d.note(check, failed, fmt.Sprintf("row-level security may hide rows of %s from %s", p.Veiled, p.Role),
+			fmt.Sprintf("for each of them, as its owner: CREATE POLICY daemon ON %s.TABLE TO %s USING (true); or disable it there and guard views of your own", d.schema, p.Role))
 	case len(beyond) > 0:
 		d.note(check, warned, fmt.Sprintf("%s %s: more than a daemon needs", p.Role, strings.Join(beyond, ", ")),
 			"make a role that can do less: clerksync migrate print --roles")

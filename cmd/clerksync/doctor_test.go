@@ -118,3 +118,39 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("a mistake is told as %q", stderr)
 	}
 }
+
+// TestDoctorOfMovedTables has tables whose rows came without their sequences, as logical replication brings them, and ones of which a
+// policy of the team's hides rows from the daemon. Neither is an error of any statement of the daemon's that says why.
+func TestDoctorOfMovedTables(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{Users: 3})
+	for _, c := range []struct {
+		name, harm, found, mend string
+	}{
+		{"numbers of changes", `ALTER TABLE clerk.changes ALTER COLUMN seq RESTART WITH 1`,
+			"failed tables: the next number of changes is taken already, so what needs one is refused with SQLSTATE 23505 → as the owner of the tables: " +
+				"SELECT setval('clerk.changes_seq_seq', (SELECT max(seq) FROM clerk.changes))",
+			`SELECT setval('clerk.changes_seq_seq', (SELECT max(seq) FROM clerk.changes))`},
+		{"numbers of passes", `ALTER TABLE clerk.passes ALTER COLUMN id RESTART WITH 1`, "failed tables: the next number of passes is taken already",
+			`SELECT setval('clerk.passes_id_seq', (SELECT max(id) FROM clerk.passes))`},
+		{"row-level security", `ALTER TABLE clerk.users ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON clerk.users FOR SELECT USING (id = current_setting('app.user', true))`,
+			"failed role: row-level security may hide rows of users from clerk_daemon → for each of them, as its owner: CREATE POLICY daemon ON clerk.TABLE TO clerk_daemon USING (true)",
+			`CREATE POLICY daemon ON clerk.users TO clerk_daemon USING (true)`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			url := pgtest.URL(t)
+			env, owner := environment(clerk, url), connect(t, pgtest.As(t, url, "postgres"))
+			run(t, 0, env, "reconcile")
+			owner.MustExec(c.harm)
+			wantFindings(t, diagnosis(t, 1, env), c.found)
+			owner.MustExec(c.mend)
+			wantFindings(t, diagnosis(t, 0, env), "ok tables: they are at this version", "ok role: clerk_daemon may do what it needs, and no more")
+			owner.MustExec(`UPDATE clerk.users SET _digest = 0, first_name = 'Nobody', _updated_at = 0, _hash = ''`)
+			run(t, 0, env, "reconcile")
+			if n := count(t, owner, `SELECT count(*) FROM clerk.users WHERE first_name = 'Nobody'`) + count(t, owner, `SELECT count(*) FROM clerk.events`); n != 0 {
+				t.Errorf("the next pass leaves or sets aside %d users", n)
+			}
+		})
+	}
+}

@@ -66,6 +66,7 @@ ALTER FUNCTION {schema}.keep_visible() OWNER TO {schema}_owner;
 REVOKE ALL ON SCHEMA {schema} FROM PUBLIC, {schema}_daemon, {schema}_reader;
 REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM PUBLIC, {schema}_daemon, {schema}_reader;
 GRANT USAGE ON SCHEMA {schema} TO {schema}_daemon, {schema}_reader;
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {schema}_daemon; -- the doctor looks whether they are behind their rows
 
 DO $$
 DECLARE
