@@ -150,7 +150,7 @@ func (d database) openSQLite() (*sqlx.DB, error) {
 	if d.brief {
 		synchronous = "synchronous(OFF)"
 	}
-	q := url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", synchronous,
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", synchronous, "foreign_keys(ON)",
 		"cache_size(-16000)", "temp_store(MEMORY)", "wal_autocheckpoint(4000)"}} // a batch's pages fit into 16 MB, and none is written twice
 	db, err := sqlx.Open("sqlite", "file:"+(&url.URL{Path: d.path}).EscapedPath()+"?"+q.Encode())
 	if err != nil {

@@ -2,9 +2,13 @@ package main_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jmoiron/sqlx"
+	_ "modernc.org/sqlite"
 
 	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/pgtest"
@@ -141,5 +145,34 @@ SELECT 'users', 'user_' || n, 'updated', $1, false, 'reconcile', now() - $2::int
 	run(t, 0, env, "reconcile")
 	if n := count(t, db, `SELECT count(*) FROM clerk.changes WHERE created_at < now() - interval '7 days'`); n != 1 {
 		t.Errorf("%d old changes are left, want the one that the slowest relay has to deliver", n)
+	}
+}
+
+// TestReferredRowsStay keeps what a table of the team's refers to in the same file, where SQLite heeds foreign keys only if it is told to.
+func TestReferredRowsStay(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "mirror.db")
+	clerk := emulate(t, clerktest.Config{})
+	env := environment(clerk, "sqlite:"+file, "CLERKSYNC_DELETE_POLICY=hard", "CLERKSYNC_ERASE_AFTER=0")
+	clerk.MustCreateUser(clerktest.Person("Mary", "Somerville"))
+	author, stranger := clerk.MustCreateUser(clerktest.Person("Ada", "Lovelace")), clerk.MustCreateUser(clerktest.Person("Grace", "Hopper"))
+	run(t, 0, env, "reconcile")
+	for _, id := range []string{author, stranger} {
+		if err := clerk.DeleteUser(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, 0, env, "reconcile", "--max-delete-percent", "100")
+	db := sqlx.MustOpen("sqlite", "file:"+file+"?_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)")
+	t.Cleanup(func() { db.Close() })
+	db.MustExec(`CREATE TABLE posts (author text NOT NULL REFERENCES clerk_users (id))`)
+	db.MustExec(`INSERT INTO posts VALUES (?)`, author)
+	db.MustExec(`UPDATE clerk_users SET deleted_at = '2026-01-02T03:04:05.000Z', erased_at = '2026-01-02T03:04:05.000Z', _alive_at = 1, _dead_at = 2 WHERE deleted_at IS NOT NULL`)
+	run(t, 0, env, "reconcile")
+	if n := count(t, db, `SELECT count(*) FROM clerk_users WHERE deleted_at IS NOT NULL`); n != 1 {
+		t.Errorf("%d tombstones are left, want the one that a post refers to", n)
+	}
+	if n := count(t, db, `SELECT count(*) FROM posts AS p JOIN clerk_users AS u ON u.id = p.author`); n != 1 {
+		t.Error("the post's author is not there any more")
 	}
 }
