@@ -41,6 +41,20 @@ Found by an index are ids, users by ` + "`email`, `external_id` and `username`" 
 - **Users without an organization** and the like: ` + "`WHERE NOT EXISTS (SELECT 1 FROM clerk.active_organization_memberships AS m WHERE m.user_id = u.id)`" + `. ` + "`NOT IN`" + ` finds nobody as soon as one ` + "`user_id`" + ` is null,
   and compares each user with each membership where there are many.
 - **The views by day and month** read all users or sessions, whatever day is asked for. Ask ` + "`sign_ins`" + ` for ` + "`signed_in_at >= now() - interval '30 days'`" + `, or keep what a dashboard shows in a materialized view of your own. ` + "`count(*)`" + ` of an active view reads its table, too.
+
+## Beside other tools
+
+- **Tools that make a database like a model** (Alembic's autogenerate, Drizzle's push, Prisma's migrate, Atlas) take away what their model lacks. Have them look at your own schemas alone and leave ` + "`clerk`" + ` out: Alembic's ` + "`include_schemas`" + ` or Drizzle's ` + "`schemaFilter`" + ` with
+  it drop the mirror. In an SQLite file, exclude ` + "`clerk_*`" + `. A foreign key to ` + "`clerk.users`" + ` is then a line of SQL in a migration of yours.
+- **Tools that write a model from a database** should see the views alone, for example Drizzle by ` + "`tablesFilter: ['active_*', 'sign_ins', 'daily_*', 'monthly_*']`" + `. Of the tables they make members of one name, since ` + "`updated_at`" + ` and ` + "`_updated_at`" + ` differ by the underscore, and Drizzle's has
+  a type that it does not know. A view has no primary key that they could read, so tell them that it is ` + "`id`" + `; all its columns may be null by its declaration.
+- **goose, golang-migrate and the like** run what ` + "`clerksync migrate print`" + ` writes as one statement: in goose between ` + "`-- +goose StatementBegin`" + ` and ` + "`-- +goose StatementEnd`" + `, below ` + "`-- +goose NO TRANSACTION`" + `, since it has a transaction of its own.
+- **Foreign keys** to ` + "`clerk.users (id)`" + ` need ` + "`GRANT REFERENCES (id) ON clerk.users TO`" + ` the owner of your table; give it to that role and not to ` + "`clerk_reader`" + `, from which ` + "`migrate print --roles`" + ` takes it again. A deletion in Clerk removes no row here, so ` + "`ON DELETE`" + ` does nothing then. It does when a
+  tombstone or an old session is removed ([Deletion and erasure](operations.md#deletion-and-erasure)): ` + "`CASCADE`" + ` takes your rows along and ` + "`SET NULL`" + ` loses the reference, and only without either the row stays.
+- **Row-level security** on the tables is no protection, since the views read them as their owner, and it hides rows from the daemon, which then cannot write them. Put your conditions into views or functions of your own above these. Where a rule of the house asks for it all the same, a policy lets the daemon
+  see everything: ` + "`CREATE POLICY daemon ON clerk.users TO clerk_daemon USING (true)`" + `. ` + "`clerksync doctor`" + ` tells where one is missing.
+- **Publications** for logical replication may name the tables, or columns of them, and filter rows by ` + "`id`" + `. A filter by any other column, such as ` + "`WHERE (deleted_at IS NULL)`" + `, has PostgreSQL refuse each update of the table with SQLSTATE 42P10, and the endpoint answers 503. For a whole move see
+  [operations.md](operations.md#what-to-do-when-).
 `
 
 	ownIndexes = `
