@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -47,6 +48,7 @@ type grant struct {
 	actor             []byte        // JSON; nil unless somebody impersonates the user
 	organization      *organization // the active one, nil if there is none
 	role              string        // in it
+	permissions       []string      // of that role, by their keys
 }
 
 // sign returns a session token of version 2.
@@ -59,11 +61,23 @@ func (t *tokenKey) sign(issuer string, g grant, now time.Time) string {
 	if g.actor != nil {
 		claims.raw("act", string(g.actor))
 	}
+	features, names, masks := powers(g.permissions)
 	claims.num("exp", now.Add(tokenLifetime).Unix())
+	if len(features) > 0 {
+		claims.str("fea", "o:"+strings.Join(features, ",o:"))
+	}
 	claims.open("fva", '[').num("", 0).num("", -1).close(']')
 	claims.num("iat", now.Unix()).str("iss", issuer).num("nbf", now.Add(-10*time.Second).Unix())
 	if o := g.organization; o != nil {
-		claims.open("o", '{').str("id", o.id).str("rol", strings.TrimPrefix(g.role, "org:")).str("slg", o.slug).close('}')
+		claims.open("o", '{')
+		if len(features) > 0 {
+			claims.str("fpm", strings.Join(masks, ","))
+		}
+		claims.str("id", o.id)
+		if len(features) > 0 {
+			claims.str("per", strings.Join(names, ","))
+		}
+		claims.str("rol", strings.TrimPrefix(g.role, "org:")).str("slg", o.slug).close('}')
 	}
 	claims.str("sid", g.sessionID).str("sts", g.status).str("sub", g.userID).num("v", 2).close('}')
 	text := encode(head.buf) + "." + encode(claims.buf)
@@ -75,10 +89,45 @@ func (t *tokenKey) sign(issuer string, g grant, now time.Time) string {
 	return text + "." + encode(signature)
 }
 
+// powers takes permissions such as "org:invoices:read" apart the way tokens
+// tell them: the features, the names of what may be done, and for each feature
+// a number whose lowest bit stands for the first of the names. Clerk's own
+// permissions, "org:sys_…", are in no token.
+func powers(permissions []string) (features, names, masks []string) {
+	may := map[string]map[string]bool{}
+	for _, key := range permissions {
+		feature, name, ok := strings.Cut(strings.TrimPrefix(key, "org:"), ":")
+		if !ok || strings.HasPrefix(key, systemPrefix) {
+			continue
+		}
+		if may[feature] == nil {
+			may[feature] = map[string]bool{}
+			features = append(features, feature)
+		}
+		may[feature][name] = true
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(features)
+	slices.Sort(names)
+	for _, feature := range features {
+		mask := new(big.Int)
+		for i, name := range names {
+			if may[feature][name] {
+				mask.SetBit(mask, i, 1)
+			}
+		}
+		masks = append(masks, mask.String())
+	}
+	return features, names, masks
+}
+
 // SessionToken returns a token that signs a user in for one minute: an RS256
 // JWT that clerk-sdk-go verifies against GET /v1/jwks. It names the user's
 // newest session, with its actor and its active organization as long as the
-// user is a member; see SessionOptions. A token outlives its session, so an
+// user is a member, with his role and its custom permissions; see
+// SessionOptions. A token outlives its session, so an
 // ended one is named like one that is open. Without a session it names one that
 // does not exist, and it is made for deleted users and for ids that never
 // existed, too.
@@ -100,7 +149,11 @@ func (c *Clerk) grant(s *session) grant {
 		g.status = "pending"
 	}
 	if m := c.member(s.orgID, s.userID); m != nil {
-		g.organization, g.role = c.organizations.byID[m.orgID], c.roles.byID[m.roleID].key
+		r := c.roles.byID[m.roleID]
+		g.organization, g.role = c.organizations.byID[m.orgID], r.key
+		for _, id := range r.permissions {
+			g.permissions = append(g.permissions, c.permissions.byID[id].key)
+		}
 	}
 	return g
 }

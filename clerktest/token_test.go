@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +72,41 @@ func TestSessionTokens(t *testing.T) {
 	check(t, s.DeleteUser(id))
 	if status, claims := ask(s.SessionToken(id), clerkhttp.JWKSClient(keys)); status != http.StatusOK || claims.Subject != id {
 		t.Errorf("a deleted user's token got %d and the claims %+v", status, claims)
+	}
+}
+
+// clerk-sdk-go finds in a token what the role of its organization allows, and
+// none of Clerk's own permissions, as with Clerk.
+func TestTokenPermissions(t *testing.T) {
+	t.Parallel()
+	s := clerktest.NewServer(t, clerktest.Config{})
+	id := create(t, s.Clerk, clerktest.Fields{})
+	organization := text(t)(s.CreateOrganization(clerktest.Fields{"name": "Analytical Engines", "created_by": id}))
+	_, err := s.SignIn(id, clerktest.SessionOptions{OrganizationID: organization})
+	check(t, err)
+	keys := jwks.NewClient(sdk(t, s))
+	claims := func() *clerk.SessionClaims {
+		t.Helper()
+		claims, err := jwt.Verify(t.Context(), &jwt.VerifyParams{Token: s.SessionToken(id), JWKSClient: keys})
+		check(t, err)
+		return claims
+	}
+	if got := claims().ActiveOrganizationPermissions; len(got) > 0 {
+		t.Errorf("an admin's token tells %v", got)
+	}
+	want := []string{"org:invoices:read", "org:invoices:send", "org:engines:read", "org:engines:start"}
+	text(t)(s.CreatePermission(clerktest.Fields{"key": "org:reports:write", "name": "Write reports"}))
+	var permissions []string
+	for _, key := range want {
+		permissions = append(permissions, text(t)(s.CreatePermission(clerktest.Fields{"key": key, "name": key})))
+	}
+	text(t)(s.CreateRole(clerktest.Fields{"key": "org:accountant", "name": "Accountant", "permissions": permissions}))
+	check(t, s.UpdateMember(organization, id, clerktest.Fields{"role": "org:accountant"}))
+	got := claims()
+	slices.Sort(got.ActiveOrganizationPermissions)
+	slices.Sort(want)
+	if !slices.Equal(got.ActiveOrganizationPermissions, want) || !got.HasPermission("org:engines:start") || !got.HasRole("org:accountant") {
+		t.Errorf("an accountant's token tells %v, want %v", got.ActiveOrganizationPermissions, want)
 	}
 }
 
