@@ -45,7 +45,7 @@ func (c *Clerk) newRoutes() *http.ServeMux {
 		"POST /v1/sessions/{id}/tokens":            c.postToken,
 		"POST /v1/sessions/{id}/tokens/{template}": c.postToken,
 
-		"/v1/": func(*writer, *http.Request) *apiError { return errNoRoute() },
+		"/v1/": func(_ *writer, r *http.Request) *apiError { return errNoRoute(r) },
 	} {
 		mux.Handle(pattern, c.api(pattern, endpoint))
 	}

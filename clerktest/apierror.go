@@ -25,8 +25,10 @@ func errNoSession(id string) *apiError {
 	return &apiError{http.StatusNotFound, "resource_not_found", "Session not found", "No session was found with id " + id, ""}
 }
 
-func errNoRoute() *apiError {
-	return &apiError{http.StatusNotFound, "resource_not_found", "not found", "Resource not found", ""}
+// errNoRoute says whose fault it is: with Clerk's own words nobody could tell a
+// path that is not emulated from an object that does not exist.
+func errNoRoute(r *http.Request) *apiError {
+	return &apiError{http.StatusNotFound, "resource_not_found", "not found", "clerktest does not emulate " + r.Method + " " + r.URL.Path, ""}
 }
 
 func errUnauthenticated() *apiError {

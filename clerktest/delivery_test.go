@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -194,7 +195,8 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		counts, err := c.Wait(ctx)
-		if !errors.Is(err, context.DeadlineExceeded) || counts.Pending != 1 || counts.Attempts != 2 {
+		if !errors.Is(err, context.DeadlineExceeded) || counts.Pending != 1 || counts.Attempts != 2 ||
+			!strings.Contains(err.Error(), "1 pending, first user.created "+c.Messages()[0].ID+", posted 2 times, last answered 500") {
 			t.Errorf("got %+v, %v, want one pending message after two attempts", counts, err)
 		}
 	})

@@ -55,7 +55,8 @@
 // Writes come through the Backend API or through the methods of Clerk, which
 // run the same code. Every write moves updated_at forward, strictly, and sends
 // the real event. What Go gives as json.RawMessage is told byte by byte,
-// however hostile.
+// however hostile. A path that is not emulated, such as that of sign-in tokens,
+// is answered 404 with a long_message that says so.
 //
 // # Listing
 //

@@ -176,7 +176,8 @@ func TestAuthorization(t *testing.T) {
 			}
 		}
 	}
-	if status, raw := get(c, "/v1/nothing"); status != http.StatusNotFound || !strings.Contains(string(raw), "resource_not_found") {
+	if status, raw := get(c, "/v1/nothing"); status != http.StatusNotFound || !strings.Contains(string(raw), "resource_not_found") ||
+		!strings.Contains(string(raw), "clerktest does not emulate GET /v1/nothing") {
 		t.Errorf("got %d %s for an unknown route", status, raw)
 	}
 }

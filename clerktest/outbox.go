@@ -2,6 +2,7 @@ package clerktest
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -77,8 +78,9 @@ func (c *Clerk) Release() {
 }
 
 // Wait returns once every message is delivered, failed or dropped and no retry
-// is due, or when the context ends: then it returns its error. Without a small
-// RetryScale a message that is refused keeps Wait waiting for a day.
+// is due, or when the context ends: then its error is that of the context, and
+// says what the oldest message waits for. Without a small RetryScale a message
+// that is refused keeps Wait waiting for a day.
 func (c *Clerk) Wait(ctx context.Context) (Counts, error) {
 	for {
 		c.sender.mu.Lock()
@@ -90,9 +92,22 @@ func (c *Clerk) Wait(ctx context.Context) (Counts, error) {
 		select {
 		case <-idle:
 		case <-ctx.Done():
-			return counts, ctx.Err()
+			return counts, c.sender.waitingFor(ctx.Err())
 		}
 	}
+}
+
+// waitingFor adds to an error what became of the oldest message that is pending.
+func (s *sender) waitingFor(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.messages {
+		if m.Status == "pending" {
+			return fmt.Errorf("waiting for deliveries: %d pending, first %s %s, posted %d times, last answered %d: %w",
+				s.count().Pending, m.Type, m.ID, m.Attempts, m.Code, err)
+		}
+	}
+	return err
 }
 
 // Messages returns the message log, oldest first: every one that
