@@ -124,6 +124,7 @@ func TestRolesAgain(t *testing.T) {
 	e := engine{migrations.Postgres, "postgres", pgtest.URL(t)}
 	db := e.open(t)
 	up(t, db, e.options("mirror_3"))
+	exec(t, db, "CREATE PROCEDURE mirror_3.more() LANGUAGE sql AS 'SELECT 1'") // a team's own
 	for _, schema := range []string{"clerk", "mirror_3", "mirror_3"} {
 		var text bytes.Buffer
 		if err := migrations.PrintRoles(&text, e.options(schema)); err != nil {

@@ -53,6 +53,7 @@ Found by an index are ids, users by ` + "`email`, `external_id` and `username`" 
   tombstone or an old session is removed ([Deletion and erasure](operations.md#deletion-and-erasure)): ` + "`CASCADE`" + ` takes your rows along and ` + "`SET NULL`" + ` loses the reference, and only without either the row stays.
 - **Row-level security** on the tables is no protection, since the views read them as their owner, and it hides rows from the daemon, which then cannot write them. Put your conditions into views or functions of your own above these. Where a rule of the house asks for it all the same, a policy lets the daemon
   see everything: ` + "`CREATE POLICY daemon ON clerk.users TO clerk_daemon USING (true)`" + `. ` + "`clerksync doctor`" + ` tells where one is missing.
+- **Tables, views and functions of yours** belong into another schema: ` + "`migrate print --roles`" + ` gives all that is in ` + "`clerk`" + ` to ` + "`clerk_owner`" + `, and a function that writes your tables as its owner cannot any more.
 - **Publications** for logical replication may name the tables, or columns of them, and filter rows by ` + "`id`" + `. A filter by any other column, such as ` + "`WHERE (deleted_at IS NULL)`" + `, has PostgreSQL refuse each update of the table with SQLSTATE 42P10, and the endpoint answers 503. For a whole move see
   [operations.md](operations.md#what-to-do-when-).
 `

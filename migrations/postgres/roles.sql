@@ -46,7 +46,7 @@ BEGIN
         EXECUTE format('ALTER %s %s OWNER TO {schema}_owner', CASE thing.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, thing.name);
     END LOOP;
     FOR thing IN SELECT p.oid::regprocedure AS name FROM pg_proc AS p WHERE p.pronamespace = '{schema}'::regnamespace LOOP
-        EXECUTE format('ALTER FUNCTION %s OWNER TO {schema}_owner', thing.name);
+        EXECUTE format('ALTER ROUTINE %s OWNER TO {schema}_owner', thing.name);
     END LOOP;
 END
 $$;
