@@ -52,11 +52,21 @@ func parseDatabase(v string) (database, error) {
 		}
 		q.Set("sslmode", "prefer")
 	}
+	for _, name := range libpqOnly {
+		if q.Get(name) == "require" {
+			return database{}, fmt.Errorf("asks for %[1]s=require, which clerksync's driver cannot do: take %[1]s out, and have sslmode=verify-full prove the server", name)
+		}
+		q.Del(name)
+	}
 	setDefault(q, "connect_timeout", "5")
 	setDefault(q, "fallback_application_name", "clerksync")
 	u.RawQuery = q.Encode()
 	return database{dialect: migrations.Postgres, url: u}, nil
 }
+
+// libpqOnly are parameters by which libpq connects in ways that the driver does not know. It would hand them on to the server, which refuses
+// them. Those that are only wished for can be done without.
+var libpqOnly = []string{"channel_binding", "gssencmode", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "sslcompression"}
 
 // isSlip reports whether a URL says something else than who wrote it meant: with a slash too many or too few, the user and the password
 // are part of the database's name, which errors quote; and what follows a # is not read at all.

@@ -39,3 +39,10 @@ func TestOtherEncoding(t *testing.T) {
 		}
 	}
 }
+
+// TestParametersOfLibpq has an address with what providers and their tools put in for libpq.
+func TestParametersOfLibpq(t *testing.T) {
+	t.Parallel()
+	address := pgtest.URL(t) + "&channel_binding=prefer&gssencmode=disable&keepalives=1&keepalives_idle=30&sslcompression=0"
+	run(t, 0, []string{"DATABASE_URL=" + address}, "migrate", "status")
+}
