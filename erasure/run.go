@@ -51,7 +51,7 @@ type run struct {
 	mu     sync.Mutex // guards what follows
 	report Report
 	done   []clerksync.Erased // not yet looked for
-	doubts int                // of the kind that is being erased
+	doubts int                // of what is being erased
 	doubt  error              // the last one
 }
 
@@ -75,7 +75,7 @@ func (r *run) erase(ctx context.Context) (err error) {
 
 // kind erases what is due of one kind.
 func (r *run) kind(ctx context.Context, k clerksync.Kind) error {
-	r.doubts = 0
+	defer r.tell(k)
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(askers)
 	if k.Askable() && !k.ByID() {
@@ -95,10 +95,17 @@ func (r *run) kind(ctx context.Context, k clerksync.Kind) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	return listing
+}
+
+// tell tells an operator of the objects of a kind that wait, and counts from none again.
+func (r *run) tell(k clerksync.Kind) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.doubts > 0 {
 		r.cfg.Logger.Warn("some deletions could not be confirmed, or carried out, and wait", "resource", k, "objects", r.doubts, "error", r.doubt)
 	}
-	return listing
+	r.doubts = 0
 }
 
 func (r *run) enough() bool {
@@ -182,8 +189,10 @@ func (r *run) remove(ctx context.Context, k clerksync.Kind, id string, counted i
 	return r.look(ctx)
 }
 
-// returned erases once more those objects to which something came back.
+// returned erases once more those objects to which something came back. Doubts about others do not hinder it: it is looked for during
+// two days only, and Clerk need not be asked.
 func (r *run) returned(ctx context.Context, k clerksync.Kind) error {
+	defer r.tell(k)
 	ids, err := r.cfg.Mirror.Returned(ctx, k, returnTime)
 	if err != nil {
 		return err

@@ -179,6 +179,31 @@ func TestRowThatSomebodyHolds(t *testing.T) {
 	h.want(map[string]string{gone[0]: "hidden", gone[1]: "erased", gone[11]: "erased"})
 }
 
+// TestReturnedBesideDoubts empties what came back to somebody who is erased, however many deletions cannot be confirmed.
+func TestReturnedBesideDoubts(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := open(t, db)
+		erased := h.user("Ada")
+		h.tell(clerksync.Sessions, "sess_1", fmt.Appendf(nil, `{"object":"session","id":"sess_1","user_id":%q,"status":"ended","created_at":1,"updated_at":%d}`, erased, week.UnixMilli()), week)
+		h.leave(erased)
+		if report := h.run(); report.Total() != 1 {
+			t.Fatalf("%+v", report)
+		}
+		pgtest.Superuser(t, db).MustExec(h.mirror.SQL(`UPDATE {sessions} SET erased_at = NULL, city = 'Ada'`))
+		for i := range 25 {
+			h.leave(h.user(fmt.Sprint("Bob ", i)))
+		}
+		must(t, h.clerk.SetFaults(clerktest.Faults{Unauthorized: true}))
+		h.run()
+		var left int
+		must(t, db.Get(&left, h.mirror.SQL(`SELECT count(*) FROM {sessions} WHERE city IS NOT NULL`)))
+		if left > 0 {
+			t.Error("what came back is still there")
+		}
+	})
+}
+
 // TestInvitationToAFormerAddress empties the invitation that names a user by his id, whatever his address is by now, and leaves it empty.
 func TestInvitationToAFormerAddress(t *testing.T) {
 	t.Parallel()
