@@ -361,6 +361,31 @@ func TestDueWithoutContent(t *testing.T) {
 	})
 }
 
+// TestSentAgainWithoutContent has Clerk send an event again whose content was kept for a week and is gone: what it brings is kept from then on.
+func TestSentAgainWithoutContent(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db, clerksync.Config{InstanceID: instance, Hooks: clerksync.Hooks{
+			clerksync.Users: same(func(context.Context, *sqlx.Tx, clerksync.Transition) error { return errNo }),
+		}})
+		e := user{ID: "user_1", Updated: past, Created: time.Now().UnixMilli()}.told()
+		e.Event.ReceivedAt = time.Now().Add(-8 * 24 * time.Hour)
+		apply(t, m, e)
+		prune := func() {
+			if _, err := m.Prune(t.Context(), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		prune()
+		e.Event.ReceivedAt = time.Now()
+		apply(t, m, e)
+		prune()
+		if r := events(t, m)[e.Event.ID]; r.Outcome != clerksync.Quarantined || r.Payload == nil || !r.Due {
+			t.Errorf("sent again: %+v", r)
+		}
+	})
+}
+
 // TestHooksOfInitial calls nobody for what is older than the mirror, unless that is wanted.
 func TestHooksOfInitial(t *testing.T) {
 	t.Parallel()

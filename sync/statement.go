@@ -128,8 +128,8 @@ var eventColumns = []column{
 
 // eventsStatement keeps one row an event, however often it is delivered. An event that waited in quarantine or for its time takes
 // the outcome of its last try, and one that must wait now takes that, and counts as received now, as does one that is refused when its
-// time has come: by that, [Mirror.Prune] knows how long its content was kept. Every other one keeps its first. It hardens the transaction,
-// as [Mirror.harden] does, and so spares its caller a round trip.
+// time has come or comes again when its content is gone: by that, [Mirror.Prune] knows how long its content was kept. Every other one keeps
+// its first. It hardens the transaction, as [Mirror.harden] does, and so spares its caller a round trip.
 func (d dialect) eventsStatement() string {
 	if !d.postgres {
 		return d.insertEvents("")
@@ -147,7 +147,7 @@ func (d dialect) insertEvents(behind string) string {
 			"THEN excluded.%[1]s ELSE r.%[1]s END", name))
 	}
 	set = append(set, `received_at = CASE WHEN r.outcome NOT IN ('quarantined', 'deferred') AND excluded.outcome IN ('quarantined', 'deferred')
-OR r.outcome = 'deferred' AND excluded.outcome = 'quarantined' THEN excluded.received_at ELSE r.received_at END`)
+OR excluded.outcome = 'quarantined' AND (r.outcome = 'deferred' OR r.payload IS NULL AND excluded.payload IS NOT NULL) THEN excluded.received_at ELSE r.received_at END`)
 	return fmt.Sprintf(`INSERT INTO %s AS r (%s) SELECT %s FROM %s WHERE true %s
 ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + excluded.attempts, %s`,
 		d.table("events"), strings.Join(columnNames(eventColumns), ", "), strings.Join(exprs, ", "), behind+from, d.inOrder(), strings.Join(set, ", "))
