@@ -157,13 +157,29 @@ func (e *eraser) erase(ctx context.Context, tx *sqlx.Tx) error {
 	if err := e.emptyEvents(ctx, tx); err != nil {
 		return err
 	}
-	for calls := range slices.Chunk(e.mirror.erasureCalls(e.changes, e.before), togetherInErasure) {
-		if err := e.mirror.callHooks(ctx, tx, calls); err != nil {
-			return err
-		}
+	if err := e.callHooks(ctx, tx); err != nil {
+		return err
 	}
 	if err := e.mirror.feed(ctx, tx, e.changes); err != nil {
 		return err
 	}
 	return e.mirror.auditCommit(ctx, tx, nil, e.changes)
+}
+
+// callHooks calls the hooks of an erasure, and then has its last statements take as long as before: thousands of changes may be told at once.
+func (e *eraser) callHooks(ctx context.Context, tx *sqlx.Tx) error {
+	calls := e.mirror.erasureCalls(e.changes, e.before)
+	if len(calls) == 0 {
+		return nil
+	}
+	limit, err := e.mirror.queryLimit(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(calls, togetherInErasure) {
+		if err := e.mirror.callHooks(ctx, tx, some); err != nil {
+			return err
+		}
+	}
+	return e.mirror.limitQueries(ctx, tx, limit)
 }

@@ -159,7 +159,8 @@ func (m *Mirror) callHooks(ctx context.Context, tx *sqlx.Tx, calls []hookCall) e
 	}
 	within, cancel := context.WithTimeout(context.WithValue(ctx, hookMark{}, m), m.hookTimeout())
 	defer cancel()
-	if err := m.limitQueries(within, tx); err != nil {
+	limit := strconv.FormatInt((m.hookTimeout() + graceTime/2).Milliseconds(), 10)
+	if err := m.limitQueries(within, tx, limit); err != nil {
 		return err
 	}
 	var failures hookFailures
@@ -190,13 +191,22 @@ func (m *Mirror) callHooks(ctx context.Context, tx *sqlx.Tx, calls []hookCall) e
 }
 
 // limitQueries has PostgreSQL end a query that goes on when the hooks' time is over. A hook that gives its query another context than its
-// own would keep the locks of everybody in this transaction otherwise. It holds until the transaction ends.
-func (m *Mirror) limitQueries(ctx context.Context, tx *sqlx.Tx) error {
+// own would keep the locks of everybody in this transaction otherwise. It holds until the transaction ends, or is set anew.
+func (m *Mirror) limitQueries(ctx context.Context, tx *sqlx.Tx, limit string) error {
 	if !m.dialect.postgres {
 		return nil
 	}
-	_, err := tx.ExecContext(ctx, `SELECT set_config('statement_timeout', '`+strconv.FormatInt((m.hookTimeout()+graceTime/2).Milliseconds(), 10)+`', true)`)
+	_, err := tx.ExecContext(ctx, `SELECT set_config('statement_timeout', '`+limit+`', true)`)
 	return err
+}
+
+// queryLimit returns the limit that holds for queries now.
+func (m *Mirror) queryLimit(ctx context.Context, tx *sqlx.Tx) (limit string, err error) {
+	if !m.dialect.postgres {
+		return "", nil
+	}
+	err = tx.GetContext(ctx, &limit, `SELECT current_setting('statement_timeout')`)
+	return limit, err
 }
 
 // run makes one call. It tells the hook's failure from an error of the database that is nobody's fault.

@@ -542,6 +542,28 @@ func TestErasureWithManyHooks(t *testing.T) {
 	}
 }
 
+// TestTimeBehindHooks has a trigger tell under which limit the feed tells of an erasure that had hooks: the server's own, and not what is left
+// for a hook to end. Much may belong to an object, and all of it is told at once.
+func TestTimeBehindHooks(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	admin(t, db).MustExec(`CREATE TABLE clerk.limits (said text); GRANT ALL ON clerk.limits TO PUBLIC;
+CREATE FUNCTION clerk.tell_limit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+INSERT INTO clerk.limits VALUES (current_setting('statement_timeout')); RETURN NULL; END $$;
+CREATE TRIGGER tell_limit AFTER INSERT ON clerk.changes FOR EACH ROW WHEN (NEW.op = 'erased') EXECUTE FUNCTION clerk.tell_limit()`)
+	m := open(t, db, clerksync.Config{InstanceID: instance, Hooks: clerksync.Hooks{clerksync.Users: {
+		OnErased: func(context.Context, *sqlx.Tx, clerksync.Transition) error { return nil },
+	}}})
+	apply(t, m, at(0, "Ada").told())
+	apply(t, m, toldGone("user_1", past+hour))
+	if _, err := m.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: "user_1"}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(list(t, db, `SHOW statement_timeout`), list(t, db, `SELECT said FROM clerk.limits`)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 // TestHooksOfNothing refuses hooks that could never be called.
 func TestHooksOfNothing(t *testing.T) {
 	t.Parallel()
