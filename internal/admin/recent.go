@@ -24,7 +24,7 @@ const readTime = 15 * time.Second
 // twice at once. Counting millions of rows for every scrape and every open page would be a load of its own, and callers who queue up before a
 // database that does not answer would wait for each other's time-outs. The read outlives the caller that began it.
 func Recent[T any](read func(context.Context) (T, error), keep time.Duration) func(context.Context) (T, error) {
-	return share(read, readTime, 0, func(r *reading[T]) bool { return time.Since(r.began) >= keep })
+	return share(read, readTime, 0, func(r, _ *reading[T]) bool { return r.err != nil || time.Since(r.began) >= keep })
 }
 
 const (
@@ -35,16 +35,16 @@ const (
 
 // Costly is Recent for what takes the longer the more there is, such as counts: each counts rows one by one, seconds for millions of them, and
 // a page or a scrape that asks every few seconds would keep the database at it. So it is read a small part of the time at most, and
-// whoever has waited for a while gets what was read before.
+// whoever has waited for a while, or for a read that failed, gets what was read before. Only while nothing was, it is read at once again.
 func Costly[T any](read func(context.Context) (T, error)) func(context.Context) (T, error) {
-	return share(read, costlyTime, costlyPatience, func(r *reading[T]) bool {
-		return time.Since(r.ended) >= costlyShare*r.ended.Sub(r.began)
+	return share(read, costlyTime, costlyPatience, func(r, good *reading[T]) bool {
+		return good == nil || time.Since(r.ended) >= costlyShare*r.ended.Sub(r.began)
 	})
 }
 
-// share reads something for all who call: again once the last read has failed or is old, and for no longer than limit. Whoever has waited
-// with patience, unless that is 0, gets what was read before, if anything was.
-func share[T any](read func(context.Context) (T, error), limit, patience time.Duration, old func(*reading[T]) bool) func(context.Context) (T, error) {
+// share reads something for all who call: again once the last read is old, by what it was and the last one that was good, if any, and for
+// no longer than limit. Whoever has waited with patience, unless that is 0, or for a read that fails, gets what the good one read.
+func share[T any](read func(context.Context) (T, error), limit, patience time.Duration, old func(last, good *reading[T]) bool) func(context.Context) (T, error) {
 	var mu sync.Mutex
 	var last, good *reading[T]
 	return func(ctx context.Context) (T, error) {
@@ -55,19 +55,25 @@ func share[T any](read func(context.Context) (T, error), limit, patience time.Du
 		if over && last != nil && last.err == nil {
 			good = last
 		}
-		if over && (last == nil || last.err != nil || old(last)) {
+		if over && (last == nil || old(last, good)) {
 			last = begin(context.WithoutCancel(ctx), read, limit)
 		}
 		r, before := last, good
 		mu.Unlock()
+		if patience == 0 {
+			before = nil
+		}
 		var enough <-chan time.Time
-		if before != nil && patience > 0 {
+		if before != nil {
 			timer := time.NewTimer(patience)
 			defer timer.Stop()
 			enough = timer.C
 		}
 		select {
 		case <-r.done:
+			if r.err != nil && before != nil {
+				return before.value, nil
+			}
 			return r.value, r.err
 		case <-enough:
 			return before.value, nil

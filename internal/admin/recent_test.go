@@ -69,6 +69,30 @@ func TestCostly(t *testing.T) {
 	})
 }
 
+// TestCostlyFails counts for longer than a count may take, once it has been possible: that keeps nobody at it either, and what was counted
+// before goes on being told.
+func TestCostlyFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var counted atomic.Int64
+		costly := admin.Costly(func(ctx context.Context) (int, error) {
+			if counted.Add(1) == 1 {
+				return 7, nil
+			}
+			<-ctx.Done()
+			return 0, ctx.Err()
+		})
+		for begun := time.Now(); time.Since(begun) < time.Hour; time.Sleep(5 * time.Second) {
+			if n, err := costly(t.Context()); n != 7 || err != nil {
+				t.Fatalf("after %s %d, %v", time.Since(begun), n, err)
+			}
+		}
+		if counts := counted.Load(); counts > 5 {
+			t.Errorf("within an hour it was counted %d times, for a minute each", counts)
+		}
+	})
+}
+
 // TestRecentHangs asks a database that does not answer: nobody waits for the time-out of another, and who leaves takes nothing with them.
 func TestRecentHangs(t *testing.T) {
 	t.Parallel()
