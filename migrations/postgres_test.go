@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -139,6 +140,36 @@ func TestJSONIsCompressedWithLZ4(t *testing.T) {
 	if got[0] != want {
 		t.Errorf("%s columns are compressed with lz4, want %s", got[0], want)
 	}
+}
+
+// TestUpBesideAForgottenTransaction migrates tables of which somebody holds a row and has forgotten to commit: it gives up, since all writers
+// wait behind it, and is done once he is gone.
+func TestUpBesideAForgottenTransaction(t *testing.T) {
+	t.Parallel()
+	e := engine{migrations.Postgres, "postgres", pgtest.Empty(t)}
+	db := e.open(t)
+	files, err := filepath.Glob("postgres/0*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	upTo(t, db, files[:6])
+	forgotten, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer forgotten.Rollback()
+	if _, err := forgotten.ExecContext(t.Context(), `UPDATE clerk.sessions SET city = 'Berlin'`); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := migrations.Up(ctx, db, e.options("")); err == nil || !strings.Contains(err.Error(), "lock timeout") {
+		t.Errorf("Up = %v, want that a lock was not to be had", err)
+	}
+	if err := forgotten.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	up(t, db, e.options(""))
 }
 
 // TestJoins has what belongs to one user or organization be found by an index, also in a table of the team's whose column is declared as

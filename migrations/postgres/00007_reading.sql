@@ -1,4 +1,7 @@
 -- +goose Up
+-- Whoever writes waits behind whoever makes an index, and he for all who wrote before. If one of those has forgotten to commit, it is better to
+-- give up, and to be run again.
+SET LOCAL lock_timeout = '6s';
 -- A join from users or organizations compares by the collation of their ids, which is "C", and only an index of that collation serves it.
 -- The older indexes of these columns serve whoever asks by an id that he knows. An organization's members are read in the order of their
 -- ids, page by page.
