@@ -144,17 +144,18 @@ func TestRowRemovedBesideALockedFeed(t *testing.T) {
 // TestRowRemovedTwoProcesses has another process make the feed agree just before this one can: what it waits with is merged all the same.
 func TestRowRemovedTwoProcesses(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
-	m := pinned(t, db)
-	tx, evidence := removed(t, m)
-	answer := make(chan []clerksync.Result, 1)
-	go func() { results, _ := m.Apply(t.Context(), evidence); answer <- results }()
-	waitFor(t, "the other process's lock to be met", func() bool { return waitingForLocks(t, db) == 1 })
-	tx.MustExec(`DELETE FROM clerk.changes WHERE object_id = 'user_0000'`)
-	if err := tx.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	if r := <-answer; len(r) != 1 || r[0].Outcome != clerksync.Created {
-		t.Errorf("%+v, want it created", r)
-	}
+	isolations(t, func(t *testing.T, db *sqlx.DB) {
+		m := pinned(t, db)
+		tx, evidence := removed(t, m)
+		answer := make(chan []clerksync.Result, 1)
+		go func() { results, _ := m.Apply(t.Context(), evidence); answer <- results }()
+		waitFor(t, "the other process's lock to be met", func() bool { return waitingForLocks(t, db) == 1 })
+		tx.MustExec(`DELETE FROM clerk.changes WHERE object_id = 'user_0000'`)
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if r := <-answer; len(r) != 1 || r[0].Outcome != clerksync.Created {
+			t.Errorf("%+v, want it created", r)
+		}
+	})
 }

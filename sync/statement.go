@@ -147,7 +147,7 @@ func (d dialect) insertEvents(behind string) string {
 			"THEN excluded.%[1]s ELSE r.%[1]s END", name))
 	}
 	set = append(set, `received_at = CASE WHEN r.outcome NOT IN ('quarantined', 'deferred') AND excluded.outcome IN ('quarantined', 'deferred')
-OR excluded.outcome = 'quarantined' AND (r.outcome = 'deferred' OR r.payload IS NULL AND excluded.payload IS NOT NULL) THEN excluded.received_at ELSE r.received_at END`)
+OR excluded.outcome = 'quarantined' AND (r.outcome = 'deferred' OR r.type <> 'read' AND r.payload IS NULL AND excluded.payload IS NOT NULL) THEN excluded.received_at ELSE r.received_at END`)
 	return fmt.Sprintf(`INSERT INTO %s AS r (%s) SELECT %s FROM %s WHERE true %s
 ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + excluded.attempts, %s`,
 		d.table("events"), strings.Join(columnNames(eventColumns), ", "), strings.Join(exprs, ", "), behind+from, d.inOrder(), strings.Join(set, ", "))
