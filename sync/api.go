@@ -114,7 +114,7 @@ func NewAPI(cfg APIConfig) (*API, error) {
 	a.dial = func(key string) *clerk.Backend {
 		b := clerk.NewBackend(&clerk.BackendConfig{
 			// No Timeout: it would cover all tries together. The transport sets a deadline per try.
-			HTTPClient: &http.Client{Transport: &transport{api: a, base: cfg.Transport}},
+			HTTPClient: &http.Client{Transport: &transport{api: a, base: cfg.Transport}, CheckRedirect: stay},
 			URL:        clerk.String(strings.TrimSuffix(strings.TrimSuffix(cfg.URL, "/"), "/v1") + "/v1"),
 			Key:        clerk.String(key),
 		})
@@ -123,6 +123,9 @@ func NewAPI(cfg APIConfig) (*API, error) {
 	a.backend.Store(a.dial(cfg.SecretKey))
 	return a, nil
 }
+
+// stay keeps a redirect from being followed: the key would go where it leads, in the clear too, and what answers there would be believed.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 func checkKey(key string) error {
 	if !strings.HasPrefix(key, "sk_test_") && !strings.HasPrefix(key, "sk_live_") || strings.ContainsAny(key, " \t\r\n") {

@@ -329,3 +329,25 @@ func TestCertificatesAreVerified(t *testing.T) {
 		t.Errorf("%s, %v; asked %d times with the key", id, err, len(asked))
 	}
 }
+
+// TestRedirectsAreNotFollowed has Clerk's address answer that Clerk is elsewhere: the key does not go there, be it the same host without
+// encryption, and nobody who answers there is believed.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	for _, to := range []string{"http://api.clerk.com/v1/users/user_1", "https://elsewhere.example.com/v1/users/user_1", "/v1/users/user_1/"} {
+		bubble(t, func(t *testing.T, m *clerksync.Mirror, n *near) {
+			var keys []string
+			n.answer = func(r *http.Request) (*http.Response, error) {
+				if keys = append(keys, r.URL.String()+" "+r.Header.Get("Authorization")); len(keys) == 1 {
+					return says(301, "", "Location", to), nil
+				}
+				return says(404, fails("resource_not_found")), nil
+			}
+			r := clerksync.NewReader(m, client(t, n, clerksync.APIConfig{RateLimit: -1}), clerksync.Reconcile)
+			e, err := r.Get(t.Context(), clerksync.Users, "user_1")
+			if !errors.Is(err, clerksync.ErrUnavailable) || !strings.Contains(err.Error(), "301") || len(keys) != 1 {
+				t.Errorf("to %s: %+v, %v; asked %q, want only the first and no evidence", to, e, err, keys)
+			}
+		})
+	}
+}
