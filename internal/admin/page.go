@@ -27,6 +27,7 @@ var views = template.Must(template.New("").Funcs(template.FuncMap{
 	"milli":   milli,
 	"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"link":    link,
+	"segment": url.PathEscape, // of an address: the template would leave slashes as they are, and in hx- attributes everything
 	"spent":   func(from, to time.Time) string { return span(to.Sub(from)) },
 	"held":    func(e clerksync.Logged) bool { return e.Held() },
 }).ParseFS(viewFiles, "view/*.html"))

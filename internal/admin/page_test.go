@@ -4,8 +4,12 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"html"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -155,6 +159,50 @@ func TestActs(t *testing.T) {
 		if w := ask(h, "POST", here+c.path, "Sec-Fetch-Site", "cross-site"); w.Code != http.StatusForbidden {
 			t.Errorf("%s for another site's page: %d", c.path, w.Code)
 		}
+	}
+}
+
+// TestFormsOfOddIDs presses every button beside ids that a browser would read as other addresses. What is done is done to that id.
+func TestFormsOfOddIDs(t *testing.T) {
+	t.Parallel()
+	const odd = "user_/../../events/msg_held/retry?x=#"
+	cfg := whole()
+	done := map[string]bool{}
+	do := func(what string) func(context.Context, string) (string, error) {
+		return func(_ context.Context, id string) (string, error) { done[what+" "+id] = true; return what, nil }
+	}
+	cfg.Acts = admin.Acts{Retry: do("retry"), Drop: do("drop"), Restore: do("restore")}
+	now := time.Now()
+	cfg.Board = func(context.Context) (admin.Board, error) {
+		return admin.Board{
+			Waiting: []clerksync.Logged{{ID: "read:users:" + odd, ObjectID: odd, ReceivedAt: now}},
+			Hidden:  []clerksync.Hidden{{Kind: clerksync.Users, ID: odd, DeletedAt: now}},
+		}, nil
+	}
+	cfg.Object = func(context.Context, clerksync.Kind, string) (admin.Object, bool, error) {
+		return admin.Object{Stored: clerksync.Stored{DeletedAt: &now}}, true, nil
+	}
+	h := admin.NewHandler(cfg)
+	pressed := 0
+	for _, page := range []string{here + "/", here + "/objects/users/" + url.PathEscape(odd)} {
+		for _, found := range regexp.MustCompile(`(?:action|hx-post)="([^"]*/(?:retry|drop|restore))"`).FindAllStringSubmatch(ask(h, "GET", page).Body.String(), -1) {
+			from, err := url.Parse(page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			to, err := from.Parse(html.UnescapeString(found[1]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			pressed++
+			if w := ask(h, "POST", to.String()); w.Code != http.StatusOK {
+				t.Errorf("%s is answered %d", to, w.Code)
+			}
+		}
+	}
+	want := map[string]bool{"retry read:users:" + odd: true, "drop read:users:" + odd: true, "restore " + odd: true}
+	if !maps.Equal(done, want) || pressed != 7 {
+		t.Errorf("%d addresses did %v, want %v", pressed, done, want)
 	}
 }
 
