@@ -108,6 +108,15 @@ func (h *Handler) report(ctx context.Context, d delivery) {
 		return
 	}
 	attrs := []slog.Attr{slog.Int("code", d.Code)}
+	if d.Secret == 0 { // anybody can send these, as many as he likes: they must not fill the disk
+		if !h.strange.Allow() {
+			h.untold.Add(1)
+			return
+		}
+		if n := h.untold.Swap(0); n > 0 {
+			attrs = append(attrs, slog.Int64("untold", n))
+		}
+	}
 	for _, a := range []struct{ name, value string }{
 		{"reason", d.Reason}, {"type", d.Type}, {"event", d.id}, {"outcome", string(d.Outcome)}, {"cause", d.cause},
 	} {

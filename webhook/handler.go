@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/clerksync/clerksync/internal/crash"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
@@ -26,7 +28,8 @@ type Config struct {
 	// MaxInFlight is how many verified deliveries are worked on at once; one more is answered 503. Zero means 1024.
 	MaxInFlight int
 
-	// Logger is told about each delivery: type, message id, outcome and status, never what the event holds. Nil means silence.
+	// Logger is told about each delivery: type, message id, outcome and status, never what the event holds. Of requests that no secret
+	// verified, which anybody can send, it is told the first hundred and then one a second. Nil means silence.
 	Logger *slog.Logger
 
 	// Observe is called once a delivery, after its answer is decided, possibly from many goroutines at once. Nil means not.
@@ -50,12 +53,15 @@ type Handler struct {
 	readers  slots // reads of bodies that may be large
 	applying slots // verified deliveries, so that nobody without a secret can take one
 	draining atomic.Bool
+	strange  *rate.Limiter // what the log is told of requests that no secret verified
+	untold   atomic.Int64  // those since of which it was not
 }
 
 const (
 	defaultMaxInFlight = 1024
 	maxReaders         = 256              // as many mebibytes may come from anybody at once
 	applyTimeout       = 12 * time.Second // Svix waits 15 s for an answer
+	strangers          = 100              // at once, and one a second: some 10 MB a day in the log
 )
 
 // slots bound how many do something at once. Nobody waits for one.
@@ -99,7 +105,7 @@ func New(cfg Config) (*Handler, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	cfg.Secrets = nil // whoever prints a handler prints its configuration
-	h := &Handler{cfg: cfg, readers: make(slots, maxReaders), applying: make(slots, cfg.MaxInFlight)}
+	h := &Handler{cfg: cfg, readers: make(slots, maxReaders), applying: make(slots, cfg.MaxInFlight), strange: rate.NewLimiter(1, strangers)}
 	h.keys.Store(&keys)
 	return h, nil
 }

@@ -2,12 +2,17 @@ package webhook_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -212,4 +217,61 @@ func TestSilence(t *testing.T) {
 	if !strings.Contains(log, "event=msg_1") || !strings.Contains(log, "outcome=created") {
 		t.Errorf("the log does not tell what became of the event:\n%s", log)
 	}
+}
+
+// TestFloodLeavesTheLogUsable has somebody without a secret send as much as he can: the log tells of some of it and how much it leaves out,
+// and of everything that is signed.
+func TestFloodLeavesTheLogUsable(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		mirror, err := clerksync.Open(t.Context(), pgtest.SQLite(t), clerksync.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		h := webhook.NewHandler(webhook.Config{Mirror: mirror, Secrets: []string{secret}, Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+		send := func(method string, header http.Header, body string) int {
+			r := httptest.NewRequestWithContext(t.Context(), method, "/", strings.NewReader(body))
+			r.Header = header
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			return w.Code
+		}
+		flood := func() {
+			for range 500 {
+				send(http.MethodPost, http.Header{}, "{}")
+				send(http.MethodGet, http.Header{}, "")
+			}
+		}
+		// told returns how many lines there are since the last call, and how many more refusals they say there were.
+		told := func() (lines, untold int) {
+			for text := range strings.Lines(log.String()) {
+				var line struct{ Untold int }
+				if err := json.Unmarshal([]byte(text), &line); err != nil {
+					t.Fatal(err)
+				}
+				lines, untold = lines+1, untold+line.Untold
+			}
+			log.Reset()
+			return lines, untold
+		}
+		flood()
+		if lines, untold := told(); lines != 100 || untold != 0 {
+			t.Errorf("of 1000 refusals %d are told, and %d as left out; want 100 and none yet", lines, untold)
+		}
+		time.Sleep(10 * time.Second)
+		flood()
+		if lines, untold := told(); lines != 10 || untold != 900 {
+			t.Errorf("ten seconds later %d of 1000 are told, and %d as left out; want 10 and 900", lines, untold)
+		}
+		const quarantined = `{"type":"user.updated","object":"event","data":{}}`
+		for i := range 3 {
+			if code := send(http.MethodPost, sign(secret, fmt.Sprint("msg_", i), time.Now(), quarantined), quarantined); code != http.StatusNoContent {
+				t.Fatalf("a signed event is answered %d beside the flood", code)
+			}
+		}
+		if got := strings.Count(log.String(), "event quarantined"); got != 3 {
+			t.Errorf("%d of 3 events in quarantine are told:\n%s", got, &log)
+		}
+	})
 }
