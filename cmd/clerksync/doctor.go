@@ -72,6 +72,7 @@ func (d *doctor) note(check string, v verdict, found, advice string) {
 
 func (d *doctor) examine(ctx context.Context) {
 	d.checkFeeders()
+	d.checkReceivers()
 	d.checkFiles()
 	d.checkDatabase(ctx)
 	if d.db != nil {

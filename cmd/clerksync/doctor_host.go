@@ -39,6 +39,19 @@ func (d *doctor) checkFeeders() {
 	}
 }
 
+// checkReceivers looks at the ways to those who get the change feed. Only NATS may be reached without encryption: many a server does not
+// offer it within a private network.
+func (d *doctor) checkReceivers() {
+	for _, t := range d.publish {
+		if t.plain() {
+			d.note("receivers", warned, t.name+" can be reached without encryption: changes and the password may travel in the clear",
+				"write tls:// in place of nats:// in CLERKSYNC_PUBLISH, and let the server offer TLS")
+			continue
+		}
+		d.note("receivers", fine, t.name+" is on this machine, or reached with encryption alone", "")
+	}
+}
+
 // checkFiles looks at who else on this machine may read what is secret.
 func (d *doctor) checkFiles() {
 	files := map[string]string{}

@@ -94,6 +94,8 @@ func TestDoctor(t *testing.T) {
 		{"another server", 1, env, []string{"--url", d.admin + "/livez"}, []string{"failed endpoint"}},
 		{"nobody there", 1, env, []string{"--url", "http://127.0.0.1:1/"}, []string{"failed endpoint", "DNS, firewall"}},
 		{"an open file", 0, with("CLERK_SECRET_KEY=", "CLERK_SECRET_KEY_FILE="+open), nil, []string{"warning files: everybody on this machine may open the file of CLERK_SECRET_KEY_FILE", "chmod"}},
+		{"a receiver in the clear", 0, with("CLERKSYNC_PUBLISH=nats://me:hunter2@nats.example.com/CLERK#far,nats://[::1]/CLERK#near,tls://nats.example.com/CLERK#safe"), nil,
+			[]string{"warning receivers: far can be reached without encryption", "tls://", "ok receivers: near", "ok receivers: safe"}},
 		{"an open admin listener", 0, with("CLERKSYNC_ADMIN_LISTEN=:8081", "CLERKSYNC_ADMIN_TOKEN=hush"), nil, []string{"warning listeners", "short token"}},
 		{"no erasure", 0, with("CLERKSYNC_DELETE_POLICY=hide"), nil, []string{"warning erasure: deleted people are hidden and never erased"}},
 		{"erased at once", 0, with("CLERKSYNC_ERASE_AFTER=0"), nil, []string{"warning erasure: a deletion is erased at once, and cannot be undone → set CLERKSYNC_ERASE_AFTER"}},
@@ -104,7 +106,7 @@ func TestDoctor(t *testing.T) {
 			t.Parallel()
 			found := diagnosis(t, c.code, c.env, c.args...)
 			wantFindings(t, found, c.want...)
-			for _, secret := range []string{"hush", clerk.SecretKey(), other.SecretKey(), clerk.WebhookSecret()[6:]} {
+			for _, secret := range []string{"hush", "hunter2", clerk.SecretKey(), other.SecretKey(), clerk.WebhookSecret()[6:]} {
 				if strings.Contains(found, secret) {
 					t.Errorf("the findings show %q:\n%s", secret, found)
 				}

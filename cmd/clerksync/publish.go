@@ -17,6 +17,7 @@ import (
 
 	"github.com/clerksync/clerksync/feed"
 	"github.com/clerksync/clerksync/feed/nats"
+	"github.com/clerksync/clerksync/internal/loopback"
 )
 
 // destination is one of the URLs that CLERKSYNC_PUBLISH lists.
@@ -70,6 +71,13 @@ func parseDestination(text string) (t destination, err error) {
 		t.name = u.Hostname() + "-" + hex.EncodeToString(sum[:4])
 	}
 	return t, nil
+}
+
+// plain reports whether what is sent may go over a network in the clear: nats:// encrypts only where the server asks for it, and who
+// stands between can have it not ask.
+func (t destination) plain() bool {
+	u, err := url.Parse(t.url.reveal())
+	return err != nil || u.Scheme == "nats" && !loopback.Is(u.Hostname())
 }
 
 // notifyRelay is the name of the relay to those who LISTEN.

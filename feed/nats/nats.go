@@ -18,7 +18,8 @@ import (
 
 // Config configures a [Receiver]. URL is required.
 type Config struct {
-	// URL is nats://HOST:4222/STREAM, or tls:// in place of nats://, perhaps with USER:PASSWORD@ or TOKEN@ before the host.
+	// URL is nats://HOST:4222/STREAM, or tls:// in place of nats://, perhaps with USER:PASSWORD@ or TOKEN@ before the host. With nats://
+	// the connection is encrypted only if the server asks for it.
 	URL string
 
 	// Logger is told when the connection is lost and when it is back. Nil means nobody.
