@@ -64,3 +64,21 @@ func TestConstantTime(t *testing.T) {
 		t.Error("authorized does not compare digests by subtle.ConstantTimeCompare")
 	}
 }
+
+// TestPodsGetNoMore reads the manifests: Kubernetes would hand each pod a token for its own API and, where a Service is called clerksync,
+// variables that begin like our settings, of which the log would tell that there are no such ones.
+func TestPodsGetNoMore(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"deploy/kubernetes.yaml", "examples/nightly/cronjob.yaml"} {
+		manifest := readPage(t, path)
+		pods := strings.Count(manifest, "containers:\n")
+		for _, want := range []string{"automountServiceAccountToken: false", "enableServiceLinks: false"} {
+			if n := strings.Count(manifest, want); n != pods || pods == 0 {
+				t.Errorf("%s: %d of %d pods say %s", path, n, pods, want)
+			}
+		}
+		if _, service, _ := strings.Cut(manifest, "kind: Service\n"); strings.Contains(service, "admin") {
+			t.Errorf("%s: the Service leads to the admin listener", path)
+		}
+	}
+}
