@@ -111,7 +111,7 @@ func (r *retrier) retry(ctx context.Context, id string) error {
 		return r.readAgain(ctx, before)
 	case before.BodySize == 0:
 		return fmt.Errorf("%s cannot be tried again, since its content is no longer kept: clerksync resync %s, then clerksync events drop %s",
-			id, cmp.Or(before.ObjectID, "ID"), id)
+			id, shellWord(cmp.Or(before.ObjectID, "ID")), shellWord(id))
 	}
 	if before.Held() {
 		if err := r.checkGone(ctx, before); err != nil {
@@ -143,7 +143,7 @@ func (r *retrier) checkGone(ctx context.Context, kept clerksync.Logged) error {
 		return fmt.Errorf("asking Clerk about %s before %s is approved: %w", t.id, kept.ID, err)
 	}
 	if read.Object != nil {
-		return fmt.Errorf("%s waits on, since Clerk still has %s: clerksync events drop %s gives it up", kept.ID, t.id, kept.ID)
+		return fmt.Errorf("%s waits on, since Clerk still has %s: clerksync events drop %s gives it up", kept.ID, t.id, shellWord(kept.ID))
 	}
 	return nil
 }
@@ -166,7 +166,7 @@ func (r *retrier) readAgain(ctx context.Context, kept clerksync.Logged) error {
 	}
 	t, err := findTarget(kept.ObjectID)
 	if err != nil {
-		return fmt.Errorf("%s has no id to read it again by: the next pass does, and clerksync events drop %s forgets it", kept.ID, kept.ID)
+		return fmt.Errorf("%s has no id to read it again by: the next pass does, and clerksync events drop %s forgets it", kept.ID, shellWord(kept.ID))
 	}
 	done, err := r.reads.resync(ctx, t)
 	if err != nil {

@@ -118,7 +118,7 @@ func inTime(ctx context.Context, command, id string, act func(context.Context) (
 	defer cancel()
 	told, err := act(ctx)
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = fmt.Errorf("this takes longer than a page can wait, as it does where Clerk is asked twice, a read margin apart: run clerksync %s %s", command, id)
+		err = fmt.Errorf("this takes longer than a page can wait, as it does where Clerk is asked twice, a read margin apart: run clerksync %s %s", command, shellWord(id))
 	}
 	return told, err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -63,7 +64,7 @@ func writeDeletions(w io.Writer, deletions iter.Seq2[clerksync.Deletion, error])
 			hidden = time.Time{}
 		}
 		_ = table.Write([]string{
-			d.ObjectID, string(d.Kind), evidenceOf(d), string(d.Source), d.EventID, orNothing(d.OccurredAt), orNothing(hidden), orNothing(d.ErasedAt),
+			cell(d.ObjectID), string(d.Kind), evidenceOf(d), string(d.Source), cell(d.EventID), orNothing(d.OccurredAt), orNothing(hidden), orNothing(d.ErasedAt),
 			orNothing(d.RevivedAt), fmt.Sprint(d.Seq),
 		})
 		n++
@@ -73,6 +74,14 @@ func writeDeletions(w io.Writer, deletions iter.Seq2[clerksync.Deletion, error])
 		return n, fmt.Errorf("writing the report: %w", err)
 	}
 	return n, nil
+}
+
+// cell writes an id so that a program which shows the list in cells takes none for a formula: what others named can be anything.
+func cell(id string) string {
+	if strings.IndexAny(id, "=+-@") == 0 {
+		return "'" + id
+	}
+	return id
 }
 
 // evidenceOf says what a deletion rests on.
