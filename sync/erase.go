@@ -117,7 +117,7 @@ type eraser struct {
 	before  map[Kind]map[string][]byte // what rows held, for hooks
 
 	ids       []string // of the object and of what belongs to it
-	addresses []string // the object's, unless they are somebody else's by now
+	addresses []string // the object's that are proven, unless they are somebody else's by now
 }
 
 func (e *eraser) erase(ctx context.Context, tx *sqlx.Tx) error {
@@ -134,7 +134,7 @@ func (e *eraser) erase(ctx context.Context, tx *sqlx.Tx) error {
 		if row.visible && !e.order.Force {
 			return ErrVisible
 		}
-		addresses = row.addresses(e.kind)
+		addresses = row.addresses(e.kind, true)
 	}
 	if err := e.empty(ctx, tx, e.kind, own); err != nil {
 		return err

@@ -86,8 +86,9 @@ func (k *kind) texts(name, value string) (all []string) {
 	}
 }
 
-// addresses returns by what else than its id a row's object is known: a user's e-mail addresses, say.
-func (h former) addresses(k *kind) []string {
+// addresses returns by what else than its id a row's object is known: a user's e-mail addresses, say. The proven ones leave out what he
+// only claims, since everybody can write another one's address to his own.
+func (h former) addresses(k *kind, proven bool) []string {
 	if k.addresses == nil || h.data == nil {
 		return nil
 	}
@@ -95,7 +96,7 @@ func (h former) addresses(k *kind) []string {
 	if err != nil {
 		return nil
 	}
-	return slices.DeleteFunc(k.addresses(o), func(s string) bool { return s == "" })
+	return slices.DeleteFunc(k.addresses(o, proven), func(s string) bool { return s == "" })
 }
 
 // abandoned returns those of some addresses that are no visible user's primary one by now.
@@ -153,7 +154,7 @@ func (e *eraser) empty(ctx context.Context, tx *sqlx.Tx, k *kind, rows []former)
 		if _, hooked := e.mirror.cfg.Hooks[k.name]; hooked {
 			e.keep(k, h)
 		}
-		e.done.values = append(append(e.done.values, h.values...), h.addresses(k)...)
+		e.done.values = append(append(e.done.values, h.values...), h.addresses(k, false)...)
 	}
 	if len(ids) == 0 {
 		return nil

@@ -478,3 +478,48 @@ func TestSearchOfEvents(t *testing.T) {
 		t.Errorf("all events are read:\n%s", text)
 	}
 }
+
+// TestAddressThatWasClaimed erases somebody who wrote another one's address to his own and never proved it, as every user can: the other
+// one's invitation stays, and his own address takes his invitation with it.
+func TestAddressThatWasClaimed(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		start := long()
+		invite := func(kind clerksync.Kind, object, id, address string) {
+			apply(t, m, saw(kind, "", fmt.Appendf(nil, `{"object":%q,"id":%q,"organization_id":"org_1","email_address":%q,"status":"pending","created_at":%d,"updated_at":%[4]d}`,
+				object, id, address, start), start+day))
+		}
+		for name, address := range map[string]string{"own": "mallory@example.com", "proven": "mal@example.com", "claimed": "ada@example.com", "begun": "bob@example.com"} {
+			invite(clerksync.Invitations, "invitation", "inv_"+name, address)
+			invite(clerksync.OrganizationInvitations, "organization_invitation", "orginv_"+name, address)
+		}
+		waiting := tells("msg_ada", clerksync.Invitations, "inv_new", []byte(`{"object":"invitation","id":"inv_new","email_address":"ada@example.com"}`), start)
+		waiting.Event.Quarantine, waiting.Event.Body = "a test", []byte(`{"data":{"email_address":"ada@example.com"}}`)
+		apply(t, m, waiting)
+		apply(t, m, saw(clerksync.Users, "user_m", fmt.Appendf(nil, `{"object":"user","id":"user_m","primary_email_address_id":"idn_1","email_addresses":[
+{"id":"idn_1","email_address":"mallory@example.com","verification":null},{"id":"idn_2","email_address":"mal@example.com","verification":{"status":"verified"}},
+{"id":"idn_3","email_address":"ada@example.com","verification":null},{"id":"idn_4","email_address":"bob@example.com","verification":{"status":"unverified"}}],
+"created_at":%d,"updated_at":%[1]d}`, start), start+day))
+		apply(t, m, saw(clerksync.Users, "user_m", nil, start+2*day))
+		done, err := m.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: "user_m"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[clerksync.Kind]int64{clerksync.Users: 1, clerksync.Invitations: 2, clerksync.OrganizationInvitations: 2}
+		if diff := cmp.Diff(want, done.Rows); diff != "" || done.Events != 0 {
+			t.Errorf("%d events and the rows (-want +got)\n%s", done.Events, diff)
+		}
+		for name, address := range map[string]string{"own": "-", "proven": "-", "claimed": "ada@example.com", "begun": "bob@example.com"} {
+			if got := values(t, m, clerksync.Invitations, "inv_"+name, "email_address"); got != address {
+				t.Errorf("the invitation %s is to %q, want %q", name, got, address)
+			}
+			if got := values(t, m, clerksync.OrganizationInvitations, "orginv_"+name, "email_address"); got != address {
+				t.Errorf("the organization's invitation %s is to %q, want %q", name, got, address)
+			}
+		}
+		if left := hits(t, m, "user_m"); len(left) == 0 {
+			t.Error("not even the id is left")
+		}
+	})
+}

@@ -44,16 +44,16 @@ type kind struct {
 	ask       func(id string, row map[string]string) []question // how a single object is read; nil if it cannot be
 	keys      []string                                          // columns of the row that ask needs beside the id
 	columns   []column
-	projected []projected            // sorted by name
-	free      []string               // members that hold whatever a user or the team puts there; what cannot be stored becomes null
-	private   []string               // members that are kept only on request
-	omitted   []string               // members that are never stored: secrets, and what tells of other objects and people
-	ids       []named                // members that tell of other objects and people, too, and of which the id is stored alone
-	shared    []string               // columns of words that the team gave to many: what they held is not looked for after an erasure
-	parents   []parent               // the objects without which this one is not active
-	addresses func(*object) []string // of a person: what else than the id tells who it is; nil if nothing does
-	invited   string                 // the column that may hold the id of the user whom the object is about, who is no parent of it; "" if there is none
-	addressee string                 // the column that holds an address of the person whom the object is about, where no id does; "" if there is none
+	projected []projected                           // sorted by name
+	free      []string                              // members that hold whatever a user or the team puts there; what cannot be stored becomes null
+	private   []string                              // members that are kept only on request
+	omitted   []string                              // members that are never stored: secrets, and what tells of other objects and people
+	ids       []named                               // members that tell of other objects and people, too, and of which the id is stored alone
+	shared    []string                              // columns of words that the team gave to many: what they held is not looked for after an erasure
+	parents   []parent                              // the objects without which this one is not active
+	addresses func(o *object, proven bool) []string // of a person: what else than the id tells who it is, or of that what is known to be his; nil if nothing does
+	invited   string                                // the column that may hold the id of the user whom the object is about, who is no parent of it; "" if there is none
+	addressee string                                // the column that holds an address of the person whom the object is about, where no id does; "" if there is none
 	final     func(*object) bool
 }
 

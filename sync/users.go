@@ -54,10 +54,13 @@ var users = &kind{
 	},
 	free:    []string{"public_metadata", "unsafe_metadata", "private_metadata"},
 	private: []string{"private_metadata"},
-	addresses: func(o *object) (all []string) {
+	addresses: func(o *object, proven bool) (all []string) {
 		for _, c := range []contacts{emails, phones, wallets} {
+			primary, _ := c.primaryOf(o)
 			for _, one := range c.of(o) {
-				all = append(all, one.value)
+				if !proven || one.status == "verified" || one == primary {
+					all = append(all, one.value)
+				}
 			}
 		}
 		return all
