@@ -2,8 +2,10 @@ package migrations_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -116,6 +118,60 @@ func TestRolesAreBounded(t *testing.T) {
 		t.Errorf("there are only these tables: %v", tables)
 	}
 	exec(t, admin, `DELETE FROM clerk.users`) // the administrator is not in the way of himself
+}
+
+// TestViewsAsBarriers has a reader try to see rows of deleted parents by casts that fail. What docs/operations.md gives the owner for that
+// keeps them from him, whichever views have parents.
+func TestViewsAsBarriers(t *testing.T) {
+	t.Parallel()
+	e := engine{migrations.Postgres, "postgres", pgtest.URL(t)}
+	admin := e.open(t)
+	reader := engine{e.dialect, e.driver, pgtest.As(t, e.address, pgtest.Reader)}.open(t)
+	exec(t, admin, `INSERT INTO clerk.users`+object+`('gone', 'webhook', now(), now(), 1, 1, 1, 2, '', true, 2, true)`)
+	exec(t, admin, `INSERT INTO clerk.organizations`+object+`('gone', 'webhook', now(), now(), 1, 1, 1, 2, '', true, 2, true)`)
+	var views []string
+	for table, parent := range map[string]string{
+		"organization_memberships": "user_id", "organization_invitations": "organization_id", "organization_domains": "organization_id", "sessions": "user_id",
+	} {
+		views = append(views, "clerk.active_"+table)
+		exec(t, admin, `INSERT INTO clerk.`+table+strings.Replace(object, ")", ", "+parent+")", 1)+`('of somebody gone', 'webhook', now(), NULL, 1, 1, 1, 0, '', true, 1, true, 'gone')`)
+	}
+	if others := texts(t, admin, `SELECT viewname FROM pg_views WHERE schemaname = 'clerk' AND viewname LIKE 'active%' AND definition LIKE '%EXISTS%'`); len(others) != len(views) {
+		t.Errorf("views with parents are %v", others)
+	}
+	exec(t, admin, `UPDATE clerk.sessions SET status = 'active'`)
+	peep := func(view string) string {
+		if shown := texts(t, reader, "SELECT id FROM "+view); len(shown) > 0 {
+			t.Errorf("%s shows %v", view, shown)
+		}
+		_, err := reader.Exec("SELECT count(*) FROM " + view + " WHERE id::int = 1")
+		return fmt.Sprint(err)
+	}
+	for _, view := range views {
+		if told := peep(view); !strings.Contains(told, "of somebody gone") {
+			t.Errorf("%s is a barrier already (%s): the page says that it is none", view, told)
+		}
+	}
+	page, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	statements := regexp.MustCompile("(?s)```sql\n(ALTER VIEW .*?)```").FindSubmatch(page)
+	if statements == nil {
+		t.Fatal("docs/operations.md has no such statements any more")
+	}
+	exec(t, admin, string(statements[1]))
+	for _, view := range views {
+		if told := peep(view); told != "<nil>" {
+			t.Errorf("behind its barrier %s tells %s", view, told)
+		}
+	}
+	if _, err := reader.Exec("SELECT count(*) FROM clerk.sign_ins"); err == nil {
+		t.Error("the reader reads sign_ins")
+	}
+	if err := migrations.Up(t.Context(), admin, e.options("")); err != nil {
+		t.Errorf("Up beside barriers: %v", err)
+	}
 }
 
 // TestRolesAgain runs what PrintRoles writes by psql, a second time and for another schema.
