@@ -59,7 +59,7 @@ type Handler struct {
 
 const (
 	defaultMaxInFlight = 1024
-	maxReaders         = 256              // as many mebibytes may come from anybody at once
+	maxReaders         = 64               // as many mebibytes may come from anybody at once, and half as many again while buffers grow
 	applyTimeout       = 12 * time.Second // Svix waits 15 s for an answer
 	strangers          = 100              // at once, and one a second: some 10 MB a day in the log
 )
