@@ -82,7 +82,7 @@ func (d *daemon) adminHandler(closing <-chan struct{}) http.Handler {
 		d.token.Store(&token)
 	}
 	cfg := admin.Config{Token: d.token.Load, Health: d.health, Metrics: d.metrics.handler(), Changes: http.HandlerFunc(d.serveChanges),
-		Samples: &d.samples, Closing: closing}
+		Refused: d.metrics.refused.Inc, Samples: &d.samples, Closing: closing}
 	if d.secretKey.set() {
 		cfg.Reconcile = d.orderPass
 	}

@@ -36,6 +36,7 @@ type metrics struct {
 	clerk        *prometheus.CounterVec
 	verified     *prometheus.CounterVec
 	crowded      *prometheus.CounterVec
+	refused      prometheus.Counter
 	renewals     *prometheus.CounterVec
 	logins       *prometheus.CounterVec
 	published    *prometheus.CounterVec
@@ -85,6 +86,7 @@ func newMetrics() *metrics {
 	m.logins = m.counters("logins_total", "Logins by result; counted where the login helper runs.", "result")
 	m.verified = m.counters("webhook_verified_total", "Verified deliveries by which of the signing secrets, counted from 1, verified them.", "secret")
 	m.crowded = m.counters("crowded_out_total", "Connections that were closed because too many were open.", "listener")
+	m.refused = m.counter("admin_refused_total", "Requests to the admin listener with a wrong token.")
 	m.renewals = m.counters("renewals_total", "Changed files of secrets and certificates, by what became of them.", "name", "result")
 	m.published = m.counters("feed_published_total", "Changes that a receiver took.", "relay")
 	m.unpublished = m.counters("feed_failures_total", "Deliveries that a receiver did not take, and that are tried again.", "relay")

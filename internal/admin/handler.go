@@ -22,6 +22,9 @@ type Config struct {
 	// and only requests whose Host is this machine are answered. It may be called by many goroutines at once.
 	Token func() *string
 
+	// Refused is called for each request that brought a wrong token. Nil means not.
+	Refused func()
+
 	// Status returns what the status page shows.
 	Status func(context.Context) (Status, error)
 
@@ -105,6 +108,9 @@ func (h *handler) guarded(next http.Handler) http.Handler {
 		token := h.token()
 		switch {
 		case token != nil && !authorized(r, *token):
+			if r.Header.Get("Authorization") != "" && h.Refused != nil { // browsers bring none at first
+				h.Refused()
+			}
 			w.Header().Set("WWW-Authenticate", `Basic realm="clerksync", charset="UTF-8"`)
 			http.Error(w, "CLERKSYNC_ADMIN_TOKEN is needed: as a bearer token, or as the password of basic authentication", http.StatusUnauthorized)
 		case token == nil && !namesThisMachine(r.Host):

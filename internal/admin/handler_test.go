@@ -43,6 +43,8 @@ func TestGuard(t *testing.T) {
 	open, locked := config(), config()
 	token := "a-token"
 	locked.Token = func() *string { return &token }
+	refused := 0
+	locked.Refused = func() { refused++ }
 	for _, c := range []struct {
 		name   string
 		cfg    admin.Config
@@ -72,6 +74,9 @@ func TestGuard(t *testing.T) {
 		if w := ask(admin.NewHandler(c.cfg), c.method, c.url, c.header...); w.Code != c.want {
 			t.Errorf("%s: %d, want %d: %s", c.name, w.Code, c.want, w.Body)
 		}
+	}
+	if refused != 2 {
+		t.Errorf("%d requests brought a wrong token, want 2", refused)
 	}
 }
 
