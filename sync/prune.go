@@ -23,19 +23,27 @@ func (m *Mirror) PruneChanges(ctx context.Context, age time.Duration, before int
 		return 0, nil
 	}
 	for { // seq grows with time, so the oldest rows tell whether there is more
-		result, err := m.db.ExecContext(ctx, m.SQL(`DELETE FROM {changes} WHERE created_at < $1 AND seq IN (SELECT seq FROM {changes} WHERE seq < $2 ORDER BY seq LIMIT `+
-			fmt.Sprint(pruneBatch)+`)`), stamp(time.Now().Add(-age)), before)
+		n, err := m.pruneSomeChanges(ctx, age, before)
 		if err != nil {
 			return removed, fmt.Errorf("pruning changes: %w", unavailable(err))
-		}
-		n, err := result.RowsAffected()
-		if err != nil {
-			return removed, fmt.Errorf("pruning changes: %w", err)
 		}
 		if removed += n; n < pruneBatch {
 			return removed, nil
 		}
 	}
+}
+
+// pruneSomeChanges does so with a batch of them.
+func (m *Mirror) pruneSomeChanges(ctx context.Context, age time.Duration, before int64) (removed int64, err error) {
+	err = m.inTransaction(ctx, func(tx *sqlx.Tx) error {
+		result, err := tx.ExecContext(ctx, m.SQL(`DELETE FROM {changes} WHERE created_at < $1 AND seq IN (SELECT seq FROM {changes} WHERE seq < $2 ORDER BY seq LIMIT `+
+			fmt.Sprint(pruneBatch)+`)`), stamp(time.Now().Add(-age)), before)
+		if err == nil {
+			removed, err = result.RowsAffected()
+		}
+		return err
+	})
+	return removed, err
 }
 
 // PruneSessions removes sessions that ended, and were last heard of or erased, longer ago than an age; zero keeps all. The age should be

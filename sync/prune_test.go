@@ -1,7 +1,10 @@
 package sync_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -231,6 +234,24 @@ func TestPruneChanges(t *testing.T) {
 			t.Errorf("%v changes are left, want %v", got, want)
 		}
 	})
+}
+
+// TestPruneChangesBesideALock gives up where a program of the team's keeps a change locked, as one does for days that has forgotten to
+// commit: all other upkeep waits behind it.
+func TestPruneChangesBesideALock(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	m := pinned(t, db)
+	apply(t, m, user{ID: "user_1", Updated: past, Created: past}.told())
+	db.MustExec(m.SQL(`UPDATE {changes} SET created_at = '2026-01-02T03:04:05.000Z'`))
+	tx := pgtest.Superuser(t, db).MustBegin()
+	defer tx.Rollback()
+	tx.MustExec(m.SQL(`SELECT 1 FROM {changes} FOR UPDATE`))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if n, err := m.PruneChanges(ctx, time.Hour, math.MaxInt64); n != 0 || !errors.Is(err, clerksync.ErrUnavailable) || ctx.Err() != nil {
+		t.Errorf("%d removed, %v, %v", n, err, ctx.Err())
+	}
 }
 
 // TestPruneSessions removes what ended long ago, whatever ended it.
