@@ -2,6 +2,8 @@ package reconcile_test
 
 import (
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -118,4 +120,24 @@ func TestNoOrganizations(t *testing.T) {
 			t.Errorf("rows were written (-before +after):\n%s", diff)
 		}
 	})
+}
+
+// An instance with organizations and without their domains, as most are, is read as far as it goes: Clerk refuses what is about domains
+// with a code of its own (data/api_errors.json in github.com/clerk/clerk-docs: 403 organization_domains_not_enabled and
+// feature_not_enabled, both of the Backend API).
+func TestDomainsSwitchedOff(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"organization_domains_not_enabled", "feature_not_enabled"} {
+		h := openAccess(t, pgtest.SQLite(t), clerktest.Config{Users: 20, Organizations: 3, Members: 5, Seed: 89})
+		h.cfg.Clerk = h.newAPI(clerksync.APIConfig{RateLimit: -1, Transport: answering(func(r *http.Request) (int, string) {
+			if strings.HasSuffix(r.URL.Path, "domains") {
+				return http.StatusForbidden, `{"errors":[{"code":"` + code + `"}]}`
+			}
+			return 0, ""
+		})})
+		report, err := h.run(reconcile.Pass{})
+		if err != nil || !report.Complete || report.Resources[clerksync.Organizations].Created != 3 {
+			t.Errorf("%s: %+v, %v", code, report, err)
+		}
+	}
 }

@@ -26,7 +26,7 @@ func (p *pass) full(ctx context.Context) error {
 	var errs []error
 	for _, l := range p.legs {
 		err := l.full(ctx)
-		if errors.Is(err, clerksync.ErrNotEnabled) {
+		if errors.Is(err, clerksync.ErrNotEnabled) && l.kind != clerksync.Users { // every instance has users
 			l.complete, err = true, l.notEnabled(ctx)
 		}
 		if err == nil {
@@ -65,7 +65,7 @@ func (l *leg) notEnabled(ctx context.Context) error {
 	if rows > 0 {
 		level = slog.LevelWarn
 	}
-	l.cfg.Logger.Log(ctx, level, "not listed: the instance does not use organizations; rows stay as they are", "kind", l.kind, "rows", rows)
+	l.cfg.Logger.Log(ctx, level, "not listed: the instance does not use these; rows stay as they are", "kind", l.kind, "rows", rows)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -199,10 +200,13 @@ func (c *call) notFound() bool {
 	return c.status == http.StatusNotFound && errorCode(c.body) == "resource_not_found"
 }
 
+// notEnabled are the codes by which Clerk refuses a request about what the instance does not use; domains can be off by themselves.
+var notEnabled = []string{"organization_not_enabled_in_instance", "organization_domains_not_enabled", "feature_not_enabled"}
+
 // failure describes an answer that is neither the object nor its absence.
 func (c *call) failure() error {
 	switch {
-	case c.status == http.StatusForbidden && errorCode(c.body) == "organization_not_enabled_in_instance":
+	case c.status == http.StatusForbidden && slices.Contains(notEnabled, errorCode(c.body)):
 		return fmt.Errorf("asking Clerk for %s: %w", c.endpoint, ErrNotEnabled)
 	case c.status == http.StatusUnauthorized, c.status == http.StatusForbidden:
 		return fmt.Errorf("asking Clerk for %s: it refuses the secret key (HTTP %d): %w", c.endpoint, c.status, ErrUnavailable)

@@ -36,7 +36,7 @@ var (
 	// [ErrUnavailable].
 	ErrSkewed = fmt.Errorf("the clocks differ too much for an absence to count: %w", ErrUnavailable)
 
-	// ErrNotEnabled means that the Clerk instance does not use organizations, and answers no request about them. It proves nothing
-	// about objects: an instance can stop using them for a while.
-	ErrNotEnabled = errors.New("organizations are not enabled in this Clerk instance")
+	// ErrNotEnabled means that the Clerk instance does not use organizations, or not their domains, and answers no request about them.
+	// It proves nothing about objects: an instance can stop using them for a while.
+	ErrNotEnabled = errors.New("not enabled in this Clerk instance")
 )
