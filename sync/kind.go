@@ -75,7 +75,7 @@ type events struct {
 	whole []string
 }
 
-// anyVerb means that every event carries the whole object, whatever has become of it.
+// anyVerb means that every event but "deleted" carries the whole object, whatever has become of it.
 var anyVerb = []string(nil)
 
 // carried is an object within the data of an event about another one.
@@ -240,11 +240,11 @@ func Tellings(eventType string) (told []Telling) {
 		if k.events.name != name || verb == "" {
 			continue
 		}
-		switch all := k.events.whole == nil; {
-		case all, slices.Contains(k.events.whole, verb):
-			told = append(told, Telling{Kind: k.name})
+		switch {
 		case verb == "deleted":
 			told = append(told, Telling{Kind: k.name, Gone: true})
+		case k.events.whole == nil, slices.Contains(k.events.whole, verb):
+			told = append(told, Telling{Kind: k.name})
 		}
 		for _, c := range k.carries {
 			told = append(told, Telling{Kind: c.kind, Member: c.member})
