@@ -48,6 +48,7 @@ type kind struct {
 	free      []string                              // members that hold whatever a user or the team puts there; what cannot be stored becomes null
 	private   []string                              // members that are kept only on request
 	omitted   []string                              // members that are never stored: secrets, and what tells of other objects and people
+	codes     []coded                               // lists of objects of which a member is never stored: it lets whoever reads it in
 	ids       []named                               // members that tell of other objects and people, too, and of which the id is stored alone
 	shared    []string                              // columns of words that the team gave to many: what they held is not looked for after an erasure
 	parents   []parent                              // the objects without which this one is not active
@@ -83,6 +84,9 @@ type carried struct {
 	kind   Kind
 	member string
 }
+
+// coded is a member that is a list of objects, and the member of those that is never stored.
+type coded struct{ list, member string }
 
 // named is a member that is an object, and the member of that which names whom or what it is about.
 type named struct{ member, id string }

@@ -133,6 +133,9 @@ func (o *object) appendData(dst []byte) []byte {
 		if o.kind.ids != nil {
 			m = o.idAlone(m)
 		}
+		if o.kind.codes != nil {
+			m = o.withoutCodes(m)
+		}
 		if m != nil && !o.withheld(string(m.Name)) {
 			stored = append(stored, m)
 		}
@@ -169,8 +172,25 @@ func (o *object) idAlone(m *scan.Member) *scan.Member {
 		return nil
 	}
 	value := append(append(appendText([]byte{'{'}, o.kind.ids[i].id), ':'), id...)
-	value = append(value, '}')
-	return &scan.Member{Name: m.Name, Value: value, Whole: append(append(appendText(nil, string(m.Name)), ':'), value...)}
+	return rewritten(m, append(value, '}'))
+}
+
+// withoutCodes returns a member that is a list of objects without what is never stored of those; any other member as it is.
+func (o *object) withoutCodes(m *scan.Member) *scan.Member {
+	i := slices.IndexFunc(o.kind.codes, func(c coded) bool { return c.list == string(m.Name) })
+	if i < 0 || m.Value[0] != '[' || string(m.Value) == "[]" {
+		return m
+	}
+	value, err := appendRedactedValue(nil, m.Value, 0, func(name string, _ int) bool { return name == o.kind.codes[i].member })
+	if err != nil {
+		value = null
+	}
+	return rewritten(m, value)
+}
+
+// rewritten returns a member with another value, of the same hazards.
+func rewritten(m *scan.Member, value []byte) *scan.Member {
+	return &scan.Member{Name: m.Name, Value: value, Whole: append(append(appendText(nil, string(m.Name)), ':'), value...), Hazards: m.Hazards}
 }
 
 // The projection's version byte. A row whose hash carries another one is refreshed, not updated: the rule changed, not the object.

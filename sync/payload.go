@@ -32,7 +32,7 @@ func (m *Mirror) content(e *Event, p *piece) []byte {
 }
 
 // Members that are never kept, wherever in a body they are: what lets whoever reads it in, and what only mails hold.
-var secretMembers = []string{"url", "token", "ticket", "otp_code", "body", "message", "last_active_token"}
+var secretMembers = []string{"url", "token", "ticket", "otp_code", "backup_codes", "body", "message", "last_active_token"}
 
 // envelopeMembers are what is kept of an event around its data. It also has the client's address and user agent.
 var envelopeMembers = []string{"type", "object", "instance_id", "timestamp", "data"}

@@ -54,6 +54,7 @@ var users = &kind{
 	},
 	free:    []string{"public_metadata", "unsafe_metadata", "private_metadata"},
 	private: []string{"private_metadata"},
+	codes:   []coded{{"phone_numbers", "backup_codes"}},
 	addresses: func(o *object, proven bool) (all []string) {
 		for _, c := range []contacts{emails, phones, wallets} {
 			primary, _ := c.primaryOf(o)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jmoiron/sqlx"
+
 	"github.com/clerksync/clerksync/internal/pgtest"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
@@ -102,4 +104,26 @@ func TestTypesToCome(t *testing.T) {
 			t.Errorf("%s: %+v, want %s", try.typ, got, try.want)
 		}
 	}
+}
+
+// TestBackupCodes tells of the codes with which a user signs in where the second factor is lost: a phone number of Clerk's can carry them
+// (PhoneNumber in its OpenAPI files, PhoneNumberJSON in @clerk/backend). Whoever reads the mirror must not find them.
+func TestBackupCodes(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		e := serve(t, db, clerksync.Config{InstanceID: "ins_test", EventPayloads: clerksync.PayloadsAll})
+		const numbers = `"phone_numbers":[{"id":"idn_1","object":"phone_number","phone_number":"+15550100","backup_codes":["s3cr3t-code"],"reserved":false},` +
+			`{"id":"idn_2","object":"phone_number","phone_number":"+15550101","backup_codes":null}],"primary_phone_number_id":"idn_1"`
+		e.deliver("msg_user", envelope("user.updated", 1700000001000, userJSON("user_1", 1700000000000, numbers)), 204)
+		e.deliver("msg_odd", envelope("user.updated", 1700000001000, `{"object":"user","id":"user_1",`+numbers+`}`), 204)
+		if got := e.event("msg_odd"); got.Outcome != clerksync.Quarantined || !got.Kept {
+			t.Errorf("%+v, want it quarantined and kept", got)
+		}
+		if all := e.contents(); strings.Contains(all, "s3cr3t") || strings.Count(all, "idn_2") < 3 {
+			t.Errorf("the database holds %s", all)
+		}
+		if u, _, _ := e.user("user_1"); u.Phone == nil || *u.Phone != "+15550100" {
+			t.Errorf("the phone is %v", u.Phone)
+		}
+	})
 }
