@@ -67,7 +67,8 @@ func errInvitationExpired() *apiError {
 }
 
 func errNotPending() *apiError {
-	return badRequest("organization_invitation_not_pending", "not pending", "The organization invitation is not pending.")
+	return &apiError{http.StatusNotFound, "organization_invitation_not_pending", "not pending",
+		"The organization invitation is not in the 'pending' status.", ""}
 }
 
 func errNotMember() *apiError {
@@ -86,15 +87,38 @@ func errDomainTaken() *apiError {
 }
 
 func errAssigned() *apiError {
-	return &apiError{http.StatusConflict, "duplicate_record", "already assigned", "The role has this permission already.", ""}
+	return &apiError{http.StatusConflict, "organization_role_permission_association_exists", "permission already assigned to role",
+		"This organization permission is already associated to this organization role.", ""}
 }
 
-func errRoleUsed() *apiError {
-	return unprocessable("organization_role_used", "role in use", "The role is used and cannot be deleted.", "")
+func errNotAssigned() *apiError {
+	return &apiError{http.StatusNotFound, "organization_role_permission_association_not_found", "permission not assigned to role",
+		"This organization permission is not associated with the organization role.", ""}
+}
+
+func errRoleCreates() *apiError {
+	return unprocessable("organization_role_default_creator_role", "role is used as the creator role",
+		"The organization role cannot be deleted as it is currently used as the creator role.", "")
+}
+
+func errRoleOfDomains() *apiError {
+	return unprocessable("organization_role_domain_default_role", "role is used as the domain default role",
+		"The organization role cannot be deleted as it is currently used as the default domain role.", "")
+}
+
+func errRoleHeld() *apiError {
+	return unprocessable("organization_role_assigned_members", "role is assigned to organization members",
+		"The organization role is currently assigned to one or more organization members.", "")
+}
+
+func errRoleInvited() *apiError {
+	return unprocessable("organization_role_exists_in_invitations", "role exists in pending organization invitations",
+		"The organization role exists in one or more pending organization invitations. Please revoke these invitations to proceed.", "")
 }
 
 func errSystemPermission() *apiError {
-	return &apiError{http.StatusForbidden, "authorization_invalid", "Unauthorized request", "System permissions cannot be changed.", ""}
+	return &apiError{http.StatusForbidden, "organization_system_permission_not_modifiable", "organization system permission cannot be modified",
+		"This organization permission cannot be modified because it is a system permission.", ""}
 }
 
 func errTooLong(param string, limit int) *apiError {

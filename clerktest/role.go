@@ -109,7 +109,7 @@ func (c *Clerk) assign(permissionID string, on bool) func(*role) *apiError {
 		case on:
 			r.permissions = append(r.permissions, permissionID)
 		case at < 0:
-			return errNone("permission", permissionID)
+			return errNotAssigned()
 		default:
 			r.permissions = slices.Delete(r.permissions, at, at+1)
 		}
@@ -124,11 +124,15 @@ func (c *Clerk) deleteRole(from origin, id string) (*role, *apiError) {
 	if r == nil {
 		return nil, errNoRole("")
 	}
-	used := r.key == adminKey || r.key == memberKey ||
-		slices.ContainsFunc(c.memberships.all, func(m *membership) bool { return m.roleID == id }) ||
-		slices.ContainsFunc(c.orgInvitations.all, func(i *orgInvitation) bool { return i.roleID == id })
-	if used {
-		return nil, errRoleUsed()
+	switch {
+	case r.key == adminKey:
+		return nil, errRoleCreates()
+	case r.key == memberKey:
+		return nil, errRoleOfDomains()
+	case slices.ContainsFunc(c.memberships.all, func(m *membership) bool { return m.roleID == id }):
+		return nil, errRoleHeld()
+	case slices.ContainsFunc(c.orgInvitations.all, func(i *orgInvitation) bool { return i.roleID == id }):
+		return nil, errRoleInvited()
 	}
 	c.roles.remove(r)
 	c.announce("role.deleted", from, &r.head, func(w *writer) {

@@ -205,7 +205,7 @@ func TestSDKOrganizationInvitations(t *testing.T) {
 		t.Errorf("got %+v", revoked)
 	}
 	_, err = invitations.Revoke(ctx, &organizationinvitation.RevokeParams{OrganizationID: org, ID: second.ID})
-	apiError(t, err, http.StatusBadRequest, "organization_invitation_not_pending")
+	apiError(t, err, http.StatusNotFound, "organization_invitation_not_pending")
 	membership, err := s.AcceptOrganizationInvitation(made.ID, "")
 	check(t, err)
 	if got := decode(t, s.Object("organization_memberships", membership)); got["private_metadata"].(map[string]any)["p"] != 1.0 || got["public_user_data"].(map[string]any)["identifier"] != "new@example.com" {
@@ -246,7 +246,7 @@ func TestSDKRolesPermissionsAndDomains(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 	_, err := roles.AssignPermission(ctx, r.ID, p.ID)
-	apiError(t, err, http.StatusConflict, "duplicate_record")
+	apiError(t, err, http.StatusConflict, "organization_role_permission_association_exists")
 	if r = role(roles.Update(ctx, r.ID, &organizationrole.UpdateParams{Name: new("Chief")})); r.Name != "Chief" || len(r.Permissions) != 1 {
 		t.Errorf("got %+v", r)
 	}
