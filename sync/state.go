@@ -26,6 +26,7 @@ import (
 //	lease:…   feed       who may run a relay (lease:relay:NAME), and its term; cmd/clerksync: which daemon leads (lease:leader)
 //	progress  reconcile  where a killed full pass goes on
 //	verdict   reconcile  the term of the last complete full pass
+//	silence   cmd        since when webhooks are silent, as far as passes can tell
 //	replicas  cmd        which daemons share the database, and when each was heard of last
 
 // ReadState reads one key of the state table into v. It reports false where the key is not set.

@@ -72,6 +72,14 @@ func readCondition(ctx context.Context, m *clerksync.Mirror, count counting) (ad
 	for _, p := range relays {
 		s.Relays[p.Relay] = admin.Relay{Seq: p.Seq, OldestSeconds: late(p).Seconds()}
 	}
+	since, heard, err := readSilence(ctx, m)
+	if err != nil {
+		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+	}
+	if !since.IsZero() {
+		silent := !heard
+		s.WebhooksSilent = &silent
+	}
 	if skew, _ := m.Skew(); skew != 0 {
 		seconds := skew.Seconds()
 		s.ClockSkewSeconds = &seconds

@@ -253,9 +253,19 @@ func (d *daemon) openReconciler(mirror *clerksync.Mirror, api *clerksync.API) *r
 		Schedule: d.schedule, PollInterval: d.pollInterval, WebhooksExpected: len(d.signingSecrets) > 0,
 		Logger: d.log, Progress: d.bar.show, Observe: func(report reconcile.Report) {
 			d.bar.close()
+			d.noteSilence(mirror, report)
 			d.metrics.observePass(report)
 		},
 	})
+}
+
+// noteSilence rings the alarm of silent webhooks. A database that does not take it now is told of by others.
+func (d *daemon) noteSilence(mirror *clerksync.Mirror, report reconcile.Report) {
+	ctx, cancel := context.WithTimeout(context.Background(), pulseTime)
+	defer cancel()
+	if err := noteSilence(ctx, mirror, report); err != nil {
+		d.log.Warn("the alarm of silent webhooks could not be rung", "error", err)
+	}
 }
 
 // takeOrders runs the passes that an operator asks this replica for.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,7 +45,7 @@ type metrics struct {
 	lost         prometheus.Counter
 	leader       prometheus.Gauge
 
-	silence *silence
+	heard atomic.Int64 // when an event of the mirrored instance arrived last, in Unix milliseconds
 
 	mu    sync.Mutex
 	types map[string]bool // the event types that have labels of their own
@@ -63,7 +64,7 @@ func (m *metrics) expect(kinds []clerksync.Kind) {
 const maxTypes = 100
 
 func newMetrics() *metrics {
-	m := &metrics{registry: prometheus.NewRegistry(), types: map[string]bool{}, silence: newSilence()}
+	m := &metrics{registry: prometheus.NewRegistry(), types: map[string]bool{}}
 	m.requests = m.counters("webhook_requests_total", "Requests to the webhook endpoint by HTTP status and, unless 204, why.", "code", "reason")
 	m.duration = m.histogram("webhook_duration_seconds", "Time to answer a request to the webhook endpoint.", prometheus.ExponentialBuckets(0.001, 2, 14))
 	m.events = m.counters("events_total", "Verified events by type and outcome; outcome foreign means another Clerk instance's.", "type", "outcome")
@@ -92,7 +93,7 @@ func newMetrics() *metrics {
 	m.unpublished = m.counters("feed_failures_total", "Deliveries that a receiver did not take, and that are tried again.", "relay")
 	m.lost = m.counter("feed_lost_total", "Changes that were removed for their age before every relay had delivered them.")
 	m.leader = prometheus.NewGauge(prometheus.GaugeOpts{Name: "clerksync_leader", Help: "1 while this replica leads: it runs the passes, and what is done at intervals."})
-	m.registry.MustRegister(m.leader, m.silence)
+	m.registry.MustRegister(m.leader)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	return m
 }
@@ -140,7 +141,7 @@ func (m *metrics) observeDelivery(d webhook.Delivery) {
 		return
 	}
 	if !d.Foreign && d.Type != doctorEvent {
-		m.silence.heard(time.Now())
+		m.heard.Store(time.Now().UnixMilli())
 	}
 	outcome := string(d.Outcome)
 	if d.Foreign {
@@ -183,7 +184,6 @@ func (m *metrics) observePass(r reconcile.Report) {
 	}
 	if r.Unannounced != nil {
 		m.unannounced.Add(float64(*r.Unannounced))
-		m.silence.found(*r.Unannounced, r.FinishedAt)
 	}
 	if !r.DryRun && !r.Fills {
 		m.observeDrift(r)

@@ -56,15 +56,33 @@ func (d *daemon) statusOf(m *clerksync.Mirror) func(context.Context) (admin.Stat
 	count := admin.Costly(m.Populations)
 	return func(ctx context.Context) (admin.Status, error) {
 		s, err := readCondition(ctx, m, count)
-		if at := s.Events.LastAt; at != nil && s.Events.LastType != doctorEvent {
-			d.metrics.silence.heard(*at) // by another replica, perhaps
-		}
-		if d.secretKey.set() {
-			silent := d.metrics.silence.read() == 1
-			s.WebhooksSilent = &silent
+		if err == nil {
+			err = d.listenFor(ctx, m, &s)
 		}
 		return s, err
 	}
+}
+
+// listenFor ends the alarm of silent webhooks where an event has come since, also one that was known before and so left no row.
+func (d *daemon) listenFor(ctx context.Context, m *clerksync.Mirror, s *admin.Status) error {
+	silent := false
+	if s.WebhooksSilent == nil {
+		if d.secretKey.set() {
+			s.WebhooksSilent = &silent
+		}
+		return nil
+	}
+	since, heard, err := readSilence(ctx, m)
+	if err != nil || since.IsZero() {
+		s.WebhooksSilent = &silent
+		return err
+	}
+	silent = !heard && d.metrics.heard.Load() < since.UnixMilli()
+	s.WebhooksSilent = &silent
+	if !silent {
+		return endSilence(ctx, m, since)
+	}
+	return nil
 }
 
 // tell writes that this replica is there or that it goes.

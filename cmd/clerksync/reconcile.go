@@ -86,9 +86,10 @@ func (s *settings) pass(ctx context.Context, c *cli.Command, order reconcile.Pas
 	case ctx.Err() != nil && !order.DryRun:
 		err = errors.New("interrupted: the next pass goes on where this one was")
 	case !order.DryRun && !errors.Is(err, clerksync.ErrWrongInstance):
+		silenceErr := noteSilence(ctx, mirror, report)
 		_, retryErr := webhook.Retry(ctx, mirror)
 		_, upkeepErr := s.openKeeper(mirror, api, log, nil).RunOnce(ctx)
-		err = errors.Join(err, retryErr, upkeepErr, s.publishOnce(ctx, mirror, log))
+		err = errors.Join(err, silenceErr, retryErr, upkeepErr, s.publishOnce(ctx, mirror, log))
 	}
 	if c.Bool("json") {
 		err = errors.Join(err, printJSON(c, report))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -76,6 +77,74 @@ func TestAnotherReplicaEndsTheSilence(t *testing.T) {
 		t.Fatalf("answered %d, want 204", code)
 	}
 	eventually(t, 20*time.Second, "the end of the alarm", func() bool { return !silent(t, one) })
+}
+
+// TestSilenceIsNoSecretOfOneReplica has a pass ring the alarm: the other replica and "clerksync status" tell of it, too, and go on when
+// the replica stops whose pass it was. It stays ended when the event that ended it is removed for its age.
+func TestSilenceIsNoSecretOfOneReplica(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{Users: 5})
+	database := pgtest.URL(t)
+	env := environment(clerk, database, "CLERKSYNC_RECONCILE_SCHEDULE=off", "CLERKSYNC_POLL_INTERVAL=0")
+	one, two := ringing(t, clerk, env, "--no-migrate"), serve(t, clerk, env, "--no-migrate")
+	wantSilent := func(want bool) {
+		t.Helper()
+		eventually(t, 20*time.Second, fmt.Sprintf("the alarm rings: %t", want), func() bool {
+			_, metrics := get(t, two.admin+"/metrics")
+			status, _ := run(t, 0, env, "status")
+			return silent(t, two) == want && strings.Contains(metrics, "\nclerksync_webhooks_silent 1\n") == want &&
+				strings.Contains(status, "none has come since") == want
+		})
+	}
+	wantSilent(true)
+	one.signal(syscall.SIGTERM)
+	one.wantExit(0, 30*time.Second)
+	wantSilent(true)
+	if code := post(t.Context(), clerk, two.webhook, "msg_1", clerk.InstanceID()); code != http.StatusNoContent {
+		t.Fatalf("answered %d, want 204", code)
+	}
+	wantSilent(false)
+	connect(t, database).MustExec(`DELETE FROM clerk.events`)
+	wantSilent(false)
+}
+
+// TestEventDuringAPass has an event come after a pass found what no webhook had told, and before that pass ends: webhooks do arrive.
+func TestEventDuringAPass(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{Users: 5})
+	env := environment(clerk, "sqlite:"+filepath.Join(t.TempDir(), "mirror.db"), "CLERKSYNC_RECONCILE_SCHEDULE=off", "CLERKSYNC_POLL_INTERVAL=0")
+	run(t, 0, env, "reconcile")
+	d := serve(t, clerk, env)
+	for id := range clerk.Users() {
+		if err := clerk.DeleteUser(id); err != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+	if err := clerk.SetFaults(clerktest.Faults{Latency: 300 * time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	order(t, d)
+	metric := func(line string) func() bool {
+		return func() bool {
+			_, body := get(t, d.admin+"/metrics")
+			return strings.Contains(body, "\nclerksync_"+line+"\n")
+		}
+	}
+	eventually(t, 30*time.Second, "the deletion", metric(`changes_total{op="deleted",resource="users",source="reconcile"} 1`))
+	if code := post(t.Context(), clerk, d.webhook, "msg_1", clerk.InstanceID()); code != http.StatusNoContent {
+		t.Fatalf("answered %d, want 204", code)
+	}
+	if metric("unannounced_total 1")() {
+		t.Fatal("the pass has ended before the event came")
+	}
+	eventually(t, 30*time.Second, "the end of the pass", metric("unannounced_total 1"))
+	if status, _ := run(t, 0, env, "status"); strings.Contains(status, "none has come since") {
+		t.Errorf("the alarm rings, though an event has come:\n%s", status)
+	}
+	if metric("webhooks_silent 1")() {
+		t.Error("the alarm rings in the daemon, though an event has come")
+	}
 }
 
 // TestRecoveryWaitsForAnotherPass has the database come back while another process runs a pass. The full pass that the outage asks for

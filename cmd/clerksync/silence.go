@@ -1,53 +1,53 @@
 package main
 
 import (
-	"sync"
+	"context"
+	"fmt"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/reconcile"
 )
 
-// silence is the alarm that webhooks do not arrive: it rings from when a pass found differences that no webhook had told, until an
-// event comes from the instance that is mirrored.
+const silenceKey = "silence" // of the state table
+
+// silence is the alarm that webhooks do not arrive: it rings from when a pass found differences that no webhook had told, until an event
+// comes from the instance that is mirrored. The database keeps it, or it would end with the process whose pass rang it, and no other
+// replica would know of it.
 type silence struct {
-	prometheus.GaugeFunc
-
-	mu          sync.Mutex
-	last, since time.Time // of those events; of the differences
+	Since int64 `json:"since"` // when that pass began, in Unix milliseconds: what came while it ran has come; 0 = the alarm is over
 }
 
-func newSilence() *silence {
-	s := &silence{}
-	s.GaugeFunc = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "clerksync_webhooks_silent",
-		Help: "1 from when a pass of this replica found differences that no webhook had told, until an event arrives.",
-	}, s.read)
-	return s
-}
-
-// heard notes that such an event arrived.
-func (s *silence) heard(at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if at.After(s.last) {
-		s.last = at
+// noteSilence rings the alarm if a pass found such differences.
+func noteSilence(ctx context.Context, m *clerksync.Mirror, r reconcile.Report) error {
+	if r.DryRun || r.Unannounced == nil || *r.Unannounced == 0 {
+		return nil
 	}
+	return m.WriteState(ctx, silenceKey, silence{Since: r.StartedAt.UnixMilli()})
 }
 
-// found notes how many differences a pass found that no webhook had told.
-func (s *silence) found(unannounced int64, at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if unannounced > 0 {
-		s.since = at
+// readSilence returns since when the alarm has rung, or the zero time if it does not, and whether an event has come since.
+func readSilence(ctx context.Context, m *clerksync.Mirror) (since time.Time, heard bool, err error) {
+	var s silence
+	if found, err := m.ReadState(ctx, silenceKey, &s); err != nil || !found || s.Since == 0 {
+		return time.Time{}, false, err
 	}
+	since = time.UnixMilli(s.Since)
+	err = m.DB().GetContext(ctx, &heard, m.SQL(`SELECT EXISTS (SELECT 1 FROM {events} WHERE received_at >= $1 AND type NOT IN ('read', $2))`),
+		since.UTC().Format("2006-01-02T15:04:05.000Z"), doctorEvent)
+	if err != nil {
+		return time.Time{}, false, fmt.Errorf("looking for events: %w", err)
+	}
+	return since, heard, nil
 }
 
-func (s *silence) read() float64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.since.After(s.last) {
-		return 1
+// endSilence ends the alarm that rang since then: the events that end it are not kept for ever. It leaves one alone that rang later.
+func endSilence(ctx context.Context, m *clerksync.Mirror, since time.Time) error {
+	var s silence
+	found, err := m.ReadState(ctx, silenceKey, &s)
+	if err != nil || !found || s.Since != since.UnixMilli() {
+		return err
 	}
-	return 0
+	return m.WriteState(ctx, silenceKey, silence{})
 }

@@ -35,6 +35,7 @@ var (
 	held         = prometheus.NewDesc("clerksync_held_deletions", "Deletions that wait for an operator's approval.", nil, nil)
 	told         = prometheus.NewDesc("clerksync_told_deletions", "Deletions that webhooks told of within the last hour.", []string{"resource"}, nil)
 	burst        = prometheus.NewDesc("clerksync_deletion_burst", "1 while those are more than the deletion guard allows.", []string{"resource"}, nil)
+	silent       = prometheus.NewDesc("clerksync_webhooks_silent", "1 from when a pass found differences that no webhook had told, until an event arrives.", nil, nil)
 	lastEvent    = prometheus.NewDesc("clerksync_last_event_timestamp_seconds", "When the last event was received.", nil, nil)
 	unsent       = prometheus.NewDesc("clerksync_feed_oldest_unpublished_seconds", "Age of the oldest change that a relay has not delivered.", []string{"relay"}, nil)
 	lastComplete = prometheus.NewDesc("clerksync_last_complete_pass_timestamp_seconds", "When the last complete pass began.", []string{"kind"}, nil)
@@ -48,6 +49,7 @@ func (s *standing) Describe(ch chan<- *prometheus.Desc) {
 	ch <- held
 	ch <- told
 	ch <- burst
+	ch <- silent
 	ch <- lastEvent
 	ch <- unsent
 	ch <- lastComplete
@@ -90,6 +92,11 @@ func (s *standing) collect(ch chan<- prometheus.Metric) error {
 		ch <- prometheus.MustNewConstMetric(told, prometheus.GaugeValue, float64(n.DeletionsTold), kind)
 		ch <- prometheus.MustNewConstMetric(burst, prometheus.GaugeValue, alarm, kind)
 	}
+	alarm := 0.0
+	if now.WebhooksSilent != nil && *now.WebhooksSilent {
+		alarm = 1
+	}
+	ch <- prometheus.MustNewConstMetric(silent, prometheus.GaugeValue, alarm)
 	if at := now.Events.LastAt; at != nil {
 		ch <- prometheus.MustNewConstMetric(lastEvent, prometheus.GaugeValue, unix(*at))
 	}

@@ -17,8 +17,8 @@ type Status struct {
 	// ClockSkewSeconds is how far Clerk's clock is ahead of ours; nil in a process that has not heard of Clerk yet.
 	ClockSkewSeconds *float64 `json:"clock_skew_seconds,omitempty"`
 
-	// WebhooksSilent tells that a pass found what a webhook should have told, and that no event has come since; nil in a process that
-	// runs no passes.
+	// WebhooksSilent tells that a pass found what a webhook should have told, and that no event has come since; nil where no pass has
+	// found such things, in a process that runs none.
 	WebhooksSilent *bool `json:"webhooks_silent,omitempty"`
 
 	// Order lists the kinds of Resources in the order in which people are shown them.
