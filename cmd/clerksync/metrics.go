@@ -94,8 +94,22 @@ func newMetrics() *metrics {
 	m.lost = m.counter("feed_lost_total", "Changes that were removed for their age before every relay had delivered them.")
 	m.leader = prometheus.NewGauge(prometheus.GaugeOpts{Name: "clerksync_leader", Help: "1 while this replica leads: it runs the passes, and what is done at intervals."})
 	m.registry.MustRegister(m.leader)
+	m.begin()
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	return m
+}
+
+// begin begins the series of what alerts watch for: one that begins above 0 is not seen to rise, so the first trouble after a start would
+// ring nothing, and where there is little to do there is no second for hours.
+func (m *metrics) begin() {
+	for reason, code := range map[string]string{"": "204", "signature": "401", "old": "401", "future": "401",
+		"gone": "499", "unavailable": "503", "overload": "503", "draining": "503"} {
+		m.requests.WithLabelValues(code, reason)
+	}
+	for _, endpoint := range []string{"/instance", "/users", "/users/count"} { // whatever else is read, one of these is read first
+		m.clerk.WithLabelValues(endpoint, "401")
+		m.clerk.WithLabelValues(endpoint, "403")
+	}
 }
 
 func (m *metrics) counters(name, help string, labels ...string) *prometheus.CounterVec {

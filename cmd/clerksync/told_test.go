@@ -34,6 +34,12 @@ func TestToldAtStart(t *testing.T) {
 			t.Errorf("before the first repair, there is no %s", series)
 		}
 	}
+	for _, series := range []string{`webhook_requests_total{code="401",reason="signature"}`, `webhook_requests_total{code="499",reason="gone"}`,
+		`webhook_requests_total{code="503",reason="unavailable"}`, `clerk_requests_total{code="401",endpoint="/users"}`} {
+		if !strings.Contains(metrics, "\nclerksync_"+series+" 0\n") {
+			t.Errorf("before the first trouble, there is no %s", series)
+		}
+	}
 	if strings.Contains(metrics, `clerksync_drift_total{op="created",resource="organizations"}`) || strings.Contains(metrics, `clerksync_drift_total{op="created",resource="sessions"}`) {
 		t.Error("there is drift of what no pass looks at")
 	}
