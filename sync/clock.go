@@ -12,10 +12,12 @@ type clock struct {
 	answer   time.Duration // from the last API answer
 	answered time.Time     // when that was
 	delivery time.Duration // from the last delivery
+	came     time.Time     // when that was
 }
 
-// trustAnswer is how long an API answer outweighs deliveries. A delivery can be late, an answer cannot.
-const trustAnswer = 10 * time.Minute
+// trustReading is for how long a reading counts: a clock may be set meanwhile, and a delivery be the last for weeks. So long an API answer
+// outweighs deliveries, too, since a delivery can be late and an answer cannot.
+const trustReading = 10 * time.Minute
 
 func (c *clock) noteAnswer(skew time.Duration) {
 	c.mu.Lock()
@@ -26,16 +28,19 @@ func (c *clock) noteAnswer(skew time.Duration) {
 func (c *clock) noteDelivery(skew time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.delivery = skew
+	c.delivery, c.came = skew, time.Now()
 }
 
 func (c *clock) skew() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.answered.IsZero() && time.Since(c.answered) < trustAnswer {
+	switch {
+	case !c.answered.IsZero() && time.Since(c.answered) < trustReading:
 		return c.answer
+	case !c.came.IsZero() && time.Since(c.came) < trustReading:
+		return c.delivery
 	}
-	return c.delivery
+	return 0
 }
 
 // NoteDelivery tells the mirror what time Clerk's sender had when a verified delivery was signed.

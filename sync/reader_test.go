@@ -138,6 +138,22 @@ func TestGetAnswers(t *testing.T) {
 	}
 }
 
+// TestLateDelivery takes a delivery that had waited for a minute, as beside a machine that was paused, and then none: it says nothing of the
+// clocks any more, also where nothing is read of Clerk.
+func TestLateDelivery(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, m *clerksync.Mirror, _ *near) {
+		m.NoteDelivery(time.Now().Add(-time.Minute))
+		if skew, excessive := m.Skew(); !excessive || skew != -time.Minute {
+			t.Errorf("at once the clocks are %s apart, %t", skew, excessive)
+		}
+		time.Sleep(10 * time.Minute) // of the bubble
+		if skew, excessive := m.Skew(); excessive || skew != 0 {
+			t.Errorf("10 minutes later the clocks are %s apart, %t", skew, excessive)
+		}
+	})
+}
+
 // TestSkewedClock tells the clocks apart by the Date header. While they differ too much, a read proves no more than the updated_at
 // that it shows, and a 404 proves nothing.
 func TestSkewedClock(t *testing.T) {
