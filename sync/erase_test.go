@@ -217,6 +217,13 @@ func TestEraseEvents(t *testing.T) {
 				t.Errorf("%s is %s with %q, due %t; want it kept: %t", id, e.Outcome, e.Payload, e.Due, kept)
 			}
 		}
+		waits("msg_own", p.id(), `{"data":{"first_name":"quokka"}}`)
+		waits("msg_address", "", `{"data":{"email":"quokka@example.com"}}`) // by which nobody knows him any more
+		for _, id := range []string{"msg_own", "msg_address"} {
+			if e := events(t, m)[id]; e.Payload != nil || e.Outcome != clerksync.Ignored {
+				t.Errorf("%s came again, and is %s with %q", id, e.Outcome, e.Payload)
+			}
+		}
 	})
 }
 

@@ -129,7 +129,8 @@ var eventColumns = []column{
 // eventsStatement keeps one row an event, however often it is delivered. An event that waited in quarantine or for its time takes
 // the outcome of its last try, and one that must wait now takes that, and counts as received now, as does one that is refused when its
 // time has come or comes again when its content is gone: by that, [Mirror.Prune] knows how long its content was kept. Every other one keeps
-// its first. It hardens the transaction, as [Mirror.harden] does, and so spares its caller a round trip.
+// its first, and so does one that an erasure took out of waiting: where it names somebody by an address alone, nobody knows any more that
+// the address is his. It hardens the transaction, as [Mirror.harden] does, and so spares its caller a round trip.
 func (d dialect) eventsStatement() string {
 	if !d.postgres {
 		return d.insertEvents("")
@@ -140,14 +141,15 @@ func (d dialect) eventsStatement() string {
 const hardenedSQL = "hardened AS (" + hardenSQL + ")\n"
 
 func (d dialect) insertEvents(behind string) string {
+	const unerased = "coalesce(r.error, '') <> '" + erasedReason + "'"
 	from, exprs := d.given(eventColumns)
 	var set []string
 	for _, name := range []string{"outcome", "error", "payload", "due_at"} {
-		set = append(set, fmt.Sprintf("%[1]s = CASE WHEN r.outcome IN ('quarantined', 'deferred') OR excluded.outcome IN ('quarantined', 'deferred') OR r.type = 'read' "+
+		set = append(set, fmt.Sprintf("%[1]s = CASE WHEN r.outcome IN ('quarantined', 'deferred') OR excluded.outcome IN ('quarantined', 'deferred') AND "+unerased+" OR r.type = 'read' "+
 			"THEN excluded.%[1]s ELSE r.%[1]s END", name))
 	}
-	set = append(set, `received_at = CASE WHEN r.outcome NOT IN ('quarantined', 'deferred') AND excluded.outcome IN ('quarantined', 'deferred')
-OR excluded.outcome = 'quarantined' AND (r.outcome = 'deferred' OR r.type <> 'read' AND r.payload IS NULL AND excluded.payload IS NOT NULL) THEN excluded.received_at ELSE r.received_at END`)
+	set = append(set, `received_at = CASE WHEN `+unerased+` AND (r.outcome NOT IN ('quarantined', 'deferred') AND excluded.outcome IN ('quarantined', 'deferred')
+OR excluded.outcome = 'quarantined' AND (r.outcome = 'deferred' OR r.type <> 'read' AND r.payload IS NULL AND excluded.payload IS NOT NULL)) THEN excluded.received_at ELSE r.received_at END`)
 	return fmt.Sprintf(`INSERT INTO %s AS r (%s) SELECT %s FROM %s WHERE true %s
 ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + excluded.attempts, %s`,
 		d.table("events"), strings.Join(columnNames(eventColumns), ", "), strings.Join(exprs, ", "), behind+from, d.inOrder(), strings.Join(set, ", "))
