@@ -471,6 +471,32 @@ func TestInvitationAfterErasure(t *testing.T) {
 	})
 }
 
+// TestInvitationOfAStranger erases by order what invites somebody who has no account, while Clerk lists it: it stays empty.
+func TestInvitationOfAStranger(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		p := person{word: "quokka", born: past}
+		for k, id := range map[clerksync.Kind]string{clerksync.Invitations: "inv_", clerksync.OrganizationInvitations: "orginv_"} {
+			object := p.belonging(past)[k]
+			waits := tells("msg_waits"+id, k, "", p.belonging(past + hour)[k], past+hour)
+			waits.Event.Quarantine = "a test"
+			apply(t, m, tells("msg_"+id, k, "", object, past), waits)
+			done, err := m.Erase(t.Context(), clerksync.Erasure{Kind: k, ID: id + p.suffix(), Force: true})
+			if err != nil || done.Rows[k] != 1 || done.Events != 1 {
+				t.Errorf("erasing did %+v, %v", done, err)
+			}
+			apply(t, m, saw(k, "", p.belonging(past + day)[k], past+day))
+			if got := values(t, m, k, id+p.suffix(), "email_address"); got != "-" {
+				t.Errorf("%s keeps %q", k, got)
+			}
+		}
+		if found := hits(t, m, p.word); len(found) > 0 {
+			t.Errorf("%s is left in %v", p.word, found)
+		}
+	})
+}
+
 // TestSearchOfEvents has an erasure look through a log of which few events have content: it reads those alone.
 func TestSearchOfEvents(t *testing.T) {
 	t.Parallel()
