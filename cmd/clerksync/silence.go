@@ -19,9 +19,9 @@ type silence struct {
 	Since int64 `json:"since"` // when that pass began, in Unix milliseconds: what came while it ran has come; 0 = the alarm is over
 }
 
-// noteSilence rings the alarm if a pass found such differences.
+// noteSilence rings the alarm if a pass found such differences. What an operator approved he has been told of.
 func noteSilence(ctx context.Context, m *clerksync.Mirror, r reconcile.Report) error {
-	if r.DryRun || r.Unannounced == nil || *r.Unannounced == 0 {
+	if r.DryRun || r.Kind == reconcile.Approved || r.Unannounced == nil || *r.Unannounced == 0 {
 		return nil
 	}
 	return m.WriteState(ctx, silenceKey, silence{Since: r.StartedAt.UnixMilli()})
