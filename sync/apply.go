@@ -84,9 +84,6 @@ func (m *Mirror) prepare(ctx context.Context, evidence []Evidence) (*request, er
 		if err := crash.Contain(func() error { m.interpret(p, now); return nil }); err != nil {
 			p.settle(Result{Outcome: Quarantined, Reason: describeRefusal(err)})
 		}
-		if p.tellsLess() {
-			p.settle(Result{Outcome: Unchanged})
-		}
 	}
 	if err := m.doubt(ctx, pieces, now); err != nil {
 		return nil, err
@@ -135,6 +132,9 @@ func (m *Mirror) interpret(p *piece, now time.Time) {
 	if err != nil {
 		p.settle(Result{Outcome: Quarantined, Reason: err.Error()})
 		return
+	}
+	if p.named != "" && o.column(p.kind.invited) == "" {
+		o.set(p.kind.invited, appendText(nil, p.named))
 	}
 	p.object = o
 	p.key = mergeKey{Alive: o.updated, Updated: o.updated, Seen: p.At, Hash: o.hash}

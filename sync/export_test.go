@@ -154,3 +154,6 @@ func TypedReads(userID, organizationID, email, externalID string) map[string]Ask
 		"MembersOf":         {membersOf + typedLimit, []any{"", organizationID}},
 	}
 }
+
+// AlongQuery looks for held deletions of what went with its parent.
+var AlongQuery = alongQuery(waitingBatch)

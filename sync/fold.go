@@ -9,14 +9,14 @@ import (
 // piece is one piece of evidence on its way through a commit.
 type piece struct {
 	*Evidence
-	kind   *kind     // nil where the evidence speaks of nothing that is mirrored
-	object *object   // nil where the object is gone
-	key    mergeKey  // bottom where the object is gone
-	dead   int64     // Never where the object is alive
-	row    []byte    // what its object brings to its row; nil where that is not worked out yet
-	same   bool      // the row holds these very bytes already
-	fresh  bool      // a read of what had no row
-	named  *standing // of the row, where that names a person whom a read need not tell
+	kind   *kind    // nil where the evidence speaks of nothing that is mirrored
+	object *object  // nil where the object is gone
+	key    mergeKey // bottom where the object is gone
+	dead   int64    // Never where the object is alive
+	row    []byte   // what its object brings to its row; nil where that is not worked out yet
+	same   bool     // the row holds these very bytes already
+	fresh  bool     // a read of what had no row
+	named  string   // of a read: the person whom the row is about, whom the read need not tell
 	due    time.Time
 	held   bool // the event waits for approval, for the first time
 	result Result

@@ -102,13 +102,13 @@ func (g *Guard) decide(ctx context.Context, k Kind, id string) bool {
 
 // release takes out of the count what has gone with its parent since it was let through, and reports whether there was such a thing.
 func (g *Guard) release(ctx context.Context, k Kind, c *guardCount) bool {
-	g.mu.Lock()
-	admitted := slices.Collect(maps.Keys(c.admitted))
-	g.mu.Unlock()
 	d, _ := describe(k)
 	if len(d.parents) == 0 {
 		return false
 	}
+	g.mu.Lock()
+	admitted := slices.Collect(maps.Keys(c.admitted))
+	g.mu.Unlock()
 	parameter, err := json.Marshal(admitted)
 	if err != nil {
 		return false

@@ -83,7 +83,7 @@ WHERE id = $1 AND outcome = 'ignored' AND error = $2`), id, heldReason)
 
 // overtaken is a condition in SQL on events: a deletion that is held, of what has gone with its parent meanwhile. The two come in any order.
 func overtaken() string {
-	condition := "(error = '" + heldReason + "' AND (1 = 0"
+	condition := "(outcome = 'quarantined' AND error = '" + heldReason + "' AND (1 = 0"
 	for _, k := range kinds {
 		if len(k.parents) > 0 {
 			condition += " OR " + k.wentAlong()

@@ -2,6 +2,7 @@ package sync_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -180,4 +181,15 @@ func TestHoldOfTheStale(t *testing.T) {
 			t.Errorf("the first that hides somebody is %+v", r[0])
 		}
 	})
+}
+
+// TestSearchOfHeldDeletions looks for held deletions of what went with its parent, every few seconds: it ends with the first ones found,
+// however many are held.
+func TestSearchOfHeldDeletions(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	m := everything(t, db)
+	if text := plan(t, m, clerksync.AlongQuery, ""); strings.Contains(text, "Sort") {
+		t.Errorf("all that are held are sorted:\n%s", text)
+	}
 }

@@ -88,7 +88,7 @@ func (k *kind) decode(raw []byte, keep keeping) (*object, error) {
 	if at, ok := scan.Int(o.member("created_at")); ok {
 		o.created = at
 	}
-	o.digest = digest(raw, keep)
+	o.digest = k.digest(raw, keep)
 	o.hash = o.project()
 	return o, nil
 }
@@ -117,6 +117,17 @@ func (o *object) member(name string) []byte {
 		}
 	}
 	return nil
+}
+
+// set gives a member a value, in place of what came.
+func (o *object) set(name string, value []byte) {
+	o.members = slices.DeleteFunc(o.members, func(m scan.Member) bool { return string(m.Name) == name })
+	o.members = append(o.members, memberOf(name, value))
+}
+
+// memberOf makes a member of a value that every database can store.
+func memberOf(name string, value []byte) scan.Member {
+	return scan.Member{Name: []byte(name), Value: value, Whole: append(append(appendText(nil, name), ':'), value...)}
 }
 
 // withheld reports whether a member is not stored: private and not asked for, or never.
@@ -171,8 +182,9 @@ func (o *object) idAlone(m *scan.Member) *scan.Member {
 	if id == nil {
 		return nil
 	}
-	value := append(append(appendText([]byte{'{'}, o.kind.ids[i].id), ':'), id...)
-	return rewritten(m, append(value, '}'))
+	inner := memberOf(o.kind.ids[i].id, id)
+	alone := memberOf(string(m.Name), slices.Concat([]byte{'{'}, inner.Whole, []byte{'}'}))
+	return &alone
 }
 
 // withoutCodes returns a member that is a list of objects without what is never stored of those; any other member as it is.
@@ -226,10 +238,11 @@ func (o *object) project() string {
 }
 
 // digest is a fingerprint of an object's JSON as it came. A list that shows the same bytes again has nothing to tell.
-// What is kept of them is part of it, so that another configuration reads them anew. It need not withstand forgery: whoever could
-// find two texts alike would have to write Clerk's updated_at in them, and would hide his own profile's change from his own team.
-func digest(raw []byte, keep keeping) int64 {
-	d := int64(xxhash.Sum64(raw)) + int64(keep.activity)
+// What is kept of them is part of it, so that another configuration, or a row from before ids were kept, has them read anew. It need not
+// withstand forgery: whoever could find two texts alike would have to write Clerk's updated_at in them, and would hide his own profile's
+// change from his own team.
+func (k *kind) digest(raw []byte, keep keeping) int64 {
+	d := int64(xxhash.Sum64(raw)) + int64(keep.activity) + int64(len(k.ids))
 	if keep.private {
 		d = ^d
 	}

@@ -2,7 +2,6 @@ package sync
 
 import (
 	"context"
-	"slices"
 
 	"github.com/go-json-experiment/json"
 )
@@ -29,24 +28,24 @@ func (m *Mirror) skipSame(ctx context.Context, pieces []*piece) error {
 		for _, p := range reads {
 			row, found := rows[p.ID]
 			p.fresh = !found
-			p.same = found && row.visible() && row.digest == digest(p.Object, m.keeping())
+			p.same = found && row.visible() && row.digest == k.digest(p.Object, m.keeping())
 			if p.same && row.dead == Never && p.Source != Login {
 				p.settle(Result{Outcome: Unchanged})
 			}
 		}
-		if err := m.noteNamed(ctx, k, reads, rows); err != nil {
+		if err := m.noteNamed(ctx, k, reads); err != nil {
 			return unavailable(err)
 		}
 	}
 	return nil
 }
 
-// noteNamed notes of reads which row they would take the name of a person from: webhooks alone tell who accepted an invitation, and by that
-// the mirror finds it when the person is erased.
-func (m *Mirror) noteNamed(ctx context.Context, k *kind, reads []*piece, rows map[string]standing) error {
+// noteNamed notes of reads whom the rows name: webhooks alone tell who accepted an invitation, and by that the mirror finds it when the
+// person is erased.
+func (m *Mirror) noteNamed(ctx context.Context, k *kind, reads []*piece) error {
 	var ids []string
 	for _, p := range reads {
-		if row, found := rows[p.ID]; k.invited != "" && found && !p.final && row.visible() && row.dead == Never {
+		if k.invited != "" && !p.fresh && !p.final {
 			ids = append(ids, p.ID)
 		}
 	}
@@ -57,22 +56,20 @@ func (m *Mirror) noteNamed(ctx context.Context, k *kind, reads []*piece, rows ma
 	if err != nil {
 		return err
 	}
-	var named []string
-	query := m.SQL(`SELECT id FROM {` + string(k.name) + `} WHERE ` + k.invited + ` IS NOT NULL AND id IN ` + m.dialect.among())
-	if err := m.db.SelectContext(ctx, &named, query, string(parameter)); err != nil {
+	var rows []struct {
+		ID     string `db:"id"`
+		Person string `db:"person"`
+	}
+	query := m.SQL(`SELECT id, ` + k.invited + ` AS person FROM {` + string(k.name) + `} WHERE ` + k.invited + ` IS NOT NULL AND id IN ` + m.dialect.among())
+	if err := m.db.SelectContext(ctx, &rows, query, string(parameter)); err != nil {
 		return err
 	}
+	named := make(map[string]string, len(rows))
+	for _, r := range rows {
+		named[r.ID] = r.Person
+	}
 	for _, p := range reads {
-		if row := rows[p.ID]; slices.Contains(named, p.ID) {
-			p.named = &row
-		}
+		p.named = named[p.ID]
 	}
 	return nil
-}
-
-// tellsLess reports whether a read tells of an object just what the row holds, but for the person. Not writing it cannot be told from never
-// having read it.
-func (p *piece) tellsLess() bool {
-	return p.named != nil && !p.final && p.object != nil && p.Source != Login && p.object.column(p.kind.invited) == "" &&
-		p.object.updated == p.named.key.Updated && p.object.hash == p.named.key.Hash
 }

@@ -17,10 +17,11 @@ func (t Tally) Plus(other Tally) Tally { return Tally{t.count + other.count, t.s
 
 // Tally returns the tally of the one object.
 func (s *Sighting) Tally() Tally {
-	if s.read == nil {
+	k, known := describe(s.Kind)
+	if s.read == nil || !known {
 		return Tally{count: 1}
 	}
-	return Tally{1, uint64(digest(s.Object, s.read.keep))}
+	return Tally{1, uint64(k.digest(s.Object, s.read.keep))}
 }
 
 // tallyStatement sums up the visible rows of a stretch of time, each as Clerk's list showed it. It costs a seventh of what naming the

@@ -18,7 +18,8 @@ type Row struct {
 // Held reports whether the row holds what the sighting shows, to the byte, of an object that was never deleted. Applying it would
 // write nothing.
 func (s *Sighting) Held(r Row) bool {
-	return r.digest != 0 && s.read != nil && r.digest == digest(s.Object, s.read.keep)
+	k, known := describe(s.Kind)
+	return known && r.digest != 0 && s.read != nil && r.digest == k.digest(s.Object, s.read.keep)
 }
 
 // listedRows selects the visible rows of a kind that Clerk's list would show. Those of a hidden parent went with it: Clerk does

@@ -11,6 +11,17 @@ import (
 // waitingBatch is how many due events [Mirror.Waiting] returns at most; each may have a body of a mebibyte.
 const waitingBatch = 20
 
+// keptQuery selects events that are kept to be applied again, and ownInstance leaves out those of another instance than its parameter.
+const (
+	keptQuery = `SELECT id, type, object_id, instance_id, occurred_at, received_at, outcome, payload FROM {events}
+WHERE outcome IN ('quarantined', 'deferred') AND payload IS NOT NULL AND type <> 'read' AND `
+	ownInstance = ` AND (instance_id IS NULL OR instance_id = $1 OR $1 = '')`
+)
+
+// alongQuery selects held deletions of what has gone with its parent, in whatever order these are found: sorting would look at all that are
+// held each time.
+func alongQuery(most int) string { return keptQuery + overtaken() + ownInstance + ` LIMIT ` + fmt.Sprint(most) }
+
 // Waiting returns events that are kept to be applied again, with their bodies. Without ids these are those that are due by the
 // database's clock, because they were deferred, or refused by a hook or a constraint of the team's, the earliest first, and deletions that
 // are held of what has gone with its parent since, at most 20 of them, less those of another instance than the pinned one; with ids, those
@@ -18,21 +29,24 @@ const waitingBatch = 20
 // What was kept of a read is no event: reading again tells more.
 // The error is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) Waiting(ctx context.Context, ids ...string) ([]Event, error) {
-	const kept = `SELECT id, type, object_id, instance_id, occurred_at, received_at, outcome, payload FROM {events}
-WHERE outcome IN ('quarantined', 'deferred') AND payload IS NOT NULL AND type <> 'read' AND `
 	if len(ids) > 0 {
 		parameter, err := json.Marshal(plainAll(ids))
 		if err != nil {
 			return nil, err
 		}
-		return m.keptEvents(ctx, kept+`id IN `+m.dialect.among()+` ORDER BY id`, string(parameter))
+		return m.keptEvents(ctx, keptQuery+`id IN `+m.dialect.among()+` ORDER BY id`, string(parameter))
 	}
 	pinned, err := m.Pinned(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return m.keptEvents(ctx, kept+`(outcome = 'deferred' AND due_at <= {now} OR outcome = 'quarantined' AND (due_at <= {now} OR `+overtaken()+`))
-AND (instance_id IS NULL OR instance_id = $1 OR $1 = '') ORDER BY due_at, id LIMIT `+fmt.Sprint(waitingBatch), pinned)
+	due, err := m.keptEvents(ctx, keptQuery+`(outcome = 'deferred' AND due_at <= {now} OR outcome = 'quarantined' AND due_at <= {now})`+ownInstance+`
+ORDER BY due_at, id LIMIT `+fmt.Sprint(waitingBatch), pinned)
+	if err != nil || len(due) == waitingBatch {
+		return due, err
+	}
+	along, err := m.keptEvents(ctx, alongQuery(waitingBatch-len(due)), pinned)
+	return append(due, along...), err
 }
 
 func (m *Mirror) keptEvents(ctx context.Context, query string, parameter string) ([]Event, error) {

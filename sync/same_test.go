@@ -1,0 +1,80 @@
+package sync_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/jmoiron/sqlx"
+
+	"github.com/clerksync/clerksync/internal/pgtest"
+	clerksync "github.com/clerksync/clerksync/sync"
+)
+
+// TestReadsThatNameNobody has reads show an accepted invitation without the person, whom an event has named. All else that they show is
+// taken over: what changes without a new updated_at, and what the mirror keeps since its configuration changed. Then they have nothing to tell.
+func TestReadsThatNameNobody(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		private := everything(t, db)
+		cfg := allOfIt
+		cfg.PrivateMetadata = false
+		public := open(t, db, cfg)
+		invitation := func(more string) []byte {
+			return fmt.Appendf(nil, `{"object":"organization_invitation","id":"orginv_1","organization_id":"org_1","email_address":"ada@example.com","status":"accepted",
+"private_metadata":{"seat":1},"created_at":%d,"updated_at":%[1]d%s}`, past, more)
+		}
+		apply(t, public, tells("msg_1", clerksync.OrganizationInvitations, "orginv_1", invitation(`,"user_id":"user_1","role_name":"Guest"`), past))
+		for i, step := range []struct {
+			mirror *clerksync.Mirror
+			more   string
+			want   clerksync.Outcome
+			kept   string
+		}{
+			{public, `,"user_id":null,"role_name":"Member"`, clerksync.Refreshed, "user_1 Member -"},
+			{public, `,"user_id":null,"role_name":"Member"`, clerksync.Unchanged, "user_1 Member -"},
+			{private, `,"role_name":"Member"`, clerksync.Refreshed, `user_1 Member {"seat":1}`},
+			{public, `,"role_name":"Member"`, clerksync.Refreshed, "user_1 Member -"},
+			{public, `,"role_name":"Member","user_id":"user_2"`, clerksync.Refreshed, "user_2 Member -"},
+		} {
+			read := saw(clerksync.OrganizationInvitations, "orginv_1", invitation(step.more), past+int64(i+1)*hour)
+			if got := apply(t, step.mirror, read)[0]; got.Outcome != step.want {
+				t.Errorf("read %d is %s, want %s", i, got.Outcome, step.want)
+			}
+			kept := values(t, public, clerksync.OrganizationInvitations, "orginv_1", "user_id", "role_name", "private_metadata")
+			if strings.ReplaceAll(kept, ": ", ":") != step.kept {
+				t.Errorf("read %d: the row has %s, want %s", i, kept, step.kept)
+			}
+			if data := values(t, public, clerksync.OrganizationInvitations, "orginv_1", "data"); !strings.Contains(data, step.kept[:6]) {
+				t.Errorf("read %d: the person is missing in %s", i, data)
+			}
+		}
+	})
+}
+
+// TestRowsWithoutIDs has a pass read memberships of which an earlier release kept neither of the two ids in its JSON: they come in, or else a
+// hook could not tell who left what, and would be told that both changed. The feed says nothing of it.
+func TestRowsWithoutIDs(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		membership := fmt.Appendf(nil, `{"object":"organization_membership","id":"orgmem_1","role":"org:member","organization":{"id":"org_1"},"public_user_data":{"user_id":"user_1"},"created_at":%d,"updated_at":%[1]d}`, past)
+		read := func(at int64) clerksync.Result {
+			return apply(t, m, saw(clerksync.OrganizationMemberships, "orgmem_1", membership, at))[0]
+		}
+		read(past + hour)
+		db.MustExec(m.SQL(`UPDATE {organization_memberships} SET data = '{"object":"organization_membership","id":"orgmem_1"}', _digest = $1`), ^int64(xxhash.Sum64(membership)+uint64(clerksync.ActivityFull)))
+		for i, want := range []clerksync.Outcome{clerksync.Refreshed, clerksync.Unchanged} {
+			if got := read(past + int64(i+2)*hour); got.Outcome != want {
+				t.Errorf("read %d is %s, want %s", i, got.Outcome, want)
+			}
+		}
+		if data := values(t, m, clerksync.OrganizationMemberships, "orgmem_1", "data"); !strings.Contains(data, "org_1") || !strings.Contains(data, "user_1") {
+			t.Errorf("kept is %s", data)
+		}
+		if got, err := m.Changes(t.Context(), 0, 10); len(got) != 1 || err != nil {
+			t.Errorf("the feed has %+v, %v; want one row", got, err)
+		}
+	})
+}
