@@ -28,22 +28,29 @@ type births struct {
 	noted bool           // and whether the database knows
 }
 
-// with is a birth that tells of some kinds, too: those of a mirror that tells of none yet are as old as it is, and what is added later is
-// kept since a moment.
-func (b birth) with(kinds []Kind, since int64) birth {
-	if len(b.Kinds) == 0 {
-		since = b.At
-	}
+// withKinds is a birth that tells of all kinds that this process keeps, too: those of a mirror that tells of none yet are as old as it is, as
+// is a kind that has rows without being told of, by a release that told of none. What is added later is kept since this process opened the
+// mirror.
+func (m *Mirror) withKinds(ctx context.Context, q sqlx.QueryerContext, b birth) (birth, error) {
 	all := maps.Clone(b.Kinds)
 	if all == nil {
 		all = map[Kind]int64{}
 	}
-	for _, k := range kinds {
-		if _, known := all[k]; !known {
-			all[k] = since
+	for _, k := range m.cfg.Kinds {
+		if _, known := all[k]; known {
+			continue
+		}
+		kept := len(b.Kinds) == 0
+		if !kept {
+			if err := sqlx.GetContext(ctx, q, &kept, m.SQL(`SELECT EXISTS (SELECT 1 FROM {`+string(k)+`})`)); err != nil {
+				return b, err
+			}
+		}
+		if all[k] = m.births.opened; kept {
+			all[k] = b.At
 		}
 	}
-	return birth{At: b.At, Kinds: all}
+	return birth{At: b.At, Kinds: all}, nil
 }
 
 // loadBirth reads when the mirror was made, and since when it keeps each kind. It notes nothing: who opens a mirror may only want to read.
@@ -59,8 +66,11 @@ func (m *Mirror) loadBirth(ctx context.Context) error {
 	if err := m.db.GetContext(ctx, &m.births.opened, m.SQL(`SELECT {ms}`)); err != nil {
 		return fmt.Errorf("reading the database's clock: %w", unavailable(err))
 	}
-	m.births.born, m.births.kinds = b.At, b.with(m.cfg.Kinds, m.births.opened).Kinds
-	m.births.noted = len(m.births.kinds) == len(b.Kinds)
+	all, err := m.withKinds(ctx, m.db, b)
+	if err != nil {
+		return fmt.Errorf("looking which kinds are kept: %w", unavailable(err))
+	}
+	m.births.born, m.births.kinds, m.births.noted = b.At, all.Kinds, len(all.Kinds) == len(b.Kinds)
 	return nil
 }
 
@@ -95,7 +105,9 @@ func (m *Mirror) noteKindsIn(ctx context.Context, tx *sqlx.Tx) (b birth, err err
 	if _, err := readState(ctx, tx, m.dialect, "born", &b); err != nil {
 		return b, err
 	}
-	b = b.with(m.cfg.Kinds, m.births.opened)
+	if b, err = m.withKinds(ctx, tx, b); err != nil {
+		return b, err
+	}
 	return b, m.WriteStateIn(ctx, tx, "born", b)
 }
 

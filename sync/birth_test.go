@@ -72,3 +72,35 @@ func TestKindsOfAFreshMirror(t *testing.T) {
 		}
 	})
 }
+
+// TestKindKeptWithoutANote updates a mirror of users and organizations that tells of no kinds, and a program that keeps users alone is the
+// first to write: an organization that was made during the update is told like any other.
+func TestKindKeptWithoutANote(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		both := clerksync.Config{InstanceID: instance, Kinds: []clerksync.Kind{clerksync.Users, clerksync.Organizations}}
+		made := func(id string) clerksync.Evidence {
+			return tells("msg_"+id, clerksync.Organizations, id, fmt.Appendf(nil, `{"object":"organization","id":%q,"created_at":%d,"updated_at":%[2]d}`, id, past), past)
+		}
+		old := open(t, db, both)
+		apply(t, old, made("org_old"))
+		if _, err := db.Exec(old.SQL(`UPDATE {state} SET value = '{"at":1000}' WHERE key = 'born'`)); err != nil {
+			t.Fatal(err)
+		}
+		m := open(t, db, both)
+		apply(t, pinned(t, db), user{ID: "user_1", Updated: past, Created: past}.told())
+		apply(t, m, made("org_meanwhile"))
+		for i, m := range []*clerksync.Mirror{m, open(t, db, both)} {
+			if since := m.Since(clerksync.Organizations).UnixMilli(); since != 1000 {
+				t.Errorf("mirror %d keeps organizations since %d, want 1000", i, since)
+			}
+		}
+		all, err := m.Changes(t.Context(), 0, 10)
+		if err != nil || len(all) != 3 {
+			t.Fatal(all, err)
+		}
+		if c := all[2]; c.ObjectID != "org_meanwhile" || c.Initial {
+			t.Errorf("%s: initial %t", c.ObjectID, c.Initial)
+		}
+	})
+}

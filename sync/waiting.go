@@ -20,7 +20,9 @@ WHERE outcome IN ('quarantined', 'deferred') AND payload IS NOT NULL AND type <>
 
 // alongQuery selects held deletions of what has gone with its parent, in whatever order these are found: sorting would look at all that are
 // held each time.
-func alongQuery(most int) string { return keptQuery + overtaken() + ownInstance + ` LIMIT ` + fmt.Sprint(most) }
+func alongQuery(most int) string {
+	return keptQuery + overtaken() + ownInstance + ` LIMIT ` + fmt.Sprint(most)
+}
 
 // Waiting returns events that are kept to be applied again, with their bodies. Without ids these are those that are due by the
 // database's clock, because they were deferred, or refused by a hook or a constraint of the team's, the earliest first, and deletions that
