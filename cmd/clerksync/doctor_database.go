@@ -107,7 +107,7 @@ func (d *doctor) checkVersion(ctx context.Context) {
 	// Without the instance, which it would pin.
 	d.mirror, err = clerksync.Open(ctx, d.db, clerksync.Config{Schema: d.schema, ReadMargin: d.readMargin, Kinds: d.kinds, Unprepared: d.unprepared})
 	if err != nil {
-		d.note(check, failed, err.Error(), "")
+		d.note(check, failed, err.Error(), adviseReference(err))
 		return
 	}
 	if d.database.dialect == migrations.Postgres && !d.checkNumbers(ctx) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -59,12 +60,23 @@ func (s *settings) openMirror(ctx context.Context, migrate bool) (m *clerksync.M
 	})
 	if err == nil {
 		err = s.pin(ctx, m)
+	} else if advice := adviseReference(err); advice != "" {
+		err = fmt.Errorf("%w: %s", err, advice)
 	}
 	if err != nil {
 		db.Close()
 		return nil, nil, err
 	}
 	return m, func() { db.Close() }, nil
+}
+
+// adviseReference says what to do where SQLite cannot heed a foreign key of the team's and refuses each statement on the table that it refers
+// to; otherwise it is "". Programs that heed none never meet that.
+func adviseReference(err error) string {
+	if !strings.Contains(err.Error(), "foreign key mismatch") {
+		return ""
+	}
+	return "let that table refer to id, since the other columns are not unique"
 }
 
 // pin pins the mirror to what CLERK_INSTANCE_ID says. A pin is for good, so a key that can tell has to agree. While Clerk does not answer

@@ -175,4 +175,8 @@ func TestReferredRowsStay(t *testing.T) {
 	if n := count(t, db, `SELECT count(*) FROM posts AS p JOIN clerk_users AS u ON u.id = p.author`); n != 1 {
 		t.Error("the post's author is not there any more")
 	}
+	db.MustExec(`CREATE TABLE subscribers (email text REFERENCES clerk_users (email))`)
+	if _, said := run(t, 1, env, "reconcile"); !strings.Contains(said, "subscribers") || !strings.Contains(said, "refer to id") {
+		t.Errorf("beside a reference to no id: %s", said)
+	}
 }
