@@ -158,10 +158,9 @@ SELECT r.rolname AS role, r.rolsuper AS super, r.rolcreaterole OR r.rolcreatedb 
     coalesce(bool_or(has_table_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE')) FILTER (WHERE c.relname = 'audit'), false) AS editsaudit,
     coalesce(string_agg(c.relname, ', ' ORDER BY c.relname) FILTER (WHERE c.relname NOT IN ('audit', 'migrations', 'migrations_lock')
         AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE'))), '') AS unreachable,
-    coalesce(string_agg(c.relname, ', ' ORDER BY c.relname) FILTER (WHERE row_security_active(c.oid) AND NOT EXISTS (SELECT FROM pg_policy AS p
-        WHERE p.polrelid = c.oid AND p.polpermissive AND p.polcmd = '*' AND pg_get_expr(p.polqual, p.polrelid) = 'true'
-            AND coalesce(pg_get_expr(p.polwithcheck, p.polrelid), 'true') = 'true'
-            AND (0 = ANY (p.polroles) OR EXISTS (SELECT FROM unnest(p.polroles) AS of WHERE pg_has_role(of, 'USAGE'))))), '') AS veiled
+    coalesce(string_agg(c.relname, ', ' ORDER BY c.relname) FILTER (WHERE row_security_active(c.oid) AND (SELECT count(*) FILTER (WHERE NOT p.polpermissive) > 0 OR count(*) FILTER (WHERE p.polpermissive
+            AND p.polcmd = '*' AND pg_get_expr(p.polqual, p.polrelid) = 'true' AND coalesce(pg_get_expr(p.polwithcheck, p.polrelid), 'true') = 'true') = 0
+        FROM pg_policy AS p WHERE p.polrelid = c.oid AND (0 = ANY (p.polroles) OR EXISTS (SELECT FROM unnest(p.polroles) AS of WHERE pg_has_role(of, 'USAGE'))))), '') AS veiled
 FROM pg_roles AS r, pg_class AS c
 WHERE r.rolname = current_user AND c.relnamespace = $1::regnamespace AND c.relkind = 'r'
 GROUP BY r.rolname, r.rolsuper, r.rolcreaterole, r.rolcreatedb`
@@ -199,7 +198,7 @@ func (d *doctor) checkRoles(ctx context.Context) {
 			"run what clerksync migrate print --roles writes, as the administrator: it must be run after each migrate up")
 	case p.Veiled != "":
 		d.note(check, failed, fmt.Sprintf("row-level security may hide rows of %s from %s", p.Veiled, p.Role),
-			fmt.Sprintf("for each of them, as its owner: CREATE POLICY daemon ON %s.TABLE TO %s USING (true); or disable it there and guard views of your own", d.schema, p.Role))
+			fmt.Sprintf("for each of them, as its owner: CREATE POLICY daemon ON %s.TABLE TO %s USING (true), and ALTER what is RESTRICTIVE to name other roles; or disable it there and guard views of your own", d.schema, p.Role))
 	case len(beyond) > 0:
 		d.note(check, warned, fmt.Sprintf("%s %s: more than a daemon needs", p.Role, strings.Join(beyond, ", ")),
 			"make a role that can do less: clerksync migrate print --roles")

@@ -138,6 +138,8 @@ func TestDoctorOfMovedTables(t *testing.T) {
 		{"row-level security", `ALTER TABLE clerk.users ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON clerk.users FOR SELECT USING (id = current_setting('app.user', true))`,
 			"failed role: row-level security may hide rows of users from clerk_daemon → for each of them, as its owner: CREATE POLICY daemon ON clerk.TABLE TO clerk_daemon USING (true)",
 			`CREATE POLICY daemon ON clerk.users TO clerk_daemon USING (true)`},
+		{"a policy that outweighs others", `ALTER TABLE clerk.users ENABLE ROW LEVEL SECURITY; CREATE POLICY daemon ON clerk.users USING (true); CREATE POLICY ours ON clerk.users AS RESTRICTIVE USING (first_name <> 'Nobody')`,
+			"failed role: row-level security may hide rows of users from clerk_daemon", `ALTER POLICY ours ON clerk.users TO clerk_reader`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
