@@ -124,10 +124,11 @@ func (l *leg) lookAside(ctx context.Context, seen *ledger) error {
 		if err := l.merge(ctx, found); err != nil {
 			return err
 		}
-		if len(page) < l.cfg.pageSize {
+		next := at.after(page)
+		if len(page) < l.cfg.pageSize || next.Last == at.Last { // it repeats itself
 			return nil
 		}
-		at = at.after(page)
+		at = next
 	}
 	return nil
 }

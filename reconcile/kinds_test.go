@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,6 +152,43 @@ func TestRevokedInvitationsAreNotGone(t *testing.T) {
 			t.Errorf("a second pass: %+v, want nothing", n)
 		}
 	})
+}
+
+// stuck answers each page of the revoked invitations with the first one, and refuses to be asked for ever.
+type stuck struct{ asked *atomic.Int64 }
+
+func (s stuck) RoundTrip(r *http.Request) (*http.Response, error) {
+	if q := r.URL.Query(); q.Get("status") == "revoked" && q.Get("query") == "" {
+		if s.asked.Add(1) > 10 {
+			return nil, errors.New("a test has seen enough")
+		}
+		q.Del("offset")
+		r = r.Clone(r.Context())
+		r.URL.RawQuery = q.Encode()
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// A list of revoked invitations that repeats itself without end is left, as the others are.
+func TestRevokedInvitationsWithoutEnd(t *testing.T) {
+	t.Parallel()
+	h := openWorld(t, pgtest.SQLite(t), clerktest.Config{Users: 10})
+	const invited = 60
+	for i := range invited {
+		_, err := h.clerk.Invite(clerktest.Fields{"email_address": fmt.Sprintf("guest%d@example.com", i)})
+		must(t, err)
+	}
+	h.do(reconcile.Pass{})
+	for _, id := range h.first(clerksync.Invitations, invited) {
+		must(t, h.clerk.RevokeInvitation(id))
+	}
+	h.write(`UPDATE {invitations} SET _alive_at = _alive_at - $1`, time.Hour.Milliseconds())
+	asked := new(atomic.Int64)
+	h.cfg.Clerk = h.newAPI(clerksync.APIConfig{RateLimit: -1, Transport: stuck{asked}})
+	h.cfg = h.cfg.WithPageSize(50)
+	if _, err := h.run(reconcile.Pass{DryRun: true}); !errors.Is(err, reconcile.ErrGuard) || asked.Load() != 2 { // the ten not shown are missing
+		t.Errorf("%d pages, %v", asked.Load(), err)
+	}
 }
 
 // Invitations expire, and the members with a role get the permissions that it was given, all without an event of their own. The mirror
