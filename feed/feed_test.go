@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -268,7 +269,7 @@ func TestFallBack(t *testing.T) {
 				}
 				return endsWith(got, want)
 			})
-			if !strings.Contains(log.String(), "relay="+name+" reached=20 seq=12\n") {
+			if told := regexp.MustCompile("relay=" + name + " reached=[0-9]+ seq=12\n"); !told.MatchString(log.String()) { // on a busy machine it gets on before it looks
 				t.Errorf("the log does not tell that %s went back:\n%s", name, log.String())
 			}
 		}
