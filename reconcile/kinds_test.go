@@ -120,6 +120,20 @@ func TestDriftOfEveryKind(t *testing.T) {
 	})
 }
 
+// revoke invites guests to the application, has a pass read the invitations, and revokes them an hour after that.
+func (h *house) revoke(guests int) {
+	h.t.Helper()
+	for i := range guests {
+		_, err := h.clerk.Invite(clerktest.Fields{"email_address": fmt.Sprintf("guest%d@example.com", i)})
+		must(h.t, err)
+	}
+	h.do(reconcile.Pass{})
+	for _, id := range h.first(clerksync.Invitations, guests) {
+		must(h.t, h.clerk.RevokeInvitation(id))
+	}
+	h.write(`UPDATE {invitations} SET _alive_at = _alive_at - $1`, time.Hour.Milliseconds())
+}
+
 // All invitations to the application are revoked, of which Clerk may tell by no event, and its list leaves them out. None of them is gone,
 // so no guard has a say about them, however many they are.
 func TestRevokedInvitationsAreNotGone(t *testing.T) {
@@ -129,16 +143,8 @@ func TestRevokedInvitationsAreNotGone(t *testing.T) {
 		h := openWorld(t, db, clerktest.Config{Users: 10, Now: clock.now})
 		clock.back(time.Hour)
 		const invited = 130 // more than two pages
-		for i := range invited {
-			_, err := h.clerk.Invite(clerktest.Fields{"email_address": fmt.Sprintf("guest%d@example.com", i)})
-			must(t, err)
-		}
-		h.do(reconcile.Pass{})
-		for _, id := range h.first(clerksync.Invitations, invited) {
-			must(t, h.clerk.RevokeInvitation(id))
-		}
+		h.revoke(invited)
 		clock.back(0)
-		h.write(`UPDATE {invitations} SET _alive_at = _alive_at - $1`, time.Hour.Milliseconds())
 		h.cfg = h.cfg.WithPageSize(50)
 		for _, order := range []reconcile.Pass{{DryRun: true}, {}} {
 			if n := h.do(order)[clerksync.Invitations]; n.Updated != invited || n.Candidates != 0 {
@@ -173,16 +179,7 @@ func (s stuck) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestRevokedInvitationsWithoutEnd(t *testing.T) {
 	t.Parallel()
 	h := openWorld(t, pgtest.SQLite(t), clerktest.Config{Users: 10})
-	const invited = 60
-	for i := range invited {
-		_, err := h.clerk.Invite(clerktest.Fields{"email_address": fmt.Sprintf("guest%d@example.com", i)})
-		must(t, err)
-	}
-	h.do(reconcile.Pass{})
-	for _, id := range h.first(clerksync.Invitations, invited) {
-		must(t, h.clerk.RevokeInvitation(id))
-	}
-	h.write(`UPDATE {invitations} SET _alive_at = _alive_at - $1`, time.Hour.Milliseconds())
+	h.revoke(60)
 	asked := new(atomic.Int64)
 	h.cfg.Clerk = h.newAPI(clerksync.APIConfig{RateLimit: -1, Transport: stuck{asked}})
 	h.cfg = h.cfg.WithPageSize(50)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,11 +22,16 @@ type birth struct {
 // births knows since when each kind is kept: what is older was there before, and is created as initial.
 type births struct {
 	born   int64 // when the mirror was made
-	opened int64 // and opened by this process
+	opened int64 // and opened by this process, where it is the first to keep a kind
 
 	mu    sync.Mutex
 	kinds map[Kind]int64 // since when each is kept
 	noted bool           // and whether the database knows
+}
+
+// tells reports whether a birth tells of all of some kinds.
+func (b birth) tells(all []Kind) bool {
+	return !slices.ContainsFunc(all, func(k Kind) bool { _, known := b.Kinds[k]; return !known })
 }
 
 // withKinds is a birth that tells of all kinds that this process keeps, too: those of a mirror that tells of none yet are as old as it is, as
@@ -63,6 +69,10 @@ func (m *Mirror) loadBirth(ctx context.Context) error {
 	if !found {
 		return errors.New("the mirror's state has no birth: its tables were not made by clerksync's migrations")
 	}
+	m.births.born, m.births.kinds = b.At, b.Kinds
+	if m.births.noted = b.tells(m.cfg.Kinds); m.births.noted {
+		return nil
+	}
 	if err := m.db.GetContext(ctx, &m.births.opened, m.SQL(`SELECT {ms}`)); err != nil {
 		return fmt.Errorf("reading the database's clock: %w", unavailable(err))
 	}
@@ -70,7 +80,7 @@ func (m *Mirror) loadBirth(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("looking which kinds are kept: %w", unavailable(err))
 	}
-	m.births.born, m.births.kinds, m.births.noted = b.At, all.Kinds, len(all.Kinds) == len(b.Kinds)
+	m.births.kinds = all.Kinds
 	return nil
 }
 

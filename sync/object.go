@@ -144,7 +144,7 @@ func (o *object) appendData(dst []byte) []byte {
 		if o.kind.ids != nil {
 			m = o.idAlone(m)
 		}
-		if o.kind.codes != nil {
+		if m != nil && o.kind.codes != nil {
 			m = o.withoutCodes(m)
 		}
 		if m != nil && !o.withheld(string(m.Name)) {
@@ -197,12 +197,9 @@ func (o *object) withoutCodes(m *scan.Member) *scan.Member {
 	if err != nil {
 		value = null
 	}
-	return rewritten(m, value)
-}
-
-// rewritten returns a member with another value, of the same hazards.
-func rewritten(m *scan.Member, value []byte) *scan.Member {
-	return &scan.Member{Name: m.Name, Value: value, Whole: append(append(appendText(nil, string(m.Name)), ':'), value...), Hazards: m.Hazards}
+	without := memberOf(string(m.Name), value)
+	without.Hazards = m.Hazards
+	return &without
 }
 
 // The projection's version byte. A row whose hash carries another one is refreshed, not updated: the rule changed, not the object.

@@ -172,41 +172,32 @@ func yieldLines(yield func(Row, error) bool, read func(after place) (listing, er
 // Alive returns when visible objects were last known to be alive, by id, in Unix milliseconds. Those that are not visible, or no
 // longer, are missing. The error is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) Alive(ctx context.Context, k Kind, ids []string) (map[string]int64, error) {
+	return m.datesOf(ctx, k, ids, func(key mergeKey) int64 { return key.Alive })
+}
+
+// Updated returns Clerk's updated_at of what the mirror has of visible objects, by id, in Unix milliseconds. Those that are not visible are
+// missing. The error is [ErrUnavailable] where the database cannot answer.
+func (m *Mirror) Updated(ctx context.Context, k Kind, ids []string) (map[string]int64, error) {
+	return m.datesOf(ctx, k, plainAll(ids), func(key mergeKey) int64 { return key.Updated })
+}
+
+// datesOf returns an instant of the keys of visible objects, by id.
+func (m *Mirror) datesOf(ctx context.Context, k Kind, ids []string, date func(mergeKey) int64) (map[string]int64, error) {
 	d, known := describe(k)
 	if !known {
 		return nil, fmt.Errorf("reading rows of %q: no such kind", k)
 	}
 	rows, err := m.standings(ctx, nil, d, ids)
 	if err != nil {
-		return nil, fmt.Errorf("reading when objects were alive: %w", unavailable(err))
+		return nil, fmt.Errorf("reading the dates of objects: %w", unavailable(err))
 	}
-	alive := make(map[string]int64, len(rows))
+	dates := make(map[string]int64, len(rows))
 	for id, row := range rows {
 		if row.visible() {
-			alive[id] = row.key.Alive
+			dates[id] = date(row.key)
 		}
 	}
-	return alive, nil
-}
-
-// Updated returns Clerk's updated_at of what the mirror has of visible objects, by id, in Unix milliseconds. Those that are not visible are
-// missing. The error is [ErrUnavailable] where the database cannot answer.
-func (m *Mirror) Updated(ctx context.Context, k Kind, ids []string) (map[string]int64, error) {
-	d, known := describe(k)
-	if !known {
-		return nil, fmt.Errorf("reading rows of %q: no such kind", k)
-	}
-	rows, err := m.standings(ctx, nil, d, plainAll(ids))
-	if err != nil {
-		return nil, fmt.Errorf("reading when objects were updated: %w", unavailable(err))
-	}
-	updated := make(map[string]int64, len(rows))
-	for id, row := range rows {
-		if row.visible() {
-			updated[id] = row.key.Updated
-		}
-	}
-	return updated, nil
+	return dates, nil
 }
 
 // CountVisible returns how many objects [Mirror.Visible] yields in all.

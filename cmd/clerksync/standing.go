@@ -85,18 +85,10 @@ func (s *standing) collect(ch chan<- prometheus.Metric) error {
 	ch <- prometheus.MustNewConstMetric(foreign, prometheus.GaugeValue, strangers)
 	ch <- prometheus.MustNewConstMetric(held, prometheus.GaugeValue, float64(now.Events.Held))
 	for kind, n := range now.Resources {
-		alarm := 0.0
-		if n.Burst() {
-			alarm = 1
-		}
 		ch <- prometheus.MustNewConstMetric(told, prometheus.GaugeValue, float64(n.DeletionsTold), kind)
-		ch <- prometheus.MustNewConstMetric(burst, prometheus.GaugeValue, alarm, kind)
+		ch <- prometheus.MustNewConstMetric(burst, prometheus.GaugeValue, oneIf(n.Burst()), kind)
 	}
-	alarm := 0.0
-	if now.WebhooksSilent != nil && *now.WebhooksSilent {
-		alarm = 1
-	}
-	ch <- prometheus.MustNewConstMetric(silent, prometheus.GaugeValue, alarm)
+	ch <- prometheus.MustNewConstMetric(silent, prometheus.GaugeValue, oneIf(now.WebhooksSilent != nil && *now.WebhooksSilent))
 	if at := now.Events.LastAt; at != nil {
 		ch <- prometheus.MustNewConstMetric(lastEvent, prometheus.GaugeValue, unix(*at))
 	}
@@ -113,3 +105,10 @@ func (s *standing) collect(ch chan<- prometheus.Metric) error {
 }
 
 func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
+
+func oneIf(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}

@@ -48,10 +48,6 @@ func collectPage(ch chan<- prometheus.Metric, s admin.Status) {
 		gauge(passTotal, float64(p.Total), p.Kind)
 	}
 	for _, c := range s.Judge(time.Now()).Checks {
-		ok := 0.0
-		if c.OK {
-			ok = 1
-		}
-		gauge(checks, ok, c.Name)
+		gauge(checks, oneIf(c.OK), c.Name)
 	}
 }
