@@ -23,6 +23,9 @@
 //
 // A list that fails, is incomplete or trips the guard keeps no other from being reconciled.
 //
+// Users are listed by cursor. The other lists are read by offset, by pages that overlap, so that rows which shift meanwhile are not passed
+// over. A page is compared with the rows of its stretch of time by one sum of their fingerprints, and row by row only where the sums differ.
+//
 // Its memory does not grow with the number of objects: it holds a few pages, and the suspects up to a bound that no guard lets pass.
 // After each page it notes in the database how far it is. A pass that was killed goes on from there.
 //
