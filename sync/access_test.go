@@ -13,18 +13,18 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-// TestWhatIsKeptOfAPerson runs the query of docs/operations.md for one of two people. It finds each row that holds his word or an id of his,
+// TestWhatIsKeptOfAPerson runs the query of docs/privacy.md for one of two people. It finds each row that holds his word or an id of his,
 // and none of the other one's.
 func TestWhatIsKeptOfAPerson(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../docs/operations.md")
+	page, err := os.ReadFile("../docs/privacy.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, query, _ := strings.Cut(string(page), "WITH one AS (SELECT 'user_…' AS id)")
 	query, _, found := strings.Cut(query, ";\n```")
 	if !found {
-		t.Fatal("docs/operations.md has no such query any more")
+		t.Fatal("docs/privacy.md has no such query any more")
 	}
 	db := pgtest.New(t)
 	cfg := allOfIt
@@ -51,7 +51,7 @@ func TestWhatIsKeptOfAPerson(t *testing.T) {
 	p.leave(t, m, past+2*hour)
 	db.MustExec(`INSERT INTO clerk.plans (sha256, ids, term, created_at, expires_at) VALUES ('abc', jsonb_build_array($1::text), 1, now(), now())`, p.id())
 
-	var shown int // as docs/operations.md says of the views
+	var shown int // as docs/privacy.md says of the views
 	if err := db.Get(&shown, `SELECT count(*) FROM clerk.active_invitations WHERE email_address = $1`, p.address()); err != nil || shown != 1 {
 		t.Errorf("the view shows %d invitations of somebody deleted, %v", shown, err)
 	}
