@@ -75,7 +75,7 @@ func checkWebhooks(s Status, now time.Time) Check {
 	}
 	if f := s.Events.Foreign; f != nil && now.Sub(f.At) < foreignTime {
 		c.OK, c.Detail = false, fmt.Sprintf("%d events of other instances were ignored, the last one of %s", f.Count, f.Last)
-		c.Advice = "Another Clerk instance sends here with the same secret: take the endpoint out of its dashboard."
+		c.Advice = "Another Clerk instance sends here with the same secret: take the endpoint out of its dashboard. Examples that a dashboard sends (Send Example) count, too; for those wait an hour."
 	}
 	return c
 }
