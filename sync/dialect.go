@@ -150,3 +150,11 @@ func (d dialect) among() string {
 	}
 	return "(SELECT value FROM json_each($1))"
 }
+
+// amongLower is the right side of "lower(text) IN": the same texts in lower case.
+func (d dialect) amongLower() string {
+	if d.postgres {
+		return "(SELECT lower(a) FROM jsonb_array_elements_text(cast($1 as jsonb)) AS a)"
+	}
+	return "(SELECT lower(value) FROM json_each($1))"
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -134,7 +135,9 @@ func (e *eraser) erase(ctx context.Context, tx *sqlx.Tx) error {
 		if row.visible && !e.order.Force {
 			return ErrVisible
 		}
-		addresses = row.addresses(e.kind, true)
+		for _, address := range row.addresses(e.kind, true) {
+			addresses = append(addresses, address, strings.ToLower(address)) // as Clerk and most programs write it
+		}
 	}
 	if err := e.empty(ctx, tx, e.kind, own); err != nil {
 		return err

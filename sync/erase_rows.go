@@ -99,7 +99,7 @@ func (h former) addresses(k *kind, proven bool) []string {
 	return slices.DeleteFunc(k.addresses(o, proven), func(s string) bool { return s == "" })
 }
 
-// abandoned returns those of some addresses that are no visible user's primary one by now.
+// abandoned returns those of some addresses that are no visible user's primary one by now, in whatever case.
 func (e *eraser) abandoned(ctx context.Context, tx *sqlx.Tx, addresses []string) ([]string, error) {
 	if len(addresses) == 0 {
 		return nil, nil
@@ -113,7 +113,9 @@ func (e *eraser) abandoned(ctx context.Context, tx *sqlx.Tx, addresses []string)
 	if err := tx.SelectContext(ctx, &taken, query, string(parameter)); err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(addresses, func(s string) bool { return slices.Contains(taken, s) }), nil
+	return slices.DeleteFunc(addresses, func(s string) bool {
+		return slices.ContainsFunc(taken, func(other string) bool { return strings.EqualFold(s, other) })
+	}), nil
 }
 
 // children reads and locks those rows of a kind that belong to the object: by its id or, where a row names a person by an address, by
@@ -134,12 +136,22 @@ func (e *eraser) children(ctx context.Context, tx *sqlx.Tx, child *kind) (all []
 	if err != nil {
 		return nil, err
 	}
-	condition, args := child.addressee+` IN `+e.mirror.dialect.among(), []any{string(parameter)}
+	args := []any{string(parameter)}
 	if child.invited != "" {
-		condition, args = child.invited+` = $2 OR `+condition, append(args, e.order.ID)
+		args = append(args, e.order.ID)
 	}
-	meant, err := e.look(ctx, tx, child, condition, args...)
+	meant, err := e.look(ctx, tx, child, e.mirror.meant(child), args...)
 	return append(all, meant...), err
+}
+
+// meant is a condition in SQL on rows that name a person, by one of his addresses in whatever case or by his id. An OR of the two would read
+// the whole table.
+func (m *Mirror) meant(k *kind) string {
+	ids := `SELECT id FROM {` + string(k.name) + `} WHERE lower(` + k.addressee + `) IN ` + m.dialect.amongLower()
+	if k.invited != "" {
+		ids += ` UNION ALL SELECT id FROM {` + string(k.name) + `} WHERE ` + k.invited + ` = $2`
+	}
+	return `id IN (` + ids + `)`
 }
 
 // empty empties rows that are not empty yet, and notes what they held.

@@ -512,6 +512,60 @@ func TestSearchOfEvents(t *testing.T) {
 	}
 }
 
+// TestAddressInAnotherCase erases somebody whose address an invitation spells in another case. Whoever has the address by now keeps his.
+func TestAddressInAnotherCase(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		start := long()
+		user := func(id, address string) {
+			apply(t, m, saw(clerksync.Users, id, fmt.Appendf(nil, `{"object":"user","id":%q,"primary_email_address_id":"idn_1","email_addresses":[
+{"id":"idn_1","email_address":%q,"verification":{"status":"verified"}}],"created_at":%d,"updated_at":%[3]d}`, id, address, start), start+day))
+		}
+		user("user_a", "ada@example.com")
+		user("user_b", "Bob@Example.com")
+		user("user_heir", "bob@example.com")
+		for name, address := range map[string]string{"ada": "Ada@Example.com", "bob": "bob@example.com", "other": "adam@example.com"} {
+			apply(t, m, saw(clerksync.Invitations, "", fmt.Appendf(nil, `{"object":"invitation","id":%q,"email_address":%q,"status":"pending","created_at":%d,"updated_at":%[3]d}`,
+				"inv_"+name, address, start), start+day))
+			apply(t, m, saw(clerksync.OrganizationInvitations, "", fmt.Appendf(nil, `{"object":"organization_invitation","id":%q,"organization_id":"org_1","email_address":%q,
+"status":"pending","created_at":%d,"updated_at":%[3]d}`, "orginv_"+name, address, start), start+day))
+		}
+		for _, id := range []string{"user_a", "user_b"} {
+			apply(t, m, saw(clerksync.Users, id, nil, start+2*day))
+			if _, err := m.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: id}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, want := range map[string]string{"ada": "-", "bob": "bob@example.com", "other": "adam@example.com"} {
+			for kind, id := range map[clerksync.Kind]string{clerksync.Invitations: "inv_" + name, clerksync.OrganizationInvitations: "orginv_" + name} {
+				if got := values(t, m, kind, id, "email_address"); got != want {
+					t.Errorf("%s is to %q, want %q", id, got, want)
+				}
+			}
+		}
+	})
+}
+
+// TestInvitationsFoundByIndex has erasures find a person's invitations among many without reading all of them.
+func TestInvitationsFoundByIndex(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	m := pinned(t, db)
+	for _, k := range []clerksync.Kind{clerksync.OrganizationInvitations, clerksync.Invitations} {
+		admin(t, db).MustExec(m.SQL(`INSERT INTO {` + string(k) + `} (id, email_address, source, synced_at, _alive_at, _updated_at, _seen_at, _dead_at, _hash, _was_visible, _version, _changed)
+SELECT 'inv_' || i, i || '@example.com', 'webhook', now(), 1, 1, 1, 0, '', false, 1, true FROM generate_series(1, 20000) AS i`))
+		admin(t, db).MustExec(m.SQL(`ANALYZE {` + string(k) + `}`))
+		args := []any{`["7@example.com"]`, "user_7"}
+		if k == clerksync.Invitations {
+			args = args[:1]
+		}
+		if text := plan(t, m, `SELECT id FROM {`+string(k)+`} WHERE `+m.MeantSQL(k)+` ORDER BY id FOR UPDATE`, args...); strings.Contains(text, "Seq Scan") {
+			t.Errorf("all %s are read:\n%s", k, text)
+		}
+	}
+}
+
 // TestAddressThatWasClaimed erases somebody who wrote another one's address to his own and never proved it, as every user can: the other
 // one's invitation stays, and his own address takes his invitation with it.
 func TestAddressThatWasClaimed(t *testing.T) {

@@ -92,6 +92,12 @@ func (m *Mirror) SearchSQL(ctx context.Context, table string) (string, error) {
 	return "", err
 }
 
+// MeantSQL is the condition by which an erasure looks for what names a person.
+func (m *Mirror) MeantSQL(k Kind) string {
+	d, _ := describe(k)
+	return m.meant(d)
+}
+
 // PastSQL is the statement that asks for the sign-ins before new ones.
 func (m *Mirror) PastSQL() string { return m.statements.past }
 
