@@ -126,11 +126,14 @@ func (s setting) read(c *cli.Command) (value string, told bool, err error) {
 	return value, true, nil
 }
 
-// maxBrief is the size of the longest file of a secret or a certificate, since a device or a pipe by mistake might have no end.
+// maxBrief is the size of the longest file of a secret or a certificate, since a device by mistake might have no end.
 const maxBrief = 1 << 20
 
 // readBrief reads such a file, less the byte order mark that some editors put before it.
 func readBrief(path string) (string, error) {
+	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 { // the second read would find nothing, or never end
+		return "", errors.New("it is a pipe, and is read more than once: write it to a file")
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return "", err
