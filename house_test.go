@@ -62,6 +62,7 @@ func TestImportDirections(t *testing.T) {
 		"internal/scan":     {""},
 		"internal/crash":    {""},
 		"internal/loopback": {""},
+		"internal/outward":  {""},
 		"internal/lease":    {"webhook", "reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus"},
 		"feed":              {"webhook", "reconcile", "upsert", "migrations", "internal/admin", "clerktest", "cmd", "modernc.org", "github.com/prometheus", "github.com/nats-io"},
 		"migrations":        {"", "modernc.org", "github.com/prometheus"},

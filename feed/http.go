@@ -18,6 +18,7 @@ import (
 	svix "github.com/svix/svix-webhooks/go"
 
 	"github.com/clerksync/clerksync/internal/loopback"
+	"github.com/clerksync/clerksync/internal/outward"
 )
 
 // HTTPConfig configures an HTTP receiver. URL and Secrets are required.
@@ -30,7 +31,8 @@ type HTTPConfig struct {
 	// new one before the old one goes.
 	Secrets []string
 
-	// Transport sends the requests. Nil means one of its own, with Go's defaults, or http.DefaultTransport where that was replaced.
+	// Transport sends the requests. Nil means one of its own, with Go's defaults and pings of HTTP/2, or
+	// http.DefaultTransport where that was replaced.
 	Transport http.RoundTripper
 }
 
@@ -59,20 +61,13 @@ func NewHTTP(cfg HTTPConfig) (*HTTPReceiver, error) {
 		return nil, fmt.Errorf("making an HTTP receiver: %w", err)
 	}
 	if cfg.Transport == nil {
-		cfg.Transport = ownTransport()
+		cfg.Transport = outward.Transport()
 	}
 	r.client = &http.Client{
 		Transport: cfg.Transport, Timeout: postTime,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return r, nil
-}
-
-func ownTransport() http.RoundTripper {
-	if standard, ok := http.DefaultTransport.(*http.Transport); ok {
-		return standard.Clone()
-	}
-	return http.DefaultTransport // a program has wrapped it, to trace requests say
 }
 
 // SetSecrets replaces the secrets, for messages that are posted from now on. After an error, which never quotes one, the old ones stay.

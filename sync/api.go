@@ -18,6 +18,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/clerksync/clerksync/internal/loopback"
+	"github.com/clerksync/clerksync/internal/outward"
 )
 
 // APIConfig configures an [API]. Printed or logged, it tells everything but the secret key.
@@ -36,7 +37,8 @@ type APIConfig struct {
 	// test keys. A negative value means none, for an emulator.
 	RateLimit int
 
-	// Transport sends the requests. Nil means http.DefaultTransport.
+	// Transport sends the requests. Nil means one of its own, with Go's defaults and pings of HTTP/2, or http.DefaultTransport where
+	// that was replaced.
 	Transport http.RoundTripper
 
 	// Observe, if not nil, is called after every try with the endpoint, such as "/users/{id}", and the status, or 0 where no
@@ -106,7 +108,7 @@ func NewAPI(cfg APIConfig) (*API, error) {
 		cfg.Observe = func(string, int) {}
 	}
 	if cfg.Transport == nil {
-		cfg.Transport = http.DefaultTransport
+		cfg.Transport = outward.Transport()
 	}
 	a := &API{spare: make(chan *bytes.Buffer, maxSpare), observe: cfg.Observe, limit: rate.NewLimiter(rate.Inf, 1), share: rate.NewLimiter(rate.Inf, 1)}
 	if cfg.RateLimit > 0 {
