@@ -47,7 +47,11 @@
 // to know them by it gives clerkhttp.AuthorizationJWTExtractor a function that returns the header's token or else the cookie's, and
 // names its own origins to clerkhttp.AuthorizedPartyMatches, since other sites of the same domain get that cookie, too.
 //
-// While Clerk is down whoever the mirror has goes on, and a user whom it does not have yet waits. While the database is down, sessions
+// While Clerk is down whoever the mirror has goes on, and a user whom it does not have yet waits. That takes a clerk-sdk-go which was given
+// the public key of the tokens, by clerkhttp.JSONWebKey: otherwise it asks Clerk for the key every hour, and answers 401 to everybody while
+// Clerk does not tell.
+//
+// While the database is down, sessions
 // that were seen go on until their rows are too old, but for those in an organization of which the mirror has no membership: each request
 // looks for that again.
 package upsert

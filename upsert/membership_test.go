@@ -281,3 +281,16 @@ func clerktestIssuer(t *testing.T) string {
 	defer there.Close()
 	return there.Issuer()
 }
+
+// TestKeysWhileClerkIsDown is of a site that begins while Clerk is down: the SDK refuses everybody, unless it was given the key.
+func TestKeysWhileClerkIsDown(t *testing.T) {
+	t.Parallel()
+	h := build(t, pgtest.SQLite(t), loopback)
+	handler, ada := h.logins.Middleware(greet), h.mirrored(old)
+	h.faults(clerktest.Faults{ErrorRate: 1})
+	expect(t, bearer(h.net, h.clerk.SessionToken(ada), handler), unauthorized)
+	expect(t, bearer(h.net, h.clerk.SessionToken(ada), handler, clerkhttp.JSONWebKey(h.clerk.JWTKey())), ada)
+	if diff := cmp.Diff([]string{"stale"}, h.told.take()); diff != "" {
+		t.Errorf("observed (-want +got):\n%s", diff)
+	}
+}

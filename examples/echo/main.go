@@ -48,8 +48,12 @@ func open(ctx context.Context, db *sqlx.DB, cfg clerksync.APIConfig) (*upsert.Up
 	return upsert.New(upsert.Config{Mirror: mirror, Clerk: api})
 }
 
-// verify has clerk-sdk-go verify the session tokens of the same Clerk, be it an emulator. Their claims say who has signed in.
+// verify has clerk-sdk-go verify the session tokens of the same Clerk, be it an emulator. Their claims say who has signed in. Without
+// CLERK_JWT_KEY it asks Clerk for the public key every hour, and answers 401 to everybody while Clerk is down.
 func verify(cfg clerksync.APIConfig) func(http.Handler) http.Handler {
+	if key := os.Getenv("CLERK_JWT_KEY"); key != "" {
+		return clerkhttp.WithHeaderAuthorization(clerkhttp.JSONWebKey(key))
+	}
 	clerk.SetBackend(clerk.NewBackend(&clerk.BackendConfig{Key: &cfg.SecretKey, URL: new(cfg.URL + "/v1")}))
 	return clerkhttp.WithHeaderAuthorization()
 }

@@ -56,3 +56,29 @@ func TestLogin(t *testing.T) {
 		}
 	}
 }
+
+// TestLoginWhileClerkIsDown begins while Clerk tells nothing, not even the key of its tokens: whom the database has is let in.
+func TestLoginWhileClerkIsDown(t *testing.T) {
+	there := clerktest.NewServer(t, clerktest.Config{})
+	t.Setenv("CLERK_JWT_KEY", there.JWTKey())
+	id := there.MustCreateUser(clerktest.Person("Ada", "Lovelace"))
+	cfg := clerksync.APIConfig{SecretKey: there.SecretKey(), URL: there.URL(), Transport: &http.Transport{DisableKeepAlives: true}}
+	users, err := open(t.Context(), pgtest.New(t), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer users.Close()
+	if _, err := users.UpsertOnLogin(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if err := there.SetFaults(clerktest.Faults{ErrorRate: 1}); err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodPost, "/login", nil)
+	r.Header.Set("Authorization", "Bearer "+there.SessionToken(id))
+	w := httptest.NewRecorder()
+	verify(cfg)(login(users)).ServeHTTP(w, r)
+	if w.Code != http.StatusOK {
+		t.Errorf("%d %q", w.Code, w.Body)
+	}
+}
