@@ -51,7 +51,6 @@
 // the public key of the tokens, by clerkhttp.JSONWebKey: otherwise it asks Clerk for the key every hour, and answers 401 to everybody while
 // Clerk does not tell.
 //
-// While the database is down, sessions
-// that were seen go on until their rows are too old, but for those in an organization of which the mirror has no membership: each request
-// looks for that again.
+// While the database is down, sessions that were seen go on until their rows are too old, but for those in an organization of which the
+// mirror has no membership: each request looks for that again.
 package upsert

@@ -17,6 +17,9 @@ var (
 // flightTime bounds a flight: the check of the instance and the read take 5 s each at most, a commit 8 s.
 const flightTime = 20 * time.Second
 
+// lookTime bounds a read of the database, for which a request without an end of its own would wait as long as it hangs.
+const lookTime = 5 * time.Second
+
 // sight is one look at a user's row.
 type sight struct {
 	user           clerksync.User
@@ -28,6 +31,8 @@ type sight struct {
 func (u *Upserter) look(ctx context.Context, id string) (s sight, err error) {
 	s.epoch = u.sessions.epoch(id)
 	s.result = ResultFresh // until Clerk has to be asked
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
 	s.user, err = u.cfg.Mirror.User(ctx, id)
 	s.visible = err == nil
 	s.found = s.visible || errors.Is(err, ErrDeleted)

@@ -37,6 +37,8 @@ func (u *Upserter) membership(ctx context.Context, e *entry, organizationID stri
 	if p := e.place.Load(); p != nil && p.epoch == epoch && p.membership.Organization.ID == organizationID {
 		return &p.membership, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
 	m, err := u.cfg.Mirror.Membership(ctx, organizationID, e.user.ID)
 	if errors.Is(err, clerksync.ErrNotFound) {
 		return nil, nil

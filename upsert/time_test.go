@@ -190,3 +190,29 @@ func TestLoginTriesAgain(t *testing.T) {
 		mustBe(t, err, upsert.ErrDeleted)
 	}, func(c *upsert.Config) { c.MaxAge, c.MaxDeletes = time.Second, 1 })
 }
+
+// TestLoginWhileDatabaseHangs has somebody keep the only connection: logins are told that in seconds, also of those whose request has
+// no end of its own.
+func TestLoginWhileDatabaseHangs(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, h *house) {
+		ada, bob := h.mirrored(young), h.mirrored(young)
+		lab := h.team("Lab", ada)
+		handler := h.logins.Middleware(present)
+		expect(t, switched(handler, "sess_1", ada, ""), "in none")
+		h.db.SetMaxOpenConns(1)
+		held, err := h.db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, switched(handler, "sess_1", ada, lab), unavailable)
+		expect(t, switched(handler, "sess_2", bob, ""), unavailable)
+		_, err = h.logins.UpsertOnLogin(context.Background(), bob)
+		mustBe(t, err, upsert.ErrUnavailable)
+		if err := held.Close(); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, switched(handler, "sess_1", ada, lab), "admin of Lab")
+		expect(t, switched(handler, "sess_2", bob, ""), "in none")
+	})
+}
