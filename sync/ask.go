@@ -89,8 +89,7 @@ func (r *Reader) orphan(ctx context.Context, d *kind, row map[string]string) (bo
 		if _, visible, err := r.mirror.Find(ctx, p.kind, id); err != nil || visible && r.mirror.Mirrors(p.kind) {
 			return false, err
 		}
-		parent, _ := describe(p.kind)
-		for _, q := range parent.ask(id, nil) {
+		for _, q := range p.kind.description().ask(id, nil) {
 			c, err := r.get(ctx, q.endpoint, q.path, q.query)
 			if err != nil || c.notFound() {
 				return err == nil, err

@@ -102,7 +102,7 @@ func (g *Guard) decide(ctx context.Context, k Kind, id string) bool {
 
 // release takes out of the count what has gone with its parent since it was let through, and reports whether there was such a thing.
 func (g *Guard) release(ctx context.Context, k Kind, c *guardCount) bool {
-	d, _ := describe(k)
+	d := k.description()
 	if len(d.parents) == 0 {
 		return false
 	}
@@ -226,13 +226,12 @@ func (g *Guard) refuse(ctx context.Context, k Kind, c *guardCount) {
 // hidden returns objects of a kind that were deleted within the guard's term on the word of the sources, and not with their parents, at
 // most so many.
 func (m *Mirror) hidden(ctx context.Context, k Kind, sources []Source, most int64) (ids []string, err error) {
-	d, _ := describe(k)
 	names := make([]string, len(sources))
 	for i, s := range sources {
 		names[i] = "'" + string(s) + "'"
 	}
 	err = m.db.SelectContext(ctx, &ids, m.SQL(`SELECT DISTINCT object_id FROM {audit}
-WHERE action = 'deleted' AND resource = $1 AND source IN (`+strings.Join(names, ", ")+`) AND at > $2 AND NOT `+d.wentAlong()+` LIMIT $3`),
+WHERE action = 'deleted' AND resource = $1 AND source IN (`+strings.Join(names, ", ")+`) AND at > $2 AND NOT `+k.description().wentAlong()+` LIMIT $3`),
 		string(k), stamp(time.Now().Add(-guardTerm)), most)
 	if err != nil {
 		return nil, fmt.Errorf("counting deletions: %w", unavailable(err))

@@ -100,9 +100,8 @@ func (k *kind) wentAlong() string {
 // told counts the objects of a kind whose deletion webhooks have told within the guard's term, held or not, less those that went with
 // their parents: an organization of a thousand members is one deletion.
 func (m *Mirror) told(ctx context.Context, k Kind) (n int64, err error) {
-	d, _ := describe(k)
 	err = m.db.GetContext(ctx, &n, m.SQL(`SELECT count(DISTINCT object_id) FROM {audit}
-WHERE action IN ('deleted', 'held') AND source = 'webhook' AND resource = $1 AND at > $2 AND NOT `+d.wentAlong()),
+WHERE action IN ('deleted', 'held') AND source = 'webhook' AND resource = $1 AND at > $2 AND NOT `+k.description().wentAlong()),
 		string(k), stamp(time.Now().Add(-guardTerm)))
 	if err != nil {
 		return 0, fmt.Errorf("counting deletions: %w", unavailable(err))

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"maps"
 	"net/url"
 	"slices"
@@ -147,28 +148,24 @@ func describe(name Kind) (*kind, bool) {
 	return kinds[i], true
 }
 
-// Listed reports whether Clerk lists the kind, so that passes can compare it. Sessions are listed by user only: webhooks alone tell
-// of them.
-func (k Kind) Listed() bool {
-	d, known := describe(k)
-	return known && d.list.path != ""
+// description is what describe finds, or that of a kind of which nothing is known.
+func (k Kind) description() *kind {
+	if d, known := describe(k); known {
+		return d
+	}
+	return &kind{}
 }
 
+// Listed reports whether Clerk lists the kind, so that passes can compare it. Sessions are listed by user only: webhooks alone tell
+// of them.
+func (k Kind) Listed() bool { return k.description().list.path != "" }
+
 // Cursor reports whether Clerk's list of the kind takes starting_after and created_at_after.
-func (k Kind) Cursor() bool {
-	d, known := describe(k)
-	return known && d.list.cursor
-}
+func (k Kind) Cursor() bool { return k.description().list.cursor }
 
 // Aside returns the parameters with which Clerk's list of the kind shows the objects that it leaves out without them; nil if it leaves
 // none out.
-func (k Kind) Aside() url.Values {
-	d, known := describe(k)
-	if !known {
-		return nil
-	}
-	return maps.Clone(d.list.aside)
-}
+func (k Kind) Aside() url.Values { return maps.Clone(k.description().list.aside) }
 
 // Kinds lists every kind there is, parents before children: in this order they are erased, too, so that what belongs to an erased object
 // goes with it.
@@ -201,31 +198,17 @@ func (m *Mirror) ListedKinds() (listed []Kind) {
 }
 
 // Resource returns the word by which operators ask for the kind: some bring several kinds.
-func (k Kind) Resource() string {
-	if d, ok := describe(k); ok {
-		return d.resource
-	}
-	return ""
-}
+func (k Kind) Resource() string { return k.description().resource }
 
 // Prefix returns how ids of the kind begin, such as "user_".
-func (k Kind) Prefix() string {
-	if d, ok := describe(k); ok {
-		return d.prefix
-	}
-	return ""
-}
+func (k Kind) Prefix() string { return k.description().prefix }
 
 // Askable reports whether [Reader.Get] can ask Clerk for one object of the kind.
-func (k Kind) Askable() bool {
-	d, known := describe(k)
-	return known && d.ask != nil
-}
+func (k Kind) Askable() bool { return k.description().ask != nil }
 
 // ByID reports whether Clerk answers for one object of the kind by its id. Where it does not, [Reader.Get] takes the read margin.
 func (k Kind) ByID() bool {
-	d, known := describe(k)
-	return known && d.ask != nil && !d.ask("", nil)[0].list
+	return k.Askable() && !k.description().ask("", nil)[0].list
 }
 
 // Telling is one thing that an event tells about an object of a kind: that the object is gone, or its whole content, which is the
@@ -258,12 +241,7 @@ func Tellings(eventType string) (told []Telling) {
 }
 
 // Singular returns what Clerk calls one object of the kind, as in the event type user.updated.
-func (k Kind) Singular() string {
-	if d, ok := describe(k); ok {
-		return d.singular
-	}
-	return string(k)
-}
+func (k Kind) Singular() string { return cmp.Or(k.description().singular, string(k)) }
 
 // hazardous are the hazards that no free-form member may carry into a database.
 const hazardous = scan.NUL | scan.Surrogate | scan.Range | scan.Deep
