@@ -87,10 +87,6 @@ func (m *Mirror) Objects(ctx context.Context, k Kind, ids ...string) (map[string
 	if !known {
 		return nil, fmt.Errorf("reading objects of %q: no such kind", k)
 	}
-	parameter, err := json.Marshal(plainAll(ids))
-	if err != nil {
-		return nil, fmt.Errorf("reading objects: %w", err)
-	}
 	var query strings.Builder
 	fmt.Fprintf(&query, `SELECT r.id, r.data FROM {%s} AS r WHERE r.id IN %s AND r.deleted_at IS NULL AND r.data IS NOT NULL`, k, m.dialect.among())
 	for _, p := range d.parents {
@@ -100,7 +96,7 @@ func (m *Mirror) Objects(ctx context.Context, k Kind, ids ...string) (map[string
 		ID   string `db:"id"`
 		Data []byte `db:"data"`
 	}
-	if err := m.db.SelectContext(ctx, &rows, m.SQL(query.String()), string(parameter)); err != nil {
+	if err := m.selectAmong(ctx, m.db, &rows, query.String(), plainAll(ids)); err != nil {
 		return nil, fmt.Errorf("reading objects: %w", unavailable(err))
 	}
 	objects := make(map[string][]byte, len(rows))

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"time"
-
-	"github.com/go-json-experiment/json"
 )
 
 // Deletion is one deletion of one object, as the audit log tells it.
@@ -58,14 +56,9 @@ func (m *Mirror) fates(ctx context.Context, page []AuditEntry) (deletions []Dele
 	for i, e := range page {
 		ids[i] = e.ObjectID
 	}
-	parameter, err := json.Marshal(ids)
-	if err != nil {
-		return nil, err
-	}
 	var rows []auditRead
-	err = m.db.SelectContext(ctx, &rows, m.SQL(`SELECT seq, at, action, resource, object_id FROM {audit}
-WHERE object_id IN `+m.dialect.among()+` AND action IN ('deleted', 'revived', 'erased') ORDER BY seq`), string(parameter))
-	if err != nil {
+	if err := m.selectAmong(ctx, m.db, &rows, `SELECT seq, at, action, resource, object_id FROM {audit}
+WHERE object_id IN `+m.dialect.among()+` AND action IN ('deleted', 'revived', 'erased') ORDER BY seq`, ids); err != nil {
 		return nil, unavailable(err)
 	}
 	histories := map[[2]string][]auditRead{}

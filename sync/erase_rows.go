@@ -104,13 +104,9 @@ func (e *eraser) abandoned(ctx context.Context, tx *sqlx.Tx, addresses []string)
 	if len(addresses) == 0 {
 		return nil, nil
 	}
-	parameter, err := json.Marshal(addresses)
-	if err != nil {
-		return nil, err
-	}
 	var taken []string
-	query := e.mirror.SQL(`SELECT email FROM {users} WHERE deleted_at IS NULL AND email IN ` + e.mirror.dialect.among())
-	if err := tx.SelectContext(ctx, &taken, query, string(parameter)); err != nil {
+	query := `SELECT email FROM {users} WHERE deleted_at IS NULL AND email IN ` + e.mirror.dialect.among()
+	if err := e.mirror.selectAmong(ctx, tx, &taken, query, addresses); err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(addresses, func(s string) bool {
@@ -132,7 +128,7 @@ func (e *eraser) children(ctx context.Context, tx *sqlx.Tx, child *kind) (all []
 	if child.addressee == "" || e.kind != users {
 		return all, nil
 	}
-	parameter, err := json.Marshal(append([]string{}, e.addresses...))
+	parameter, err := json.Marshal(e.addresses)
 	if err != nil {
 		return nil, err
 	}
@@ -171,15 +167,11 @@ func (e *eraser) empty(ctx context.Context, tx *sqlx.Tx, k *kind, rows []former)
 	if len(ids) == 0 {
 		return nil
 	}
-	parameter, err := json.Marshal(ids)
-	if err != nil {
-		return err
-	}
 	var emptied []struct {
 		ID      string `db:"id"`
 		Version int64  `db:"_version"`
 	}
-	if err := tx.SelectContext(ctx, &emptied, e.mirror.SQL(e.emptying(k)), string(parameter)); err != nil {
+	if err := e.mirror.selectAmong(ctx, tx, &emptied, e.emptying(k), ids); err != nil {
 		return err
 	}
 	visible := map[string]bool{}

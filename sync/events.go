@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/jmoiron/sqlx"
 )
 
@@ -79,16 +78,12 @@ func (m *Mirror) dropped(ctx context.Context, tx *sqlx.Tx, rows []*eventRow) (ma
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	parameter, err := json.Marshal(ids)
-	if err != nil {
-		return nil, err
-	}
 	query := `SELECT id FROM {events} WHERE outcome IN ('quarantined', 'deferred') AND id IN ` + m.dialect.among() + ` ORDER BY id`
 	if m.dialect.postgres {
 		query += ` FOR UPDATE`
 	}
 	var waiting []string
-	if err := tx.SelectContext(ctx, &waiting, m.SQL(query), string(parameter)); err != nil {
+	if err := m.selectAmong(ctx, tx, &waiting, query, ids); err != nil {
 		return nil, err
 	}
 	dropped := map[string]bool{}

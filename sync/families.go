@@ -3,8 +3,6 @@ package sync
 import (
 	"context"
 	"fmt"
-
-	"github.com/jmoiron/sqlx"
 )
 
 // Families returns the listed parents of at most [Batch] objects of a kind: by the parents' kind and id, the ids of their children.
@@ -18,15 +16,12 @@ func (m *Mirror) Families(ctx context.Context, k Kind, ids []string) (map[Kind]m
 		if len(ids) == 0 || !m.Mirrors(p.kind) {
 			continue
 		}
-		query, args, err := sqlx.In(m.SQL(`SELECT id, `+p.column+` AS parent FROM {`+string(k)+`} WHERE `+p.column+` IS NOT NULL AND id IN (?)`), ids)
-		if err != nil {
-			return nil, err
-		}
 		var rows []struct {
 			ID     string `db:"id"`
 			Parent string `db:"parent"`
 		}
-		if err := m.db.SelectContext(ctx, &rows, m.db.Rebind(query), args...); err != nil {
+		query := `SELECT id, ` + p.column + ` AS parent FROM {` + string(k) + `} WHERE ` + p.column + ` IS NOT NULL AND id IN ` + m.dialect.among()
+		if err := m.selectAmong(ctx, m.db, &rows, query, ids); err != nil {
 			return nil, fmt.Errorf("reading the parents of rows: %w", unavailable(err))
 		}
 		family := map[string][]string{}

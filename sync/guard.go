@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -109,13 +108,9 @@ func (g *Guard) release(ctx context.Context, k Kind, c *guardCount) bool {
 	g.mu.Lock()
 	admitted := slices.Collect(maps.Keys(c.admitted))
 	g.mu.Unlock()
-	parameter, err := json.Marshal(admitted)
-	if err != nil {
-		return false
-	}
 	var along []string
-	err = g.mirror.db.SelectContext(ctx, &along, g.mirror.SQL(`SELECT id FROM {`+string(k)+`} AS t WHERE id IN `+g.mirror.dialect.among()+` AND `+d.orphaned()), string(parameter))
-	if err != nil {
+	query := `SELECT id FROM {` + string(k) + `} AS t WHERE id IN ` + g.mirror.dialect.among() + ` AND ` + d.orphaned()
+	if err := g.mirror.selectAmong(ctx, g.mirror.db, &along, query, admitted); err != nil {
 		return false // what cannot be counted is not let through
 	}
 	g.mu.Lock()

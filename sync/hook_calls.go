@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/jmoiron/sqlx"
 
 	"github.com/clerksync/clerksync/internal/crash"
@@ -44,26 +43,19 @@ func (m *Mirror) previous(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fo
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	parameter, err := json.Marshal(ids)
-	if err != nil {
+	var rows []struct {
+		ID      string `db:"id"`
+		Data    []byte `db:"data"`
+		Version int64  `db:"_version"`
+	}
+	if err := m.selectAmong(ctx, tx, &rows, `SELECT id, data, _version FROM {`+string(k.name)+`} WHERE id IN `+m.dialect.among(), ids); err != nil {
 		return nil, err
 	}
-	query := `SELECT id, data, _version FROM {` + string(k.name) + `} WHERE id IN ` + m.dialect.among()
-	rows, err := tx.QueryxContext(ctx, m.SQL(query), string(parameter))
-	if err != nil {
-		return nil, err
+	before := make(map[string]previous, len(rows))
+	for _, r := range rows {
+		before[r.ID] = previous{r.Data, r.Version}
 	}
-	defer rows.Close()
-	before := make(map[string]previous, len(ids))
-	for rows.Next() {
-		var id string
-		var p previous
-		if err := rows.Scan(&id, &p.data, &p.version); err != nil {
-			return nil, err
-		}
-		before[id] = p
-	}
-	return before, finish(rows)
+	return before, nil
 }
 
 // calls are the hooks that a merge's changes ask for. The error is errOvertaken where another transaction wrote a row after its

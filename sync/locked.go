@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"github.com/go-json-experiment/json"
 )
 
 // lookTime bounds the look at locked rows, whose callers have waited for long already.
@@ -27,14 +25,10 @@ func (m *Mirror) freeOf(ctx context.Context, batch []*request) (free, locked []*
 		if len(ids) == 0 {
 			continue
 		}
-		parameter, err := json.Marshal(ids)
-		if err != nil {
-			return nil, batch
-		}
 		of[k.name] = map[string]bool{}
 		var all []string
-		if err := m.db.SelectContext(ctx, &all, m.SQL(`WITH free AS (SELECT id FROM {`+string(k.name)+`} WHERE id IN `+m.dialect.among()+` FOR NO KEY UPDATE SKIP LOCKED)
-SELECT id FROM {`+string(k.name)+`} WHERE id IN `+m.dialect.among()+` AND id NOT IN (SELECT id FROM free)`), string(parameter)); err != nil {
+		if err := m.selectAmong(ctx, m.db, &all, `WITH free AS (SELECT id FROM {`+string(k.name)+`} WHERE id IN `+m.dialect.among()+` FOR NO KEY UPDATE SKIP LOCKED)
+SELECT id FROM {`+string(k.name)+`} WHERE id IN `+m.dialect.among()+` AND id NOT IN (SELECT id FROM free)`, ids); err != nil {
 			return nil, batch
 		}
 		for _, id := range all {

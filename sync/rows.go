@@ -92,6 +92,15 @@ func (m *Mirror) query(ctx context.Context, tx *sqlx.Tx, query string, parameter
 	}
 }
 
+// selectAmong reads the rows of a query that names texts, such as ids, by [dialect.among].
+func (m *Mirror) selectAmong(ctx context.Context, q sqlx.QueryerContext, rows any, query string, texts []string) error {
+	parameter, err := json.Marshal(texts)
+	if err != nil {
+		return err
+	}
+	return sqlx.SelectContext(ctx, q, rows, m.SQL(query), string(parameter))
+}
+
 // finish reads what is left of rows and returns the error that ended them: that of a statement without rows comes no earlier.
 func finish(rows *sqlx.Rows) error {
 	for rows.Next() {

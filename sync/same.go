@@ -1,10 +1,6 @@
 package sync
 
-import (
-	"context"
-
-	"github.com/go-json-experiment/json"
-)
+import "context"
 
 // skipSame settles reads of visible, never deleted objects whose very bytes the rows hold already. Not writing them cannot be
 // told from never having read them, and is what lets a pass without drift write nothing. A login's read is always written, since
@@ -52,16 +48,12 @@ func (m *Mirror) noteNamed(ctx context.Context, k *kind, reads []*piece) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	parameter, err := json.Marshal(ids)
-	if err != nil {
-		return err
-	}
 	var rows []struct {
 		ID     string `db:"id"`
 		Person string `db:"person"`
 	}
-	query := m.SQL(`SELECT id, ` + k.invited + ` AS person FROM {` + string(k.name) + `} WHERE ` + k.invited + ` IS NOT NULL AND id IN ` + m.dialect.among())
-	if err := m.db.SelectContext(ctx, &rows, query, string(parameter)); err != nil {
+	query := `SELECT id, ` + k.invited + ` AS person FROM {` + string(k.name) + `} WHERE ` + k.invited + ` IS NOT NULL AND id IN ` + m.dialect.among()
+	if err := m.selectAmong(ctx, m.db, &rows, query, ids); err != nil {
 		return err
 	}
 	named := make(map[string]string, len(rows))
