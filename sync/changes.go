@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -87,16 +86,12 @@ func (m *Mirror) Objects(ctx context.Context, k Kind, ids ...string) (map[string
 	if !known {
 		return nil, fmt.Errorf("reading objects of %q: no such kind", k)
 	}
-	var query strings.Builder
-	fmt.Fprintf(&query, `SELECT r.id, r.data FROM {%s} AS r WHERE r.id IN %s AND r.deleted_at IS NULL AND r.data IS NOT NULL`, k, m.dialect.among())
-	for _, p := range d.parents {
-		fmt.Fprintf(&query, ` AND NOT EXISTS (SELECT 1 FROM {%s} AS p WHERE p.id = r.%s AND p.deleted_at IS NOT NULL)`, p.kind, p.column)
-	}
 	var rows []struct {
 		ID   string `db:"id"`
 		Data []byte `db:"data"`
 	}
-	if err := m.selectAmong(ctx, m.db, &rows, query.String(), plainAll(ids)); err != nil {
+	query := `SELECT id, data FROM {` + string(k) + `} AS t WHERE id IN ` + m.dialect.among() + ` AND deleted_at IS NULL AND data IS NOT NULL AND NOT ` + d.orphaned()
+	if err := m.selectAmong(ctx, m.db, &rows, query, plainAll(ids)); err != nil {
 		return nil, fmt.Errorf("reading objects: %w", unavailable(err))
 	}
 	objects := make(map[string][]byte, len(rows))

@@ -50,7 +50,7 @@ func (m *Mirror) prepareStatements(ctx context.Context) error {
 			s.shortcut[k.name] = m.dialect.shortcutStatement(k)
 			all = append(all, s.shortcut[k.name])
 		}
-		s.listings[k.name], s.tally[k.name] = m.dialect.listings(k.name), m.dialect.tallyStatement(k.name)
+		s.listings[k.name], s.tally[k.name] = m.dialect.listings(k), m.dialect.tallyStatement(k)
 		all = append(all, s.merge[k.name], s.standing[k.name], s.listings[k.name].dated, s.listings[k.name].undated, s.tally[k.name])
 	}
 	if !m.cfg.Unprepared {

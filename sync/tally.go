@@ -26,10 +26,10 @@ func (s *Sighting) Tally() Tally {
 
 // tallyStatement sums up the visible rows of a stretch of time, each as Clerk's list showed it. It costs a seventh of what naming the
 // rows does. Halves of the digests are summed, since sums of the whole leave the range of a bigint.
-func (d dialect) tallyStatement(k Kind) string {
+func (d dialect) tallyStatement(k *kind) string {
 	return d.sql(fmt.Sprintf(`SELECT count(*) AS count, cast(coalesce(sum(digest & 4294967295), 0) AS bigint) AS low, cast(coalesce(sum(digest >> 32), 0) AS bigint) AS high
 FROM (SELECT %s AS digest %s AND created_at >= $1 AND created_at <= $2) AS stretch`,
-		shownDigest, listedRows(k)))
+		shownDigest, k.listedRows()))
 }
 
 // Tally sums up the objects that [Mirror.Visible] yields of a window of dated ones. An object that was deleted once counts as another

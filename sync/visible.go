@@ -22,15 +22,14 @@ func (s *Sighting) Held(r Row) bool {
 	return known && r.digest != 0 && s.read != nil && r.digest == k.digest(s.Object, s.read.keep)
 }
 
-// listedRows selects the visible rows of a kind that Clerk's list would show. Those of a hidden parent went with it: Clerk does
+// listedRows selects the visible rows of the kind that Clerk's list would show. Those of a hidden parent went with it: Clerk does
 // not have them, and no read by id could say more.
-func listedRows(k Kind) string {
-	d, _ := describe(k)
-	rows := "FROM {" + string(k) + "} AS t WHERE deleted_at IS NULL"
-	if d.list.rows != "" {
-		rows += " AND " + d.list.rows
+func (k *kind) listedRows() string {
+	rows := "FROM {" + string(k.name) + "} AS t WHERE deleted_at IS NULL"
+	if k.list.rows != "" {
+		rows += " AND " + k.list.rows
 	}
-	return rows + " AND NOT " + d.orphaned()
+	return rows + " AND NOT " + k.orphaned()
 }
 
 // orphaned is a condition in SQL: a parent of the row t is hidden, and t went with it.
@@ -50,10 +49,10 @@ const visiblePage = 1000
 // deleted once.
 type listings struct{ dated, undated string }
 
-func (d dialect) listings(k Kind) listings {
+func (d dialect) listings(k *kind) listings {
 	lines := fmt.Sprintf(`SELECT count(*) AS count, max(created_at) AS created_at, coalesce(%[1]s(id, '
 '), '') AS ids, coalesce(%[1]s(cast(%[2]s AS text), '
-'), '') AS digests FROM (SELECT id, created_at, _digest, _dead_at %[3]s`, d.concatenate(), shownDigest, listedRows(k))
+'), '') AS digests FROM (SELECT id, created_at, _digest, _dead_at %[3]s`, d.concatenate(), shownDigest, k.listedRows())
 	return listings{
 		dated: d.sql(fmt.Sprintf(`%s AND (created_at, id) > ($1, $2) AND created_at <= $3
 ORDER BY created_at, id LIMIT %d) AS page`, lines, visiblePage)),
@@ -206,7 +205,7 @@ func (m *Mirror) CountVisible(ctx context.Context, k Kind) (n int64, err error) 
 	if !known {
 		return 0, fmt.Errorf("counting rows of %q: no such kind", k)
 	}
-	count := `SELECT count(*) ` + listedRows(k)
+	count := `SELECT count(*) ` + d.listedRows()
 	if d.list.rows == "" && len(d.parents) == 0 { // then two indexes tell, and the rows with their payloads need not be read
 		table := `{` + string(k) + `}`
 		count = `SELECT (SELECT count(*) FROM ` + table + `) - (SELECT count(*) FROM ` + table + ` WHERE deleted_at IS NOT NULL)`
