@@ -27,11 +27,8 @@ func (e *eraser) emptyEvents(ctx context.Context, tx *sqlx.Tx) error {
 		return err
 	}
 	m, addresses := e.mirror, newNeedles(e.addresses)
-	reads, err := tx.ExecContext(ctx, m.SQL(`DELETE FROM {events} WHERE type = 'read' AND object_id IN `+m.dialect.among()), string(marks))
+	e.done.Events, err = m.affect(ctx, tx, `DELETE FROM {events} WHERE type = 'read' AND object_id IN `+m.dialect.among(), string(marks))
 	if err != nil {
-		return err
-	}
-	if e.done.Events, err = reads.RowsAffected(); err != nil {
 		return err
 	}
 	suspect := m.dialect.contains("payload")
@@ -68,14 +65,10 @@ WHERE payload IS NOT NULL AND (object_id IN `+m.dialect.among()+` OR `+suspect+`
 	if err != nil {
 		return err
 	}
-	result, err := tx.ExecContext(ctx, m.SQL(`UPDATE {events} SET payload = NULL, due_at = NULL,
+	emptied, err := m.affect(ctx, tx, `UPDATE {events} SET payload = NULL, due_at = NULL,
 error = CASE WHEN outcome IN ('quarantined', 'deferred') THEN '`+erasedReason+`' ELSE error END,
 outcome = CASE WHEN outcome IN ('quarantined', 'deferred') THEN 'ignored' ELSE outcome END
-WHERE id IN `+m.dialect.among()), string(parameter))
-	if err != nil {
-		return err
-	}
-	emptied, err := result.RowsAffected()
+WHERE id IN `+m.dialect.among(), string(parameter))
 	e.done.Events += emptied
 	return err
 }

@@ -123,11 +123,7 @@ func (m *Mirror) Drop(ctx context.Context, id string) (bool, error) {
 			`DELETE FROM {events}` + waiting + ` AND type = 'read'`,
 			`UPDATE {events} SET outcome = 'ignored', payload = NULL, due_at = NULL` + waiting,
 		} {
-			result, err := tx.ExecContext(ctx, m.SQL(statement), id)
-			if err != nil {
-				return err
-			}
-			n, err := result.RowsAffected()
+			n, err := m.affect(ctx, tx, statement, id)
 			if err != nil {
 				return err
 			}
@@ -181,13 +177,9 @@ func (m *Mirror) inBatches(ctx context.Context, statement string, age time.Durat
 	}
 	before := stamp(time.Now().Add(-age))
 	for {
-		result, err := m.db.ExecContext(ctx, m.SQL(statement+`)`), before)
+		n, err := m.affect(ctx, m.db, statement+`)`, before)
 		if err != nil {
 			return total, fmt.Errorf("pruning the log of events: %w", unavailable(err))
-		}
-		n, err := result.RowsAffected()
-		if err != nil {
-			return total, fmt.Errorf("pruning the log of events: %w", err)
 		}
 		if total += n; n < pruneBatch {
 			return total, nil

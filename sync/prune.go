@@ -35,12 +35,9 @@ func (m *Mirror) PruneChanges(ctx context.Context, age time.Duration, before int
 
 // pruneSomeChanges does so with a batch of them.
 func (m *Mirror) pruneSomeChanges(ctx context.Context, age time.Duration, before int64) (removed int64, err error) {
-	err = m.inTransaction(ctx, func(tx *sqlx.Tx) error {
-		result, err := tx.ExecContext(ctx, m.SQL(`DELETE FROM {changes} WHERE created_at < $1 AND seq IN (SELECT seq FROM {changes} WHERE seq < $2 ORDER BY seq LIMIT `+
-			fmt.Sprint(pruneBatch)+`)`), stamp(time.Now().Add(-age)), before)
-		if err == nil {
-			removed, err = result.RowsAffected()
-		}
+	err = m.inTransaction(ctx, func(tx *sqlx.Tx) (err error) {
+		removed, err = m.affect(ctx, tx, `DELETE FROM {changes} WHERE created_at < $1 AND seq IN (SELECT seq FROM {changes} WHERE seq < $2 ORDER BY seq LIMIT `+
+			fmt.Sprint(pruneBatch)+`)`, stamp(time.Now().Add(-age)), before)
 		return err
 	})
 	return removed, err

@@ -30,11 +30,7 @@ func (m *Mirror) renumber(ctx context.Context, objects func(*kind) []string) (do
 				`UPDATE {` + string(k.name) + `} AS r SET _version = told.version FROM ` + told + ` AS told WHERE r.id = told.object_id AND r._version < told.version`,
 				removing(k, m.dialect.among()) + ` AND NOT EXISTS (SELECT 1 FROM {` + string(k.name) + `} AS r WHERE r.id = object_id)`,
 			} {
-				result, err := tx.ExecContext(ctx, m.SQL(query), string(parameter))
-				if err != nil {
-					return err
-				}
-				n, err := result.RowsAffected()
+				n, err := m.affect(ctx, tx, query, string(parameter))
 				if err != nil {
 					return err
 				}
@@ -53,7 +49,7 @@ func (m *Mirror) renumber(ctx context.Context, objects func(*kind) []string) (do
 // to look for others by the object would read all of the feed.
 func numbered(k *kind) string { return `resource = '` + string(k.name) + `' AND op <> 'suspicious'` }
 
-// removing is the begin of the statement that removes the changes of some objects, and what is remarked about them, which comes right
+// removing is the beginning of the statement that removes the changes of some objects, and what is remarked about them, which comes right
 // behind a change of theirs.
 func removing(k *kind, ids string) string {
 	own := ` FROM {changes} WHERE ` + numbered(k) + ` AND object_id IN ` + ids

@@ -101,6 +101,15 @@ func (m *Mirror) selectAmong(ctx context.Context, q sqlx.QueryerContext, rows an
 	return sqlx.SelectContext(ctx, q, rows, m.SQL(query), string(parameter))
 }
 
+// affect runs a statement, and returns how many rows it wrote or removed.
+func (m *Mirror) affect(ctx context.Context, e sqlx.ExecerContext, statement string, args ...any) (int64, error) {
+	result, err := e.ExecContext(ctx, m.SQL(statement), args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 // finish reads what is left of rows and returns the error that ended them: that of a statement without rows comes no earlier.
 func finish(rows *sqlx.Rows) error {
 	for rows.Next() {
