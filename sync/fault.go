@@ -5,7 +5,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 
@@ -28,28 +27,19 @@ var errOvertaken = errors.New("another transaction was faster")
 // place is taken for poison if the database said it: the search for the piece ends in an outage if not even its quarantine can be
 // written.
 func diagnose(err error) fault {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) {
-		return outage
-	}
-	if errors.Is(err, errOvertaken) {
-		return clash
-	}
 	var panicked *crash.Error
-	if errors.As(err, &panicked) {
-		return poison
-	}
-	if state := sqlState(err); state != "" {
-		return diagnoseSQLState(state)
-	}
-	var sqlite interface{ Code() int }
-	if errors.As(err, &sqlite) {
-		return diagnoseSQLite(sqlite.Code() & 0xff)
-	}
-	var network net.Error
-	if errors.As(err, &network) {
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, driver.ErrBadConn):
 		return outage
+	case errors.Is(err, errOvertaken):
+		return clash
+	case errors.As(err, &panicked):
+		return poison
+	case sqlState(err) != "":
+		return diagnoseSQLState(sqlState(err))
+	default:
+		return diagnoseSQLite(sqliteCode(err))
 	}
-	return outage
 }
 
 // sqlState returns the SQLSTATE of an error of PostgreSQL, and of any other one "".
@@ -59,6 +49,15 @@ func sqlState(err error) string {
 		return state.SQLState()
 	}
 	return ""
+}
+
+// sqliteCode returns the primary result code of an error of SQLite, and of any other one 0.
+func sqliteCode(err error) int {
+	var code interface{ Code() int }
+	if errors.As(err, &code) {
+		return code.Code() & 0xff
+	}
+	return 0
 }
 
 func diagnoseSQLState(state string) fault {
@@ -99,8 +98,7 @@ func violated(err error) bool {
 	if state := sqlState(err); state != "" {
 		return strings.HasPrefix(state, "23")
 	}
-	var sqlite interface{ Code() int }
-	return errors.As(err, &sqlite) && sqlite.Code()&0xff == 19
+	return sqliteCode(err) == 19
 }
 
 // constraint marks an error of the database as one that trying again does not cure.
