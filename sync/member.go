@@ -230,7 +230,7 @@ func (c contacts) of(o *object) []contact {
 			case c.value:
 				one.value, _ = scan.String(m.Value)
 			case "verification":
-				one.status = verificationStatus(m.Value)
+				one.status = memberText(m.Value, "status")
 			}
 			return nil
 		})
@@ -245,16 +245,6 @@ func (c contacts) of(o *object) []contact {
 type readContacts struct {
 	of  contacts
 	all []contact
-}
-
-func verificationStatus(verification []byte) (status string) {
-	_ = scan.Outline(verification, func(m scan.Member) error {
-		if string(m.Name) == "status" {
-			status, _ = scan.String(m.Value)
-		}
-		return nil
-	})
-	return status
 }
 
 func (c contacts) primaryOf(o *object) (contact, bool) {
@@ -291,15 +281,5 @@ func (c contacts) primaryVerified(o *object) []byte {
 func (c contacts) project(dst []byte, o *object) []byte {
 	all := slices.Clone(c.of(o))
 	slices.SortStableFunc(all, func(a, b contact) int { return strings.Compare(a.id, b.id) })
-	dst = append(dst, '[')
-	for i, one := range all {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendText(append(dst, '['), one.id)
-		dst = appendText(append(dst, ','), one.value)
-		dst = appendText(append(dst, ','), one.status)
-		dst = append(dst, ']')
-	}
-	return append(dst, ']')
+	return appendRows(dst, all, func(dst []byte, one contact) []byte { return appendTexts(dst, []string{one.id, one.value, one.status}) })
 }

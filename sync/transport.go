@@ -123,12 +123,8 @@ func (a *API) admit(ctx context.Context, p patience) error {
 			return err
 		}
 		if wait := time.Until(time.UnixMilli(a.paused.Load())); wait > 0 {
-			timer := time.NewTimer(wait)
-			defer timer.Stop()
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				return ctx.Err()
+			if err := pause(ctx, wait); err != nil {
+				return err
 			}
 		}
 	}
