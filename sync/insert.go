@@ -30,7 +30,7 @@ func (d dialect) insertStatement(k *kind) string {
 
 // insert does what merge does, for a batch of reads of which no object had a row when they were prepared: the first pass of a
 // mirror. COPY takes half of what the merge statement costs the server, which reads every payload once and not twice. It returns
-// nil where the batch is another one. Where a row has come into being meanwhile, the error tells of a double id; see [Mirror.distrust].
+// nil where the batch is another one. Where a row has come into being meanwhile, the error tells of a double id; see distrust.
 func (m *Mirror) insert(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold) (moved map[string]standing, err error) {
 	if m.db.DriverName() != "postgres" || len(folds) < fewest || slices.ContainsFunc(folds, func(f *fold) bool { return !f.fresh() }) {
 		return nil, nil
