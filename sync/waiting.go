@@ -13,7 +13,7 @@ const waitingBatch = 20
 
 // keptQuery selects events that are kept to be applied again, and ownInstance leaves out those of another instance than its parameter.
 const (
-	keptQuery = `SELECT id, type, object_id, instance_id, occurred_at, received_at, outcome, payload FROM {events}
+	keptQuery = `SELECT id, type, coalesce(object_id, '') AS object_id, coalesce(instance_id, '') AS instance_id, occurred_at, received_at, outcome, payload FROM {events}
 WHERE outcome IN ('quarantined', 'deferred') AND payload IS NOT NULL AND type <> 'read' AND `
 	ownInstance = ` AND (instance_id IS NULL OR instance_id = $1 OR $1 = '')`
 )
@@ -27,8 +27,7 @@ func alongQuery(most int) string {
 // Waiting returns events that are kept to be applied again, with their bodies. Without ids these are those that are due by the
 // database's clock, because they were deferred, or refused by a hook or a constraint of the team's, the earliest first, and deletions that
 // are held of what has gone with its parent since, at most 20 of them, less those of another instance than the pinned one; with ids, those
-// events that are quarantined or deferred.
-// What was kept of a read is no event: reading again tells more.
+// events that are quarantined or deferred. What was kept of a read is no event: reading again tells more.
 // The error is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) Waiting(ctx context.Context, ids ...string) ([]Event, error) {
 	if len(ids) > 0 {
@@ -55,8 +54,8 @@ func (m *Mirror) keptEvents(ctx context.Context, query string, parameter string)
 	var rows []struct {
 		ID         string     `db:"id"`
 		Type       string     `db:"type"`
-		ObjectID   *string    `db:"object_id"`
-		InstanceID *string    `db:"instance_id"`
+		ObjectID   string     `db:"object_id"`
+		InstanceID string     `db:"instance_id"`
 		OccurredAt *time.Time `db:"occurred_at"`
 		ReceivedAt time.Time  `db:"received_at"`
 		Outcome    Outcome    `db:"outcome"`
@@ -67,15 +66,9 @@ func (m *Mirror) keptEvents(ctx context.Context, query string, parameter string)
 	}
 	events := make([]Event, len(rows))
 	for i, r := range rows {
-		events[i] = Event{ID: r.ID, Type: r.Type, ReceivedAt: r.ReceivedAt, Body: r.Payload, kept: true}
+		events[i] = Event{ID: r.ID, Type: r.Type, ObjectID: r.ObjectID, InstanceID: r.InstanceID, ReceivedAt: r.ReceivedAt, Body: r.Payload, kept: true}
 		if r.Outcome == Deferred {
 			events[i].ReceivedAt = time.Now() // whoever refuses it does so for the first time
-		}
-		if r.ObjectID != nil {
-			events[i].ObjectID = *r.ObjectID
-		}
-		if r.InstanceID != nil {
-			events[i].InstanceID = *r.InstanceID
 		}
 		if r.OccurredAt != nil {
 			events[i].OccurredAt = *r.OccurredAt
