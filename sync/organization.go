@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"strings"
 	"time"
 )
 
@@ -47,11 +46,8 @@ type Membership struct {
 // HasRole reports whether the member has a role, by its key, such as "org:admin".
 func (m Membership) HasRole(key string) bool { return m.Role != nil && *m.Role == key }
 
-var membershipColumns = columns{"id", "role", "role_name", "permissions", "public_metadata", "private_metadata", "created_at",
-	"updated_at", "synced_at"}
-
 // memberships selects memberships with both their ends. Where one of them has not arrived yet, or is deleted, there is none.
-var memberships = `SELECT ` + strings.ReplaceAll("t."+membershipColumns.of(""), ", ", ", t.") + `,
+var memberships = `SELECT t.id, t.role, t.role_name, t.permissions, t.public_metadata, t.private_metadata, t.created_at, t.updated_at, t.synced_at,
 ` + organizationColumns.of("organization") + `,
 ` + userColumns.of("member") + `
 FROM {organization_memberships} AS t
