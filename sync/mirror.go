@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"sync"
@@ -204,10 +205,7 @@ func (m *Mirror) Turn() (end func()) {
 
 func (m *Mirror) tell(c Commit) {
 	m.mu.Lock()
-	watchers := make([]func(Commit), 0, len(m.watchers))
-	for _, fn := range m.watchers {
-		watchers = append(watchers, fn)
-	}
+	watchers := slices.Collect(maps.Values(m.watchers))
 	m.mu.Unlock()
 	for _, fn := range watchers {
 		fn(c)
