@@ -14,29 +14,30 @@ const maxUnread = 1000
 // show just what the mirror has, which is not worth a write. What the list does not show any more is gone, and goes with it. What fails
 // stays as it is, and the pass is none the worse for it.
 func (p *pass) clearQuarantine(ctx context.Context) {
-	if p.order.DryRun {
-		return
-	}
-	for ctx.Err() == nil {
-		unread, err := p.mirror.Log(ctx, clerksync.LogQuery{
-			Outcome: clerksync.Quarantined, Type: "read", Until: p.report.StartedAt, Limit: maxUnread})
-		taken := 0
-		for _, kept := range unread {
-			if ctx.Err() != nil || err != nil {
-				break
-			}
-			if p.stored(kept) {
-				taken++
-				_, err = p.mirror.Drop(ctx, kept.ID)
-			}
-		}
-		if err != nil {
+	for more := !p.order.DryRun; more && ctx.Err() == nil; {
+		var err error
+		if more, err = p.clearSome(ctx); err != nil {
 			p.cfg.Logger.Debug("what could not be read stays in quarantine", "error", err)
 		}
-		if err != nil || taken == 0 || len(unread) < maxUnread {
-			return
+	}
+}
+
+// clearSome looks at some of them, and reports whether there may be more to clear.
+func (p *pass) clearSome(ctx context.Context) (more bool, err error) {
+	unread, err := p.mirror.Log(ctx, clerksync.LogQuery{
+		Outcome: clerksync.Quarantined, Type: "read", Until: p.report.StartedAt, Limit: maxUnread})
+	if err != nil {
+		return false, err
+	}
+	for _, kept := range unread {
+		if p.stored(kept) {
+			if _, err := p.mirror.Drop(ctx, kept.ID); err != nil {
+				return false, err
+			}
+			more = len(unread) == maxUnread
 		}
 	}
+	return more, nil
 }
 
 // stored reports whether this pass has read a whole list of the kind of what was kept, and could store all that it showed of it.
