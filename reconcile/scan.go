@@ -129,15 +129,15 @@ func (p *pass) settle(ctx context.Context, l *leg, done bool) error {
 }
 
 func (p *pass) saveProgress(ctx context.Context) error {
-	if p.order.DryRun {
-		return nil
-	}
 	p.progress.Unannounced, p.progress.Term, p.progress.Saved = p.unannounced, p.term, time.Now().UnixMilli()
 	return p.writeProgress(ctx, p.progress)
 }
 
-// writeProgress writes a progress, unless the pass has lost its lease: another one may have made progress since.
+// writeProgress writes a progress, unless the pass has lost its lease: another one may have made progress since. A dry run has none.
 func (p *pass) writeProgress(ctx context.Context, made *progress) error {
+	if p.order.DryRun {
+		return nil
+	}
 	err := p.lease.Write(ctx, func(tx *sqlx.Tx) error { return p.mirror.WriteStateIn(ctx, tx, "progress", made) })
 	if err != nil {
 		return fmt.Errorf("writing the progress of a pass: %w", err)
@@ -158,15 +158,12 @@ func (p *pass) leaveProgress(ctx context.Context) error {
 			left.Started = s.Started
 		}
 	}
-	if p.order.DryRun || len(left.Scans) == 0 {
+	if len(left.Scans) == 0 {
 		return p.forgetProgress(ctx)
 	}
 	return p.writeProgress(ctx, left)
 }
 
 func (p *pass) forgetProgress(ctx context.Context) error {
-	if p.order.DryRun {
-		return nil
-	}
 	return p.writeProgress(ctx, &progress{}) // the daemon's role removes no rows of this table
 }
