@@ -18,8 +18,8 @@ type found struct {
 // own tells clerksync's version table from one of that name that something else made.
 const own = "made_by"
 
-// look reads what there is, of a database that may hold a mirror. It takes the names before the versions: a table that another process makes between the two is not
-// among the names yet, and one that is among them has its version recorded.
+// look reads what there is, of a database that may hold a mirror. It takes the names before the versions: a table that another process
+// makes between the two is not among the names yet, and one that is among them has its version recorded.
 func (t *tables) look(ctx context.Context, db *sql.DB) (found, error) {
 	f := found{relations: map[string]bool{}, applied: map[int64]time.Time{}}
 	if err := t.universal(ctx, db); err != nil {

@@ -59,8 +59,8 @@ func newPass(cfg Config, order Pass) *pass {
 	return p
 }
 
-// pin checks whose key it is before anything is written, and pins the mirror unless the pass writes nothing. An answer that does not come is an error of the pass itself, which
-// leaves a row as every pass does.
+// pin checks whose key it is before anything is written, and pins the mirror unless the pass writes nothing. An answer that does not
+// come is an error of the pass itself, which leaves a row as every pass does.
 func (p *pass) pin(ctx context.Context) error {
 	p.report.InstanceID, p.unpin = p.reader.Instance(ctx)
 	if errors.Is(p.unpin, clerksync.ErrWrongInstance) {

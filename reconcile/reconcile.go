@@ -118,8 +118,8 @@ func New(cfg Config) *Reconciler {
 // Kind tells passes apart.
 type Kind string
 
-// The kinds of passes. An approved pass makes the deletions of one plan. A late pass asks for those rows alone that a full pass found missing but too young to decide about; only
-// [Reconciler.Run] runs it, a few minutes after the full pass.
+// The kinds of passes. An approved pass makes the deletions of one plan. A late pass asks for those rows alone that a full pass found
+// missing but too young to decide about; only [Reconciler.Run] runs it, a few minutes after the full pass.
 const (
 	Full     Kind = "full"
 	Delta    Kind = "delta"
@@ -136,8 +136,8 @@ type Pass struct {
 	// pass has looked; else the error is [ErrPlan]. Kind is left empty. Empty approves nothing.
 	Approve string
 
-	// DryRun compares and writes nothing but the pass's own row: not even which instance the mirror is of. It reports what a pass would do, except that differences of the
-	// last minutes, which a webhook may be about to tell, are pending. It runs beside other passes.
+	// DryRun compares and writes nothing but the pass's own row: not even which instance the mirror is of. It reports what a pass would
+	// do, except that differences of the last minutes, which a webhook may be about to tell, are pending. It runs beside other passes.
 	DryRun bool
 }
 

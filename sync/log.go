@@ -146,9 +146,9 @@ const (
 )
 
 // Prune removes events that were received longer ago than retention; zero keeps them for ever. Events that are quarantined or
-// deferred stay, but the bodies of the quarantined go after 7 days, unless they are held for approval. While no instance is pinned, the last event applied from each
-// instance stays, too: it tells whose mirror this is. Any number of processes may prune at once. Prune returns how many events it
-// removed, also beside an error, which is [ErrUnavailable] where the database cannot answer.
+// deferred stay, but the bodies of the quarantined go after 7 days, unless they are held for approval. While no instance is pinned, the
+// last event applied from each instance stays, too: it tells whose mirror this is. Any number of processes may prune at once. Prune
+// returns how many events it removed, also beside an error, which is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) Prune(ctx context.Context, retention time.Duration) (removed int64, err error) {
 	_, err = m.inBatches(ctx, `UPDATE {events} SET payload = NULL, due_at = NULL WHERE id IN (SELECT id FROM {events}
 WHERE outcome = 'quarantined' AND payload IS NOT NULL AND coalesce(error, '') <> '`+heldReason+`' AND received_at < $1`, bodyRetention)
