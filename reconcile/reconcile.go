@@ -96,8 +96,6 @@ type Reconciler struct {
 
 // New returns a reconciler. It makes no request. What is missing of the configuration is the error of the first pass.
 func New(cfg Config) *Reconciler {
-	cfg.MaxDeletes = cmp.Or(cfg.MaxDeletes, 500)
-	cfg.MaxDeletePercent = cmp.Or(cfg.MaxDeletePercent, 5)
 	cfg.pageSize = cmp.Or(cfg.pageSize, pageSize)
 	cfg.saveInterval = cmp.Or(cfg.saveInterval, saveInterval)
 	cfg.keepDone = cmp.Or(cfg.keepDone, keepDone)
