@@ -79,7 +79,7 @@ func Fold(meanings []Meaning) (Key, int64) {
 }
 
 // MergeSQL is the statement that merges rows of users; see [FoldRow].
-func (m *Mirror) MergeSQL() string { return m.statements.merge[Users] }
+func (m *Mirror) MergeSQL() string { return m.statements.of[Users].merge }
 
 // SearchSQL is the statement by which an erasure looks through a table of the log.
 func (m *Mirror) SearchSQL(ctx context.Context, table string) (string, error) {
@@ -123,9 +123,9 @@ func (m *Mirror) Mutate(from, to string) (changed bool) {
 		changed = changed || strings.Contains(sql, from)
 		return strings.ReplaceAll(sql, from, to)
 	}
-	for k, sql := range m.statements.merge {
-		m.statements.merge[k] = replace(sql)
-		m.statements.shortcut[k] = replace(m.statements.shortcut[k])
+	for k, own := range m.statements.of {
+		own.merge, own.shortcut = replace(own.merge), replace(own.shortcut)
+		m.statements.of[k] = own
 	}
 	m.statements.erased = replace(m.statements.erased)
 	return changed

@@ -11,12 +11,10 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// statements are the statements of a commit. Their rows are given as [writeRows] does; the others take JSON arrays.
+// statements are those that are written once, when the mirror is opened. Rows are given to them as [writeRows] does; those that read
+// rows by id take JSON arrays.
 type statements struct {
-	merge, standing map[Kind]string
-	shortcut        map[Kind]string
-	listings        map[Kind]listings
-	tally           map[Kind]string
+	of              map[Kind]kindStatements // those kinds that are kept
 	events, changes string
 	log             string // both in one round trip, where that is one
 	past            string // see remark
@@ -25,11 +23,18 @@ type statements struct {
 	takesBytes      bool                  // whether the prepared ones take JSON as bytes
 }
 
+// kindStatements are those about the objects of one kind.
+type kindStatements struct {
+	merge, standing string
+	shortcut        string // "" where there is none
+	listings
+	tally string
+}
+
 // prepareStatements writes all statements, and prepares them before any transaction holds a connection that preparing would need.
 func (m *Mirror) prepareStatements(ctx context.Context) error {
 	s := statements{
-		merge: map[Kind]string{}, shortcut: map[Kind]string{}, standing: map[Kind]string{}, prepared: map[string]*sqlx.Stmt{},
-		listings: map[Kind]listings{}, tally: map[Kind]string{},
+		of: map[Kind]kindStatements{}, prepared: map[string]*sqlx.Stmt{},
 		events: m.dialect.eventsStatement(), changes: m.dialect.changesStatement(), past: m.dialect.pastStatement(),
 		erased: m.dialect.erasedStatement(),
 	}
@@ -45,13 +50,16 @@ func (m *Mirror) prepareStatements(ctx context.Context) error {
 		if !m.Mirrors(k.name) {
 			continue
 		}
-		s.merge[k.name], s.standing[k.name] = m.dialect.mergeStatement(k), m.dialect.standingStatement(k)
-		if m.dialect.postgres && len(k.parents) == 0 {
-			s.shortcut[k.name] = m.dialect.shortcutStatement(k)
-			all = append(all, s.shortcut[k.name])
+		own := kindStatements{
+			merge: m.dialect.mergeStatement(k), standing: m.dialect.standingStatement(k),
+			listings: m.dialect.listings(k), tally: m.dialect.tallyStatement(k),
 		}
-		s.listings[k.name], s.tally[k.name] = m.dialect.listings(k), m.dialect.tallyStatement(k)
-		all = append(all, s.merge[k.name], s.standing[k.name], s.listings[k.name].dated, s.listings[k.name].undated, s.tally[k.name])
+		all = append(all, own.merge, own.standing, own.dated, own.undated, own.tally)
+		if m.dialect.postgres && len(k.parents) == 0 {
+			own.shortcut = m.dialect.shortcutStatement(k)
+			all = append(all, own.shortcut)
+		}
+		s.of[k.name] = own
 	}
 	if !m.cfg.Unprepared {
 		for _, query := range all {
@@ -180,7 +188,7 @@ func (m *Mirror) mergeKind(ctx context.Context, tx *sqlx.Tx, k *kind, pieces []*
 func (m *Mirror) merge(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold) (map[string]standing, error) {
 	moved := make(map[string]standing, len(folds))
 	appendRow := func(dst []byte, f *fold) []byte { return f.appendRow(dst) }
-	err := writeRows(ctx, m, tx, m.statements.merge[k.name], k.mergedColumns(), folds, appendRow, func(rows *sqlx.Rows) error {
+	err := writeRows(ctx, m, tx, m.statements.of[k.name].merge, k.mergedColumns(), folds, appendRow, func(rows *sqlx.Rows) error {
 		return scanMoved(rows, moved)
 	})
 	return moved, err
@@ -213,7 +221,7 @@ func (m *Mirror) standings(ctx context.Context, tx *sqlx.Tx, k *kind, ids []stri
 	if err != nil {
 		return nil, err
 	}
-	rows, err := m.query(ctx, tx, m.statements.standing[k.name], parameter)
+	rows, err := m.query(ctx, tx, m.statements.of[k.name].standing, parameter)
 	if err != nil {
 		return nil, err
 	}

@@ -161,7 +161,7 @@ func (m *Mirror) mergeAtOnce(ctx context.Context, k *kind, folds []*fold) (chang
 			m.buffers.put(p)
 		}
 	}()
-	answer, err := m.query(ctx, nil, m.statements.shortcut[k.name], parameters...)
+	answer, err := m.query(ctx, nil, m.statements.of[k.name].shortcut, parameters...)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -35,7 +35,7 @@ FROM (SELECT %s AS digest %s AND created_at >= $1 AND created_at <= $2) AS stret
 // Tally sums up the objects that [Mirror.Visible] yields of a window of dated ones. An object that was deleted once counts as another
 // one than the list shows: it has to be looked at. The error is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) Tally(ctx context.Context, k Kind, from, through int64) (Tally, error) {
-	statement, mirrored := m.statements.tally[k]
+	own, mirrored := m.statements.of[k]
 	first, ok := stampMilli(from)
 	last, also := stampMilli(through)
 	if !mirrored || !ok || !also {
@@ -46,7 +46,7 @@ func (m *Mirror) Tally(ctx context.Context, k Kind, from, through int64) (Tally,
 		Low   int64 `db:"low"`
 		High  int64 `db:"high"`
 	}
-	if err := m.get(ctx, &sums, statement, first, last); err != nil {
+	if err := m.get(ctx, &sums, own.tally, first, last); err != nil {
 		return Tally{}, fmt.Errorf("summing up visible rows: %w", unavailable(err))
 	}
 	return Tally{sums.Count, uint64(sums.Low) + uint64(sums.High)<<32}, nil

@@ -67,13 +67,13 @@ ORDER BY id LIMIT %d) AS page`, lines, visiblePage)),
 // is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) Visible(ctx context.Context, k Kind, from, through int64) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		statement, mirrored := m.statements.listings[k]
+		own, mirrored := m.statements.of[k]
 		if !mirrored {
 			yield(Row{}, fmt.Errorf("reading rows of %q: the mirror has no such kind", k))
 			return
 		}
 		if from == Never && !yieldLines(yield, func(after place) (listing, error) {
-			return m.list(ctx, statement.undated, after.id)
+			return m.list(ctx, own.undated, after.id)
 		}) {
 			return
 		}
@@ -89,7 +89,7 @@ func (m *Mirror) Visible(ctx context.Context, k Kind, from, through int64) iter.
 			if after.id != "" {
 				first = string(after.createdAt)
 			}
-			return m.list(ctx, statement.dated, first, after.id, last)
+			return m.list(ctx, own.dated, first, after.id, last)
 		})
 	}
 }
