@@ -20,7 +20,8 @@
 //	an old row or none    for another instance  as it is                 ErrUnavailable
 //
 // A session token that is still valid is never evidence: it brings no deleted user back. No connection of the database is held
-// while Clerk is asked, and logins of one user that come at the same time share one request.
+// while Clerk is asked, and logins of one user that come at the same time share one request. Bound the pool by SetMaxOpenConns: it has
+// no bound by itself, and a crowd of logins would take all the connections that the server has.
 //
 // [Upserter.Middleware] does the same for a whole site, once per session instead of once per request. It takes the verified claims
 // that clerk-sdk-go's own middleware leaves in the context:

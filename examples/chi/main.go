@@ -35,6 +35,7 @@ func main() {
 
 // open opens the mirror, whose tables "clerksync migrate up" has made.
 func open(ctx context.Context, db *sqlx.DB, cfg clerksync.APIConfig) (*upsert.Upserter, error) {
+	db.SetMaxOpenConns(20) // a crowd of logins waits for a connection instead of taking all that the server has
 	mirror, err := clerksync.Open(ctx, db, clerksync.Config{
 		Kinds: []clerksync.Kind{clerksync.Users, clerksync.Organizations, clerksync.OrganizationMemberships},
 	})

@@ -36,6 +36,7 @@ func main() {
 
 // open makes the tables, unless they are there, and returns what logins need.
 func open(ctx context.Context, db *sqlx.DB, cfg clerksync.APIConfig) (*upsert.Upserter, error) {
+	db.SetMaxOpenConns(20) // a crowd of logins waits for a connection instead of taking all that the server has
 	if err := migrations.Up(ctx, db.DB, migrations.Options{Dialect: migrations.Postgres}); err != nil {
 		return nil, err
 	}

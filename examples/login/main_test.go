@@ -4,7 +4,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
+
+	"github.com/jmoiron/sqlx"
 
 	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/pgtest"
@@ -81,4 +84,35 @@ func TestLoginWhileClerkIsDown(t *testing.T) {
 	if w.Code != http.StatusOK {
 		t.Errorf("%d %q", w.Code, w.Body)
 	}
+}
+
+// TestManyLogins is of more logins at once than a server takes connections.
+func TestManyLogins(t *testing.T) {
+	t.Parallel()
+	const many = 300
+	there := clerktest.NewServer(t, clerktest.Config{})
+	cfg := clerksync.APIConfig{SecretKey: there.SecretKey(), URL: there.URL(), RateLimit: -1, Transport: &http.Transport{DisableKeepAlives: true}}
+	db, err := sqlx.Open("postgres", pgtest.Own(t, pgtest.Options{Settings: []string{"max_connections=50"}}).URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	users, err := open(t.Context(), db, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer users.Close()
+	ids := make([]string, many)
+	for i := range ids {
+		ids[i] = there.MustCreateUser(clerktest.Fields{})
+	}
+	var all sync.WaitGroup
+	for _, id := range ids {
+		all.Go(func() {
+			if _, err := users.UpsertOnLogin(t.Context(), id); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
 }
