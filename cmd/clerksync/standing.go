@@ -43,25 +43,12 @@ var (
 
 // Describe implements [prometheus.Collector].
 func (s *standing) Describe(ch chan<- *prometheus.Desc) {
-	ch <- quarantined
-	ch <- deferred
-	ch <- foreign
-	ch <- held
-	ch <- told
-	ch <- burst
-	ch <- silent
-	ch <- lastEvent
-	ch <- unsent
-	ch <- lastComplete
-	ch <- objects
-	ch <- lastLag
-	ch <- position
-	ch <- replicas
-	ch <- leaderTerm
-	ch <- passDrift
-	ch <- passSeen
-	ch <- passTotal
-	ch <- checks
+	for _, gauge := range []*prometheus.Desc{
+		quarantined, deferred, foreign, held, told, burst, silent, lastEvent, unsent, lastComplete,
+		objects, lastLag, position, replicas, leaderTerm, passDrift, passSeen, passTotal, checks,
+	} {
+		ch <- gauge
+	}
 }
 
 // Collect implements [prometheus.Collector]. While the database does not answer, it collects nothing: the other metrics go on.
@@ -76,31 +63,34 @@ func (s *standing) collect(ch chan<- prometheus.Metric) error {
 	if err != nil {
 		return err
 	}
-	ch <- prometheus.MustNewConstMetric(quarantined, prometheus.GaugeValue, float64(now.Events.Quarantined))
-	ch <- prometheus.MustNewConstMetric(deferred, prometheus.GaugeValue, float64(now.Events.Deferred))
+	gauge := func(of *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(of, prometheus.GaugeValue, value, labels...)
+	}
+	gauge(quarantined, float64(now.Events.Quarantined))
+	gauge(deferred, float64(now.Events.Deferred))
 	strangers := 0.0
 	if f := now.Events.Foreign; f != nil {
 		strangers = float64(f.Count)
 	}
-	ch <- prometheus.MustNewConstMetric(foreign, prometheus.GaugeValue, strangers)
-	ch <- prometheus.MustNewConstMetric(held, prometheus.GaugeValue, float64(now.Events.Held))
+	gauge(foreign, strangers)
+	gauge(held, float64(now.Events.Held))
 	for kind, n := range now.Resources {
-		ch <- prometheus.MustNewConstMetric(told, prometheus.GaugeValue, float64(n.DeletionsTold), kind)
-		ch <- prometheus.MustNewConstMetric(burst, prometheus.GaugeValue, oneIf(n.Burst()), kind)
+		gauge(told, float64(n.DeletionsTold), kind)
+		gauge(burst, oneIf(n.Burst()), kind)
 	}
-	ch <- prometheus.MustNewConstMetric(silent, prometheus.GaugeValue, oneIf(now.WebhooksSilent != nil && *now.WebhooksSilent))
+	gauge(silent, oneIf(now.WebhooksSilent != nil && *now.WebhooksSilent))
 	if at := now.Events.LastAt; at != nil {
-		ch <- prometheus.MustNewConstMetric(lastEvent, prometheus.GaugeValue, unix(*at))
+		gauge(lastEvent, unix(*at))
 	}
 	for name, r := range now.Relays {
-		ch <- prometheus.MustNewConstMetric(unsent, prometheus.GaugeValue, r.OldestSeconds, name)
+		gauge(unsent, r.OldestSeconds, name)
 	}
 	for kind, pass := range now.Passes {
 		if at := pass.LastCompleteAt; at != nil {
-			ch <- prometheus.MustNewConstMetric(lastComplete, prometheus.GaugeValue, unix(*at), kind)
+			gauge(lastComplete, unix(*at), kind)
 		}
 	}
-	collectPage(ch, now)
+	collectPage(gauge, now)
 	return nil
 }
 

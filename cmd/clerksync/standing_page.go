@@ -22,10 +22,7 @@ var (
 )
 
 // collectPage collects them.
-func collectPage(ch chan<- prometheus.Metric, s admin.Status) {
-	gauge := func(of *prometheus.Desc, value float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(of, prometheus.GaugeValue, value, labels...)
-	}
+func collectPage(gauge func(of *prometheus.Desc, value float64, labels ...string), s admin.Status) {
 	for kind, n := range s.Resources {
 		gauge(objects, float64(n.Visible), kind, "visible")
 		gauge(objects, float64(n.Hidden), kind, "deleted")
