@@ -88,16 +88,13 @@ func readCondition(ctx context.Context, m *clerksync.Mirror, count counting) (ad
 }
 
 func describeIntake(in clerksync.Intake) admin.Events {
-	e := admin.Events{Quarantined: in.Quarantined, Held: in.Held, Deferred: in.Deferred}
+	e := admin.Events{Quarantined: in.Quarantined, Held: in.Held, Deferred: in.Deferred, Foreign: in.Foreign}
 	if in.Last != nil {
 		e.LastAt, e.LastType = &in.Last.ReceivedAt, in.Last.Type
 		if in.Last.OccurredAt != nil {
 			lag := in.Last.ReceivedAt.Sub(*in.Last.OccurredAt).Seconds()
 			e.LagSeconds = &lag
 		}
-	}
-	if f := in.Foreign; f != nil {
-		e.Foreign = &admin.Foreign{Count: f.Count, Last: f.Last, At: f.At}
 	}
 	return e
 }

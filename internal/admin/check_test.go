@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	clerksync "github.com/clerksync/clerksync/sync"
+
 	"github.com/clerksync/clerksync/internal/admin"
 )
 
@@ -37,7 +39,7 @@ func TestJudge(t *testing.T) {
 	}
 	for name, spoil := range map[string]func(*admin.Status){
 		"webhooks silent":    func(s *admin.Status) { yes := true; s.WebhooksSilent = &yes },
-		"webhooks of others": func(s *admin.Status) { s.Events.Foreign = &admin.Foreign{Count: 1, Last: "ins_2", At: now} },
+		"webhooks of others": func(s *admin.Status) { s.Events.Foreign = &clerksync.Foreign{Count: 1, Last: "ins_2", At: now} },
 		"pass overdue": func(s *admin.Status) {
 			old := now.Add(-49 * time.Hour)
 			spoilPass(s, admin.Pass{Complete: true, FinishedAt: &now, LastCompleteAt: &old})

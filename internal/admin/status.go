@@ -1,6 +1,10 @@
 package admin
 
-import "time"
+import (
+	"time"
+
+	clerksync "github.com/clerksync/clerksync/sync"
+)
 
 // Status is what an operator wants to know about a mirror at a glance.
 type Status struct {
@@ -39,20 +43,13 @@ func (p Population) Burst() bool { return p.DeletionsTold > p.DeletionsAllowed }
 
 // Events tells how webhooks fare.
 type Events struct {
-	Quarantined int64      `json:"quarantined"`
-	Held        int64      `json:"held"` // deletions that wait for approval, among those in quarantine
-	Deferred    int64      `json:"deferred"`
-	Foreign     *Foreign   `json:"foreign,omitempty"` // nil if there were none
-	LastAt      *time.Time `json:"last_received_at"`  // nil if there was none
-	LastType    string     `json:"last_type,omitempty"`
-	LagSeconds  *float64   `json:"lag_seconds,omitempty"` // of the last one, from Clerk's timestamp to its receipt
-}
-
-// Foreign counts ignored events of other Clerk instances.
-type Foreign struct {
-	Count int64     `json:"count"`
-	Last  string    `json:"last"` // the instance of the last one
-	At    time.Time `json:"at"`
+	Quarantined int64              `json:"quarantined"`
+	Held        int64              `json:"held"` // deletions that wait for approval, among those in quarantine
+	Deferred    int64              `json:"deferred"`
+	Foreign     *clerksync.Foreign `json:"foreign,omitempty"` // nil if there were none
+	LastAt      *time.Time         `json:"last_received_at"`  // nil if there was none
+	LastType    string             `json:"last_type,omitempty"`
+	LagSeconds  *float64           `json:"lag_seconds,omitempty"` // of the last one, from Clerk's timestamp to its receipt
 }
 
 // Pass is the last pass of a kind.
