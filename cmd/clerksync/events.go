@@ -143,7 +143,7 @@ func runEventsDrop(ctx context.Context, c *cli.Command, s settings) error {
 	defer closeMirror()
 	ids := c.Args().Slice()
 	if c.Bool("held") {
-		if ids, err = heldIDs(ctx, mirror); err != nil {
+		if ids, err = quarantinedIDs(ctx, mirror, true); err != nil {
 			return err
 		}
 	}

@@ -42,7 +42,7 @@ func runEventsRetry(ctx context.Context, c *cli.Command, s settings) error {
 	case all:
 		return r.retryAll(ctx)
 	case held:
-		if ids, err = heldIDs(ctx, mirror); err != nil {
+		if ids, err = quarantinedIDs(ctx, mirror, true); err != nil {
 			return err
 		}
 	}
@@ -53,17 +53,19 @@ func runEventsRetry(ctx context.Context, c *cli.Command, s settings) error {
 	return errors.Join(failures...)
 }
 
-// heldIDs are the ids of the deletions that wait for approval, the oldest first.
-func heldIDs(ctx context.Context, mirror *clerksync.Mirror) (ids []string, err error) {
+// quarantinedIDs are the ids of what is in quarantine now, however much that is, the oldest first: of the deletions that wait for
+// approval or, with held false, of all else.
+func quarantinedIDs(ctx context.Context, mirror *clerksync.Mirror, held bool) (ids []string, err error) {
 	count, err := mirror.Intake(ctx)
 	if err != nil {
 		return nil, err
 	}
-	events, err := mirror.Log(ctx, clerksync.LogQuery{Held: true, Limit: int(count.Held) + 1})
-	for _, e := range events {
-		ids = append(ids, e.ID)
+	events, err := mirror.Log(ctx, clerksync.LogQuery{Outcome: clerksync.Quarantined, Held: held, Limit: int(count.Quarantined) + 1})
+	for _, e := range slices.Backward(events) {
+		if e.Held() == held {
+			ids = append(ids, e.ID)
+		}
 	}
-	slices.Reverse(ids)
 	return ids, err
 }
 
@@ -78,21 +80,17 @@ func oneOf(conditions ...bool) bool {
 	return n == 1
 }
 
-// retryAll retries what is quarantined at its beginning, however many that are, and then what is deferred and due. Deletions that
-// are held for approval are not approved by the way.
+// retryAll retries what is quarantined at its beginning, and then what is deferred and due. Deletions that are held for approval are not
+// approved by the way.
 func (r *retrier) retryAll(ctx context.Context) error {
-	count, err := r.mirror.Intake(ctx)
-	if err != nil {
-		return err
-	}
-	quarantined, err := r.mirror.Log(ctx, clerksync.LogQuery{Outcome: clerksync.Quarantined, Limit: int(count.Quarantined) + 1})
+	ids, err := quarantinedIDs(ctx, r.mirror, false)
 	if err != nil {
 		return err
 	}
 	var failures []error
-	for i := len(quarantined) - 1; i >= 0 && ctx.Err() == nil; i-- { // the oldest first
-		if !quarantined[i].Held() {
-			failures = append(failures, r.retry(ctx, quarantined[i].ID))
+	for _, id := range ids {
+		if ctx.Err() == nil {
+			failures = append(failures, r.retry(ctx, id))
 		}
 	}
 	_, err = webhook.Retry(ctx, r.mirror)
