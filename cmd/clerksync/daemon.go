@@ -141,7 +141,7 @@ func (d *daemon) work(ctx context.Context, mirror *clerksync.Mirror, public *lis
 		d.metrics.renewals.WithLabelValues(r.name, "refused") // or the first one would not be seen to rise
 	}
 	led := append([]part{
-		func(ctx context.Context) error { return d.retryDue(ctx, mirror) },
+		func(ctx context.Context) error { webhook.KeepRetrying(ctx, mirror, d.log); return nil },
 		d.openKeeper(mirror, c.api, d.log, func(r upkeep.Report) { d.metrics.lost.Add(float64(r.Lost)) }).Run,
 	}, c.led...)
 	parts := append([]part{

@@ -9,14 +9,7 @@ import (
 
 	"github.com/clerksync/clerksync/erasure"
 	"github.com/clerksync/clerksync/upkeep"
-	"github.com/clerksync/clerksync/webhook"
 )
-
-// retryDue applies kept events when their time has come.
-func (d *daemon) retryDue(ctx context.Context, mirror *clerksync.Mirror) error {
-	webhook.KeepRetrying(ctx, mirror, d.log)
-	return nil
-}
 
 // openKeeper opens what erases and removes. A nil api means that there is no key.
 func (s *settings) openKeeper(mirror *clerksync.Mirror, api *clerksync.API, log *slog.Logger, observe func(upkeep.Report)) *upkeep.Keeper {
