@@ -171,12 +171,10 @@ func (r *run) remove(ctx context.Context, k clerksync.Kind, id string, counted i
 		defer r.mu.Unlock()
 		r.report.Waiting++
 		return nil
-	}
-	if errors.Is(err, clerksync.ErrUnavailable) && ctx.Err() == nil { // somebody may hold a row of it, which the others need not wait for
+	case errors.Is(err, clerksync.ErrUnavailable) && ctx.Err() == nil: // somebody may hold a row of it, which the others need not wait for
 		r.wait(err)
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	r.mu.Lock()
