@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -97,15 +98,11 @@ func (e *encoder) encode(ctx context.Context, changes []clerksync.Change, withDa
 
 func describe(m Message) event {
 	c := m.Change
-	e := event{
-		SpecVersion: "1.0", ID: strconv.FormatInt(c.Seq, 10), Source: m.Instance, Type: "com.clerk." + m.Type(), Subject: c.ObjectID,
+	return event{
+		SpecVersion: "1.0", ID: strconv.FormatInt(c.Seq, 10), Source: cmp.Or(m.Instance, unpinned), Type: "com.clerk." + m.Type(), Subject: c.ObjectID,
 		Time: c.OccurredAt, ContentType: "application/json",
 		Data: data{Resource: c.Kind, ID: c.ObjectID, Op: c.Op, Version: c.Version, Initial: c.Initial, Source: c.Source, Reasons: c.Reasons, Object: m.Object},
 	}
-	if e.Source == "" {
-		e.Source = unpinned
-	}
-	return e
 }
 
 // objects reads the objects of changes as they are now.
