@@ -251,7 +251,7 @@ func TestInvitationAfterAPass(t *testing.T) {
 		}
 		must(t, json.Unmarshal(listed, &at))
 		accepted := bytes.Replace(listed, []byte(`{`), fmt.Appendf(nil, `{"user_id":%q,`, user), 1)
-		h.tell(clerksync.OrganizationInvitations, invitation, accepted, time.UnixMilli(at.Updated))
+		h.tell(clerksync.OrganizationInvitations, invitation, accepted, time.UnixMilli(at.Updated-1)) // or a read within the same millisecond is no newer
 		for _, want := range []clerksync.Outcome{clerksync.Refreshed, clerksync.Unchanged} {
 			page, err := clerksync.NewReader(h.mirror, h.api(), clerksync.Reconcile).List(t.Context(), clerksync.OrganizationInvitations, nil)
 			must(t, err)
