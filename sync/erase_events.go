@@ -119,7 +119,7 @@ func (m *Mirror) erased(ctx context.Context, tx *sqlx.Tx, ids []string) (map[str
 }
 
 // strip takes the payload from folds about what belongs to an erased object, or was erased with one: of those the mirror keeps the ids.
-func (m *Mirror) strip(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold) error {
+func (m *Mirror) strip(ctx context.Context, tx *sqlx.Tx, folds []*fold) error {
 	var ids []string
 	for _, f := range folds {
 		ids = append(ids, f.erasable()...)

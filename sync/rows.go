@@ -140,7 +140,7 @@ func (m *Mirror) mergeKind(ctx context.Context, tx *sqlx.Tx, k *kind, pieces []*
 		return nil, nil, nil
 	}
 	folds := foldPieces(own)
-	if err := m.strip(ctx, tx, k, folds); err != nil {
+	if err := m.strip(ctx, tx, folds); err != nil {
 		return nil, nil, err
 	}
 	before, err := m.previous(ctx, tx, k, folds)
