@@ -112,7 +112,7 @@ func (m *Mirror) noteKindsIn(ctx context.Context, tx *sqlx.Tx) (b birth, err err
 	if err := m.lockFeed(ctx, tx); err != nil {
 		return b, err
 	}
-	if _, err := readState(ctx, tx, m.dialect, "born", &b); err != nil {
+	if _, err := m.readState(ctx, tx, "born", &b); err != nil {
 		return b, err
 	}
 	if b, err = m.withKinds(ctx, tx, b); err != nil {

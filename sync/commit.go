@@ -274,7 +274,7 @@ func (m *Mirror) checkPin(ctx context.Context, tx *sqlx.Tx, unpinned bool) error
 		return err
 	}
 	var pin instance
-	if _, err := readState(ctx, tx, m.dialect, "instance", &pin); err != nil {
+	if _, err := m.readState(ctx, tx, "instance", &pin); err != nil {
 		return err
 	}
 	if pin.ID != "" {

@@ -176,7 +176,7 @@ func (m *Mirror) noteForgotten(ctx context.Context, tx *sqlx.Tx, until int64) er
 		return err
 	}
 	f := forgotten{Until: Never}
-	if _, err := readState(ctx, tx, m.dialect, "forgotten", &f); err != nil || f.Until >= until {
+	if _, err := m.readState(ctx, tx, "forgotten", &f); err != nil || f.Until >= until {
 		return err
 	}
 	return m.WriteStateIn(ctx, tx, "forgotten", forgotten{Until: until})

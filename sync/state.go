@@ -31,12 +31,12 @@ import (
 
 // ReadState reads one key of the state table into v. It reports false where the key is not set.
 func (m *Mirror) ReadState(ctx context.Context, key string, v any) (bool, error) {
-	return readState(ctx, m.db, m.dialect, key, v)
+	return m.readState(ctx, m.db, key, v)
 }
 
-func readState(ctx context.Context, q sqlx.QueryerContext, d dialect, key string, v any) (bool, error) {
+func (m *Mirror) readState(ctx context.Context, q sqlx.QueryerContext, key string, v any) (bool, error) {
 	var value string
-	err := sqlx.GetContext(ctx, q, &value, d.sql(`SELECT value FROM {state} WHERE key = $1`), key)
+	err := sqlx.GetContext(ctx, q, &value, m.SQL(`SELECT value FROM {state} WHERE key = $1`), key)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -51,7 +51,7 @@ func readState(ctx context.Context, q sqlx.QueryerContext, d dialect, key string
 
 // WriteState sets one key of the state table. The error is [ErrUnavailable] where the database cannot answer.
 func (m *Mirror) WriteState(ctx context.Context, key string, v any) error {
-	if err := writeState(ctx, m.db, m.dialect, key, v); err != nil {
+	if err := m.writeState(ctx, m.db, key, v); err != nil {
 		return fmt.Errorf("writing state %q: %w", key, unavailable(err))
 	}
 	return nil
@@ -60,15 +60,15 @@ func (m *Mirror) WriteState(ctx context.Context, key string, v any) error {
 // WriteStateIn sets one key of the state table in a transaction. The error is the database's own, so that whoever has the transaction
 // can tell why it failed.
 func (m *Mirror) WriteStateIn(ctx context.Context, tx *sqlx.Tx, key string, v any) error {
-	return writeState(ctx, tx, m.dialect, key, v)
+	return m.writeState(ctx, tx, key, v)
 }
 
-func writeState(ctx context.Context, q sqlx.ExecerContext, d dialect, key string, v any) error {
+func (m *Mirror) writeState(ctx context.Context, q sqlx.ExecerContext, key string, v any) error {
 	value, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	_, err = q.ExecContext(ctx, d.sql(`INSERT INTO {state} (key, value, updated_at) VALUES ($1, $2, {now})
+	_, err = q.ExecContext(ctx, m.SQL(`INSERT INTO {state} (key, value, updated_at) VALUES ($1, $2, {now})
 ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`), key, string(value))
 	return err
 }
@@ -160,7 +160,7 @@ ON CONFLICT (key) DO NOTHING`), string(value)); err != nil {
 		return "", unavailable(err)
 	}
 	var pin instance
-	if _, err := readState(ctx, tx, m.dialect, "instance", &pin); err != nil {
+	if _, err := m.readState(ctx, tx, "instance", &pin); err != nil {
 		return "", err
 	}
 	if err := tx.Commit(); err != nil {
