@@ -154,6 +154,6 @@ var vocabulary = func() map[string]bool {
 // clerkID reports whether a text is the id of an object or a client of Clerk's.
 func clerkID(s string) bool {
 	prefix, rest, found := strings.Cut(s, "_")
-	known := []string{"user", "org", "orgmem", "orginv", "inv", "sess", "client", "orgdmn", "role", "perm"}
-	return found && slices.Contains(known, prefix) && strings.Trim(rest, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+	known := prefix == "client" || slices.ContainsFunc(kinds, func(k *kind) bool { return k.prefix == prefix+"_" })
+	return found && known && strings.Trim(rest, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
