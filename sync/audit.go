@@ -134,12 +134,8 @@ func (m *Mirror) record(ctx context.Context, tx *sqlx.Tx, entries []AuditEntry) 
 // not fail for that, and [Mirror.VerifyAudit] tells of it.
 func (m *Mirror) lockAudit(ctx context.Context, tx *sqlx.Tx) (auditEnd, error) {
 	end := auditEnd{Hash: noHash}
-	query := `SELECT value FROM {state} WHERE key = 'audit'`
-	if m.dialect.postgres {
-		query += ` FOR UPDATE`
-	}
 	var value string
-	switch err := tx.GetContext(ctx, &value, m.SQL(query)); {
+	switch err := tx.GetContext(ctx, &value, m.SQL(`SELECT value FROM {state} WHERE key = 'audit'`+m.dialect.forUpdate())); {
 	case errors.Is(err, sql.ErrNoRows):
 	case err != nil:
 		return end, err

@@ -135,6 +135,14 @@ func (d dialect) blob(b string) string {
 	return fmt.Sprintf("x'%x'", b)
 }
 
+// forUpdate ends a query whose rows are to be locked. SQLite has one writer.
+func (d dialect) forUpdate() string {
+	if d.postgres {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
 // inOrder orders the given rows by id, byte by byte, so that every transaction locks in the same order.
 func (d dialect) inOrder() string {
 	if d.postgres {

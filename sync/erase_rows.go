@@ -37,11 +37,8 @@ func (e *eraser) look(ctx context.Context, tx *sqlx.Tx, k *kind, condition strin
 			names = append(names, c.name)
 		}
 	}
-	query := fmt.Sprintf(`SELECT id, deleted_at IS NULL AS visible, erased_at IS NOT NULL AS erased, data, %s FROM {%s} AS r WHERE %s ORDER BY id`,
-		strings.Join(names, ", "), k.name, condition)
-	if e.mirror.dialect.postgres {
-		query += ` FOR UPDATE`
-	}
+	query := fmt.Sprintf(`SELECT id, deleted_at IS NULL AS visible, erased_at IS NOT NULL AS erased, data, %s FROM {%s} AS r WHERE %s ORDER BY id%s`,
+		strings.Join(names, ", "), k.name, condition, e.mirror.dialect.forUpdate())
 	rows, err := tx.QueryxContext(ctx, e.mirror.SQL(query), args...)
 	if err != nil {
 		return nil, err

@@ -78,10 +78,7 @@ func (m *Mirror) dropped(ctx context.Context, tx *sqlx.Tx, rows []*eventRow) (ma
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	query := `SELECT id FROM {events} WHERE outcome IN ('quarantined', 'deferred') AND id IN ` + m.dialect.among() + ` ORDER BY id`
-	if m.dialect.postgres {
-		query += ` FOR UPDATE`
-	}
+	query := `SELECT id FROM {events} WHERE outcome IN ('quarantined', 'deferred') AND id IN ` + m.dialect.among() + ` ORDER BY id` + m.dialect.forUpdate()
 	var waiting []string
 	if err := m.selectAmong(ctx, tx, &waiting, query, ids); err != nil {
 		return nil, err
