@@ -84,22 +84,6 @@ func (m *Mirror) recordAlone(ctx context.Context, entries []AuditEntry) error {
 	}
 }
 
-// inTransaction runs do in a transaction whose commit is on disk when it returns.
-func (m *Mirror) inTransaction(ctx context.Context, do func(*sqlx.Tx) error) (err error) {
-	tx, err := m.db.BeginTxx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { rollBack(tx, err) }()
-	if err := m.limitLocks(ctx, tx); err != nil {
-		return err
-	}
-	if err := do(tx); err != nil {
-		return err
-	}
-	return tx.Commit()
-}
-
 // auditEnd is the value of the key "audit" of the state table: the end of the log. It is read and written under its own lock, so
 // that no isolation level can show an end that has moved on.
 type auditEnd struct {

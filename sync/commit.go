@@ -2,11 +2,9 @@ package sync
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -229,39 +227,6 @@ func (m *Mirror) commit(ctx context.Context, batch []*request, pieces []*piece) 
 		return nil, err
 	}
 	return changes, tx.Commit()
-}
-
-// harden makes the answer wait until the commit is on disk, whatever the server's default. It never weakens a setting that waits
-// for more. SQLite's synchronous=FULL is a property of the connection.
-func (m *Mirror) harden(ctx context.Context, tx *sqlx.Tx) error {
-	if !m.dialect.postgres {
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, hardenSQL)
-	return err
-}
-
-const hardenSQL = `SELECT set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') THEN 'on'
-  ELSE current_setting('synchronous_commit') END, true)`
-
-// limitLocks hardens a transaction, and has it wait for each lock no longer than a commit takes at most, unless the server has a limit of
-// its own: who holds a row may have forgotten to commit, and upkeep must come to an end all the same.
-func (m *Mirror) limitLocks(ctx context.Context, tx *sqlx.Tx) error {
-	if !m.dialect.postgres {
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, hardenSQL+`, set_config('lock_timeout', CASE current_setting('lock_timeout') WHEN '0' THEN '`+
-		strconv.FormatInt(commitTimeout.Milliseconds(), 10)+`' ELSE current_setting('lock_timeout') END, true)`)
-	return err
-}
-
-// begin begins a transaction. One that looks at the pin must see what was committed while it waited for the feed's lock, whatever the
-// team's default isolation level is. That costs a round trip, so others take the default.
-func (m *Mirror) begin(ctx context.Context, pins bool) (*sqlx.Tx, error) {
-	if pins && m.dialect.postgres {
-		return m.db.BeginTxx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
-	}
-	return m.db.BeginTxx(ctx, nil)
 }
 
 // checkPin makes sure that requests prepared without a pin are committed without one. Both this and pinning hold the lock of the

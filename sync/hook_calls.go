@@ -249,13 +249,3 @@ func (c hookCall) call(ctx context.Context, tx *sqlx.Tx) error {
 		return errAbandoned
 	}
 }
-
-// rollBack ends a transaction that was not committed. Where a hook is still at it, that may take until the hook's last query is answered,
-// and nobody waits for it.
-func rollBack(tx *sqlx.Tx, err error) {
-	if left := (abandoned{}); errors.As(err, &left) {
-		go func() { _ = crash.Contain(tx.Rollback) }()
-		return
-	}
-	_ = tx.Rollback()
-}
