@@ -33,18 +33,7 @@ func (m *Mirror) commitTimeout() time.Duration {
 // commitAll commits a batch and sets every request's error. A batch that the database refuses for one piece's sake is split until
 // that piece stands alone, so that it cannot fail its neighbours; alone, it is quarantined. What a hook refuses is known at once.
 func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
-	err := m.tryCommit(ctx, batch)
-	tooLate := 0
-	for failed := (hookFailures)(nil); errors.As(err, &failed); failed = nil {
-		var l late
-		if errors.As(err, &l) {
-			if tooLate++; tooLate > 1 { // a third time would be more than callers wait
-				failed = failed.with("could not be called: others took the time", l.rest...)
-			}
-		}
-		failed.settle(batch)
-		err = m.tryCommit(ctx, batch)
-	}
+	err := m.commitPastHooks(ctx, batch)
 	if violated(err) {
 		agreed, renumberErr := m.renumber(ctx, func(k *kind) []string { return unsettled(batch, k) })
 		switch {
@@ -63,8 +52,14 @@ func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
 			return
 		}
 	}
-	if err == nil || diagnose(err) != poison {
-		if err != nil && !errors.Is(err, errPinned) {
+	switch poisoned := diagnose(err) == poison; {
+	case poisoned && len(batch) > 1:
+		m.commitAll(ctx, batch[:len(batch)/2])
+		m.commitAll(ctx, batch[len(batch)/2:])
+	case poisoned:
+		m.commitApart(ctx, batch[0], err)
+	default:
+		if !errors.Is(err, errPinned) {
 			err = unavailable(err)
 		}
 		for _, r := range batch {
@@ -72,14 +67,24 @@ func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
 				r.err = err
 			}
 		}
-		return
 	}
-	if len(batch) > 1 {
-		m.commitAll(ctx, batch[:len(batch)/2])
-		m.commitAll(ctx, batch[len(batch)/2:])
-		return
+}
+
+// commitPastHooks commits a batch less what its hooks refuse.
+func (m *Mirror) commitPastHooks(ctx context.Context, batch []*request) error {
+	err := m.tryCommit(ctx, batch)
+	tooLate := 0
+	for failed := (hookFailures)(nil); errors.As(err, &failed); failed = nil {
+		var l late
+		if errors.As(err, &l) {
+			if tooLate++; tooLate > 1 { // a third time would be more than callers wait
+				failed = failed.with("could not be called: others took the time", l.rest...)
+			}
+		}
+		failed.settle(batch)
+		err = m.tryCommit(ctx, batch)
 	}
-	m.commitApart(ctx, batch[0], err)
+	return err
 }
 
 // commitApart commits the events and reads of one refused request each by itself, and quarantines what is refused alone.
