@@ -119,6 +119,17 @@ func (o *object) member(name string) []byte {
 	return nil
 }
 
+// column returns the text that a column of the object has, or "".
+func (o *object) column(name string) string {
+	for _, c := range o.kind.columns {
+		if c.name == name {
+			s, _ := scan.String(c.read(o))
+			return strings.TrimSpace(s)
+		}
+	}
+	return ""
+}
+
 // set gives a member a value, in place of what came.
 func (o *object) set(name string, value []byte) {
 	o.members = slices.DeleteFunc(o.members, func(m scan.Member) bool { return string(m.Name) == name })

@@ -3,12 +3,9 @@ package sync
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/jmoiron/sqlx"
-
-	"github.com/clerksync/clerksync/internal/scan"
 )
 
 // The reasons for which a sign-in is suspicious. A user's first three sign-ins have no habit to differ from, so the two reasons
@@ -108,17 +105,6 @@ func newSignIn(o *object) signIn {
 		s.At, s.Early, s.Late = at, early, late
 	}
 	return s
-}
-
-// column returns the text that a column of the object has, or "".
-func (o *object) column(name string) string {
-	for _, c := range o.kind.columns {
-		if c.name == name {
-			s, _ := scan.String(c.read(o))
-			return strings.TrimSpace(s)
-		}
-	}
-	return ""
 }
 
 func (m *Mirror) pasts(ctx context.Context, tx *sqlx.Tx, created []signIn) (map[string]past, error) {

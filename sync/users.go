@@ -67,10 +67,3 @@ var users = &kind{
 		return all
 	},
 }
-
-// A user's contacts. The primary one is the entry whose id the user names, never the first.
-var (
-	emails  = contacts{list: "email_addresses", value: "email_address", primary: "primary_email_address_id"}
-	phones  = contacts{list: "phone_numbers", value: "phone_number", primary: "primary_phone_number_id"}
-	wallets = contacts{list: "web3_wallets", value: "web3_wallet", primary: "primary_web3_wallet_id"}
-)
