@@ -40,6 +40,7 @@
 //	name another one than a minute ago  that one's, at once, since the claims of each request decide
 //	are another instance's              nothing: 401, at once with [Config.Issuer], after a request to Clerk without
 //	are of a pending session            its user, like any other's: clerk-sdk-go v2.7.0 leaves "sts" out
+//	name somebody banned or locked      that user, whose Banned and Locked tell: Clerk gives a banned one no further token
 //
 // A session is pending while a task is left, such as a second factor or the choice of an organization. Where that must keep the user out,
 // read "sts" by clerkhttp.CustomClaimsConstructor, and refuse "pending" before this middleware.

@@ -73,7 +73,7 @@ func (u *Upserter) session(ctx context.Context, claims *clerk.SessionClaims) (*e
 		u.cfg.Observe(ResultNotFound)
 		return nil, errForeign
 	}
-	if e := u.sessions.get(claims.SessionID, claims.Subject); e != nil {
+	if e := u.sessions.get(claims.SessionID, claims.Subject); e != nil && u.ctx.Err() == nil { // or a login that ends after Close would be remembered
 		u.cfg.Observe(ResultSeen)
 		return e, nil
 	}

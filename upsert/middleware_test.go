@@ -314,3 +314,15 @@ func TestMiddlewareAfterALostAnswer(t *testing.T) {
 		}
 	})
 }
+
+// TestMiddlewareClosedMeanwhile closes between a login's answer and the session's being remembered: nobody hears of changes any more,
+// so nobody is let in from memory.
+func TestMiddlewareClosedMeanwhile(t *testing.T) {
+	t.Parallel()
+	var h *house
+	h = build(t, pgtest.SQLite(t), loopback, func(c *upsert.Config) { c.Observe = func(string) { h.logins.Close() } })
+	id := h.mirrored(young)
+	handler := h.logins.Middleware(greet)
+	expect(t, visit(handler, "sess_1", id), id)
+	expect(t, visit(handler, "sess_1", id), unavailable)
+}
