@@ -45,7 +45,7 @@ type Config struct {
 	// v2.7.0 remembers let their tokens pass everywhere.
 	Issuer string
 
-	// CacheSize is how many sessions the middleware remembers. Zero means 10,000.
+	// CacheSize is how many sessions the middleware remembers, each with a user's row, metadata included. Zero means 10,000.
 	CacheSize int
 
 	// MaxDeletes guards against a Clerk that denies everybody: how many users may be hidden by logins within an hour, at most; nor
@@ -145,7 +145,8 @@ var userID = regexp.MustCompile(`^user_[A-Za-z0-9_-]{1,120}$`)
 
 // UpsertOnLogin returns the user that has just signed in, up to date as the package's documentation tells. id is the subject of
 // claims that were verified: what is not a user's id gets [ErrNotFound]. Every error is [ErrDeleted], [ErrNotFound] or
-// [ErrUnavailable]; where ctx ended first, it is the context's, too.
+// [ErrUnavailable]; where ctx ended first, it is the context's, too. The user may be shared with other calls: what its pointers point to
+// must not be changed.
 //
 // Where ctx carries those claims, as clerk-sdk-go's middleware leaves them there, their issuer is checked, and a session that they name
 // is looked up once and then remembered as by [Upserter.Middleware]: that takes neither the database nor an allocation.
