@@ -52,8 +52,8 @@
 // names its own origins to clerkhttp.AuthorizedPartyMatches, since other sites of the same domain get that cookie, too.
 //
 // While Clerk is down whoever the mirror has goes on, and a user whom it does not have yet waits. That takes a clerk-sdk-go which was given
-// the public key of the tokens, by clerkhttp.JSONWebKey: otherwise it asks Clerk for the key every hour, and answers 401 to everybody while
-// Clerk does not tell.
+// the public key of the tokens, by clerkhttp.JSONWebKey: otherwise it asks Clerk for the key at first, and again after an hour without requests,
+// and answers 401 to everybody while Clerk does not tell.
 //
 // While the database is down, sessions that were seen go on until their rows are too old, but for those in an organization of which the
 // mirror has no membership: each request looks for that again.

@@ -12,7 +12,7 @@ type membershipKey struct{}
 // MembershipFromContext returns the signed-in user's place in the session's active organization, as the mirror has it:
 // [Upserter.Middleware] puts it there. It reports false where no organization is active, where the mirror does not keep organizations
 // and memberships, and where it knows of no such membership: it ended, or began a moment ago and has not arrived. It is remembered
-// with the session, so a role may be as old as [Config.MaxAge] where another process feeds the mirror; that of the claims
+// with the session, so a role may be as old as [Config.MaxAge] where another process or Mirror feeds the tables; that of the claims
 // (clerk.SessionClaims.HasRole) is a minute old at most. It is shared like the user of [FromContext].
 func MembershipFromContext(ctx context.Context) (clerksync.Membership, bool) {
 	m, ok := ctx.Value(membershipKey{}).(*clerksync.Membership)

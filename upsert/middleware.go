@@ -19,8 +19,8 @@ import (
 // It answers 401 for [ErrDeleted] and [ErrNotFound], and 503 with Retry-After for [ErrUnavailable], with a line of plain text.
 //
 // A session is looked up once and then remembered: until what is known of its user is older than [Config.MaxAge], and no longer
-// than until a commit of this process changes or hides the user. What other processes commit shows when the entry ends. A session
-// without an id is looked up with every request.
+// than until a commit of [Config.Mirror] changes or hides the user. What others commit, be it another Mirror of this process, shows
+// when the entry ends. A session without an id is looked up with every request.
 func (u *Upserter) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		claims, ok := clerk.SessionClaimsFromContext(r.Context())

@@ -50,7 +50,7 @@ func open(ctx context.Context, db *sqlx.DB, cfg clerksync.APIConfig) (*upsert.Up
 }
 
 // verify has clerk-sdk-go verify the session tokens of the same Clerk, be it an emulator. Their claims say who has signed in. Without
-// CLERK_JWT_KEY it asks Clerk for the public key every hour, and answers 401 to everybody while Clerk is down.
+// CLERK_JWT_KEY it first asks Clerk for the public key, and one that begins while Clerk is down answers 401 to everybody.
 func verify(cfg clerksync.APIConfig) func(http.Handler) http.Handler {
 	if key := os.Getenv("CLERK_JWT_KEY"); key != "" {
 		return clerkhttp.WithHeaderAuthorization(clerkhttp.JSONWebKey(key))
