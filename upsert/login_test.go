@@ -577,3 +577,21 @@ func TestLoginWithFullDisk(t *testing.T) {
 		t.Errorf("observed (-want +got):\n%s", diff)
 	}
 }
+
+// TestLoginWithoutDatabaseAfterDenial loses the database after Clerk has denied the user: that is no word about too many deletions.
+func TestLoginWithoutDatabaseAfterDenial(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		var told lines
+		h := build(t, db, loopback, func(c *upsert.Config) { c.Logger = slog.New(slog.NewTextHandler(&told, nil)) })
+		id := h.mirrored(old)
+		h.leave(id)
+		lose := func() { db.Close() }
+		h.asked.Store(&lose)
+		_, err := h.logins.UpsertOnLogin(t.Context(), id)
+		mustBe(t, err, upsert.ErrUnavailable)
+		if diff := cmp.Diff([]string{"unavailable"}, h.told.take()); diff != "" || strings.Contains(told.String(), "guard") {
+			t.Errorf("observed (-want +got):\n%s\nthe log says %s", diff, told.String())
+		}
+	})
+}
