@@ -17,8 +17,9 @@ var (
 // flightTime bounds a flight: the check of the instance and the read take 5 s each at most, a commit 8 s.
 const flightTime = 20 * time.Second
 
-// lookTime bounds a read of the database, for which a request without an end of its own would wait as long as it hangs.
-const lookTime = 5 * time.Second
+// lookTime bounds a read of the database, for which a request without an end of its own would wait as long as it hangs. A crowd may have to
+// wait for connections for seconds.
+const lookTime = 15 * time.Second
 
 // sight is one look at a user's row.
 type sight struct {

@@ -191,7 +191,7 @@ func TestLoginTriesAgain(t *testing.T) {
 	}, func(c *upsert.Config) { c.MaxAge, c.MaxDeletes = time.Second, 1 })
 }
 
-// TestLoginWhileDatabaseHangs has somebody keep the only connection: logins are told that in seconds, also of those whose request has
+// TestLoginWhileDatabaseHangs has somebody keep the only connection: logins come to an end all the same, also those whose request has
 // no end of its own.
 func TestLoginWhileDatabaseHangs(t *testing.T) {
 	t.Parallel()
