@@ -556,14 +556,8 @@ func TestLoginWithFullDisk(t *testing.T) {
 	h := build(t, db, loopback)
 	ada, bob, eve := h.mirrored(old), h.mirrored(old), h.signUp()
 	h.leave(bob)
-	for _, statement := range []string{
-		`CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '53100'; END $$`,
-		`CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON clerk.users EXECUTE FUNCTION full_disk()`,
-	} {
-		if _, err := db.Exec(statement); err != nil {
-			t.Fatal(err)
-		}
-	}
+	pgtest.Superuser(t, db).MustExec(`CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '53100'; END $$;
+CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON clerk.users EXECUTE FUNCTION full_disk()`)
 	user, err := h.logins.UpsertOnLogin(t.Context(), ada)
 	mustBe(t, err)
 	if user.ID != ada {
