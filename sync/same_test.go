@@ -78,3 +78,29 @@ func TestRowsWithoutIDs(t *testing.T) {
 		}
 	})
 }
+
+// TestRowsWithCodes has a pass meet a row from a release that stored the backup codes of phone numbers: those are taken out, once and without
+// a word to anybody.
+func TestRowsWithCodes(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		user := fmt.Appendf(nil, `{"object":"user","id":"user_1","phone_numbers":[{"id":"idn_1","phone_number":"+15555550100","backup_codes":["opensesame"]}],"created_at":%d,"updated_at":%[1]d}`, past)
+		read := func(at int64) clerksync.Result {
+			return apply(t, m, saw(clerksync.Users, "user_1", user, at))[0]
+		}
+		read(past + hour)
+		db.MustExec(m.SQL(`UPDATE {users} SET data = $1, _digest = $2`), string(user), ^int64(xxhash.Sum64(user)+uint64(clerksync.ActivityFull)))
+		for i, want := range []clerksync.Outcome{clerksync.Refreshed, clerksync.Unchanged} {
+			if got := read(past + int64(i+2)*hour); got.Outcome != want {
+				t.Errorf("read %d is %s, want %s", i, got.Outcome, want)
+			}
+		}
+		if data := values(t, m, clerksync.Users, "user_1", "data"); strings.Contains(data, "opensesame") || !strings.Contains(data, "+15555550100") {
+			t.Errorf("kept is %s", data)
+		}
+		if got, err := m.Changes(t.Context(), 0, 10); len(got) != 1 || err != nil {
+			t.Errorf("the feed has %+v, %v; want one row", got, err)
+		}
+	})
+}
