@@ -12,6 +12,7 @@ import (
 	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/jmoiron/sqlx"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
@@ -77,6 +78,26 @@ func TestAnotherReplicaEndsTheSilence(t *testing.T) {
 		t.Fatalf("answered %d, want 204", code)
 	}
 	eventually(t, 20*time.Second, "the end of the alarm", func() bool { return !silent(t, one) })
+}
+
+// TestSilenceThatCannotBeEnded has an event come after the alarm, and the database take no end of it, as one that is read-only by then:
+// that is when people look at the status.
+func TestSilenceThatCannotBeEnded(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{Users: 5})
+	file := filepath.Join(t.TempDir(), "mirror.db")
+	env := environment(clerk, "sqlite:"+file, "CLERKSYNC_RECONCILE_SCHEDULE=off", "CLERKSYNC_POLL_INTERVAL=0")
+	d := ringing(t, clerk, env)
+	db := sqlx.MustOpen("sqlite", "file:"+file+"?_pragma=busy_timeout(10000)")
+	defer db.Close()
+	db.MustExec(`CREATE TRIGGER no_end BEFORE UPDATE ON clerk_state WHEN new.key = 'silence' BEGIN SELECT RAISE(ABORT, 'read-only'); END`)
+	if code := post(t.Context(), clerk, d.webhook, "msg_1", clerk.InstanceID()); code != http.StatusNoContent {
+		t.Fatalf("answered %d, want 204", code)
+	}
+	eventually(t, 20*time.Second, "a status that knows of the event", func() bool {
+		code, body := get(t, d.admin+"/api/status")
+		return code == http.StatusOK && strings.Contains(body, `"webhooks_silent":false`)
+	})
 }
 
 // TestSilenceIsNoSecretOfOneReplica has a pass ring the alarm: the other replica and "clerksync status" tell of it, too, and go on when
