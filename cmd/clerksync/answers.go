@@ -126,7 +126,7 @@ func (d *daemon) health(ctx context.Context) admin.Health {
 	case o == nil:
 		h.Reasons = append(h.Reasons, errNotOpen.Error())
 	default:
-		h.Reasons = append(h.Reasons, checkTables(ctx, o)...)
+		h.Reasons, h.Warnings = checkTables(ctx, o)
 		if len(h.Reasons) == 0 && time.Since(time.UnixMilli(d.refused.Load())) < refusedTime {
 			h.Reasons = append(h.Reasons, "the database takes no writes")
 		}
@@ -150,15 +150,19 @@ func (d *daemon) checkOf(mirror *clerksync.Mirror) func(context.Context) (struct
 	}, 0)
 }
 
-func checkTables(ctx context.Context, o *opened) (reasons []string) {
+// checkTables tells what is wrong with the tables. Those that a later release has migrated are no reason to turn deliveries away, or an
+// update would take out all replicas at once: what opened them goes on, and where they lack something deliveries tell.
+func checkTables(ctx context.Context, o *opened) (reasons, warnings []string) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	switch _, err := o.check(ctx); {
 	case err == nil:
-		return nil
-	case errors.Is(err, migrations.ErrPending), errors.Is(err, migrations.ErrNewer):
-		return []string{err.Error()}
+		return nil, nil
+	case errors.Is(err, migrations.ErrNewer):
+		return nil, []string{"a later release has migrated the tables: this one goes on, and does not start again on them"}
+	case errors.Is(err, migrations.ErrPending):
+		return []string{err.Error()}, nil
 	default:
-		return []string{"the database does not answer"} // anybody may ask, so no details
+		return []string{"the database does not answer"}, nil // anybody may ask, so no details
 	}
 }

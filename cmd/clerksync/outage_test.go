@@ -97,6 +97,25 @@ func TestOutageBehindProxy(t *testing.T) {
 	tells("the database answers again")
 }
 
+// TestReadyOnLaterTables has a later release migrate under a daemon that runs, as the first step of an update does. It takes deliveries, so
+// it must be ready: or no replica were, until the first of the later release is.
+func TestReadyOnLaterTables(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	clerk := emulate(t, clerktest.Config{Users: 2})
+	d := serve(t, clerk, environment(clerk, url))
+	connect(t, pgtest.As(t, url, "postgres")).MustExec(`INSERT INTO clerk.migrations (version_id, is_applied) VALUES (99999, true)`)
+	if code := post(t.Context(), clerk, d.webhook, "msg_1", clerk.InstanceID()); code != http.StatusNoContent {
+		t.Errorf("a delivery was answered %d, want 204", code)
+	}
+	if code, body := get(t, d.admin+"/readyz"); code != http.StatusOK || !strings.Contains(body, "a later release has migrated the tables") {
+		t.Errorf("/readyz: %d %s, want 200 and a warning", code, body)
+	}
+	if _, stderr := run(t, 1, environment(clerk, url), "reconcile"); !strings.Contains(stderr, "migrated by a later release") {
+		t.Errorf("a pass of this release told %q", stderr)
+	}
+}
+
 // demote starts a server anew as a standby, which answers and takes no writes.
 func demote(t *testing.T, cluster *pgtest.Cluster) {
 	t.Helper()
