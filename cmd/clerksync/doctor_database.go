@@ -117,22 +117,25 @@ func (d *doctor) checkVersion(ctx context.Context) {
 }
 
 // checkNumbers looks whether what numbers the rows of the feed and the passes is behind the rows: logical replication brings rows without
-// that, and so does a copy of the tables one by one. Then each change is refused as a number that is taken.
+// that, and so does a copy of the tables one by one. Then each change is refused as a number that is taken, or is given one that relays
+// have passed, and they leave it out without a word.
 func (d *doctor) checkNumbers(ctx context.Context) (ok bool) {
 	const check = "tables"
-	for table, column := range map[string]string{"changes": "seq", "passes": "id"} {
+	for _, of := range []struct{ table, column, last, harm, then string }{
+		{"changes", "seq", "max(seq) FROM %s.changes", "is taken already, so what needs one is refused with SQLSTATE 23505", "then clerksync events retry --all"},
+		{"passes", "id", "max(id) FROM %s.passes", "is taken already, so what needs one is refused with SQLSTATE 23505", "then clerksync events retry --all"},
+		{"changes", "seq", "max(seq) FROM %s.relays", "is one that a relay has passed, so it leaves out what gets one", "then have what receives them read the mirror anew"},
+	} {
+		last, sequence := fmt.Sprintf("(SELECT "+of.last+")", d.schema), d.schema+"."+of.table+"_"+of.column+"_seq"
 		var behind bool
-		err := d.db.GetContext(ctx, &behind, fmt.Sprintf(`SELECT last_value + is_called::int <= (SELECT coalesce(max(%[3]s), 0) FROM %[1]s.%[2]s) FROM %[1]s.%[2]s_%[3]s_seq`,
-			d.schema, table, column))
+		err := d.db.GetContext(ctx, &behind, fmt.Sprintf(`SELECT last_value + is_called::int <= coalesce(%s, 0) FROM %s`, last, sequence))
 		switch {
 		case sqlState(err) == "42501": // roles that were given before they had this right
 		case err != nil:
-			d.note(check, failed, "reading the next number of "+table+": "+err.Error(), "let the user of DATABASE_URL read the sequences of schema "+d.schema)
+			d.note(check, failed, "reading the next number of "+of.table+": "+err.Error(), "let the user of DATABASE_URL read the sequences of schema "+d.schema)
 			return false
 		case behind:
-			d.note(check, failed, "the next number of "+table+" is taken already, so what needs one is refused with SQLSTATE 23505",
-				fmt.Sprintf("as the owner of the tables: SELECT setval('%[1]s.%[2]s_%[3]s_seq', (SELECT max(%[3]s) FROM %[1]s.%[2]s)); then clerksync events retry --all",
-					d.schema, table, column))
+			d.note(check, failed, "the next number of "+of.table+" "+of.harm, fmt.Sprintf("as the owner of the tables: SELECT setval('%s', %s); %s", sequence, last, of.then))
 			return false
 		}
 	}

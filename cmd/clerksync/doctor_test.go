@@ -135,6 +135,10 @@ func TestDoctorOfMovedTables(t *testing.T) {
 			`SELECT setval('clerk.changes_seq_seq', (SELECT max(seq) FROM clerk.changes))`},
 		{"numbers of passes", `ALTER TABLE clerk.passes ALTER COLUMN id RESTART WITH 1`, "failed tables: the next number of passes is taken already",
 			`SELECT setval('clerk.passes_id_seq', (SELECT max(id) FROM clerk.passes))`},
+		{"numbers that a relay has passed", `INSERT INTO clerk.relays (name, seq, term, moved_at) VALUES ('billing', 5000, 1, now())`,
+			"failed tables: the next number of changes is one that a relay has passed, so it leaves out what gets one → as the owner of the tables: " +
+				"SELECT setval('clerk.changes_seq_seq', (SELECT max(seq) FROM clerk.relays)); then have what receives them read the mirror anew",
+			`SELECT setval('clerk.changes_seq_seq', (SELECT max(seq) FROM clerk.relays))`},
 		{"row-level security", `ALTER TABLE clerk.users ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON clerk.users FOR SELECT USING (id = current_setting('app.user', true))`,
 			"failed role: row-level security may hide rows of users from clerk_daemon → for each of them, as its owner: CREATE POLICY daemon ON clerk.TABLE TO clerk_daemon USING (true)",
 			`CREATE POLICY daemon ON clerk.users TO clerk_daemon USING (true)`},
