@@ -328,6 +328,9 @@ func TestGuardOfEachKind(t *testing.T) {
 		if !errors.Is(err, reconcile.ErrGuard) || !report.Complete {
 			t.Errorf("error %v, complete %v; want ErrGuard of a complete pass", err, report.Complete)
 		}
+		if err == nil || !strings.HasSuffix(err.Error(), "nothing of that kind was deleted") {
+			t.Errorf("error %v, which must not deny that an organization was deleted", err)
+		}
 		if diff := cmp.Diff([]clerksync.Kind{clerksync.OrganizationMemberships}, report.Refused); diff != "" {
 			t.Errorf("refused (-want +got):\n%s", diff)
 		}

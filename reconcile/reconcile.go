@@ -16,11 +16,11 @@ import (
 
 var (
 	// ErrGuard means that a pass found more objects of a kind to delete than the guard allows. It deleted none of that kind.
-	ErrGuard = errors.New("the deletion guard tripped: nothing was deleted")
+	ErrGuard = errors.New("the deletion guard tripped: nothing of that kind was deleted")
 
 	// ErrIncomplete means that a list ended before it had shown as many objects as Clerk counts. What it did show was applied;
 	// nothing of its kind was deleted.
-	ErrIncomplete = errors.New("the listing was incomplete: nothing was deleted")
+	ErrIncomplete = errors.New("the listing was incomplete: nothing of that kind was deleted")
 
 	// ErrBusy means that another pass is running, here or in another process.
 	ErrBusy = errors.New("another pass is running")

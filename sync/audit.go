@@ -43,7 +43,7 @@ const (
 	AuditRevived  AuditAction = "revived"  // a hidden object is visible again, since Clerk showed it
 	AuditErased   AuditAction = "erased"   // the personal data of an object was removed
 	AuditRestored AuditAction = "restored" // an operator undid a deletion
-	AuditRefused  AuditAction = "refused"  // the deletion guard tripped: nothing was deleted
+	AuditRefused  AuditAction = "refused"  // the deletion guard tripped: nothing of that kind was deleted
 	AuditApproved AuditAction = "approved" // an operator approved refused deletions
 	AuditHeld     AuditAction = "held"     // a deletion that an event told waits for approval
 	AuditDropped  AuditAction = "dropped"  // an operator gave up a deletion that waited

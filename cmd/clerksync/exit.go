@@ -16,11 +16,11 @@ const (
 	exitDone          = 0
 	exitFailed        = 1 // trying again may help
 	exitUsage         = 2
-	exitGuard         = 3 // nothing was deleted
+	exitGuard         = 3 // nothing was deleted of some kind
 	exitWrongInstance = 4 // nothing was written
 	exitDrift         = 5
 	exitBusy          = 6
-	exitIncomplete    = 7 // upserts were applied, nothing was deleted
+	exitIncomplete    = 7 // upserts were applied, nothing was deleted of some kind
 )
 
 // mistake is something that the user can put right: a sentence that says how.

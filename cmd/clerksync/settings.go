@@ -172,7 +172,7 @@ var table = []setting{
 		meaning: "how often a delta pass looks for what no webhook told; `0` = never",
 		set:     func(s *settings, v string) (err error) { s.pollInterval, err = parsePoll(v); return err }},
 	{name: "CLERKSYNC_MAX_DELETES", value: "500", scope: scopePass | scopeGuard,
-		meaning: "guard: a pass that would delete more than this, or than the percentage below (but at least 10), deletes nothing; nor does one to which Clerk lists none at all of a kind",
+		meaning: "guard: a pass that would delete more of a kind than this, or than the percentage below (but at least 10), deletes nothing of that kind; nor does one to which Clerk lists none at all of it",
 		set:     func(s *settings, v string) (err error) { s.maxDeletes, err = parseInt(v, 1, 1<<31-1); return err }},
 	{name: "CLERKSYNC_MAX_DELETE_PERCENT", value: "5", scope: scopePass | scopeGuard,
 		meaning: "guard: percent of the visible rows",

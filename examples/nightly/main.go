@@ -81,7 +81,7 @@ func newJob(ctx context.Context, db *sqlx.DB, cfg clerksync.APIConfig, eraseAfte
 func tell(report reconcile.Report, err error) {
 	switch {
 	case errors.Is(err, reconcile.ErrGuard):
-		log.Printf("nothing was deleted, since it would have been too much; look, and approve the plan %s", report.Plan)
+		log.Printf("more of a kind is missing than a pass may delete; look, and approve the plan %s", report.Plan)
 	case errors.Is(err, reconcile.ErrBusy):
 		log.Print("another pass is running")
 	case err != nil:

@@ -141,7 +141,7 @@ func checkGuard(s Status, now time.Time) Check {
 	p, approved := s.Passes["full"], s.Passes["approved"]
 	spent := approved.StartedAt.After(p.StartedAt) // a plan is good for one approval
 	if p.Plan != "" && (!p.Complete || p.Error != "") && !(spent && approved.Complete) {
-		c.OK, c.Value, c.Detail = false, "tripped", "the last pass would have deleted too much, and deleted nothing"
+		c.OK, c.Value, c.Detail = false, "tripped", "the last pass would have deleted too much of a kind, and deleted nothing of it"
 		c.Advice = "If those objects are gone indeed: clerksync reconcile --approve " + p.Plan
 		if spent || p.FinishedAt != nil && now.Sub(*p.FinishedAt) >= planTime {
 			c.Advice = "Its plan cannot be approved any more. clerksync reconcile looks again, and makes a plan that can."
