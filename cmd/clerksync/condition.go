@@ -24,14 +24,21 @@ type counting func(context.Context) ([]clerksync.Population, error)
 func uncounted(context.Context) ([]clerksync.Population, error) { return nil, nil }
 
 func readCondition(ctx context.Context, m *clerksync.Mirror, count counting) (admin.Status, error) {
-	s := admin.Status{Resources: map[string]admin.Population{}, Passes: map[string]admin.Pass{}, Relays: map[string]admin.Relay{}}
-	var err error
-	if s.InstanceID, err = m.Pinned(ctx); err != nil {
+	s, err := gatherCondition(ctx, m, count)
+	if err != nil {
 		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+	}
+	return s, nil
+}
+
+func gatherCondition(ctx context.Context, m *clerksync.Mirror, count counting) (s admin.Status, err error) {
+	s = admin.Status{Resources: map[string]admin.Population{}, Passes: map[string]admin.Pass{}, Relays: map[string]admin.Relay{}}
+	if s.InstanceID, err = m.Pinned(ctx); err != nil {
+		return s, err
 	}
 	populations, err := count(ctx)
 	if err != nil {
-		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+		return s, err
 	}
 	for _, p := range populations {
 		s.Order = append(s.Order, string(p.Kind))
@@ -41,40 +48,40 @@ func readCondition(ctx context.Context, m *clerksync.Mirror, count counting) (ad
 	}
 	intake, err := m.Intake(ctx)
 	if err != nil {
-		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+		return s, err
 	}
 	s.Events = describeIntake(intake)
 	past, err := reconcile.History(ctx, m, 1)
 	if err != nil {
-		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+		return s, err
 	}
 	for _, p := range past {
 		notePass(s.Passes, p)
 	}
 	if s.Progress, err = readProgress(ctx, m); err != nil {
-		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+		return s, err
 	}
 	leader, err := lease.Look(ctx, m, leaderKey)
 	if err != nil {
-		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+		return s, err
 	}
 	s.Term = leader.Term
 	if leader.Holder != "" {
 		s.Leader = &admin.Leader{Replica: leader.Holder, Term: leader.Term}
 	}
 	if s.Replicas, err = readReplicas(ctx, m, leader.Holder); err != nil {
-		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+		return s, err
 	}
 	relays, err := feed.Positions(ctx, m)
 	if err != nil {
-		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+		return s, err
 	}
 	for _, p := range relays {
 		s.Relays[p.Relay] = admin.Relay{Seq: p.Seq, OldestSeconds: late(p).Seconds()}
 	}
 	since, heard, err := readSilence(ctx, m)
 	if err != nil {
-		return admin.Status{}, fmt.Errorf("reading the status: %w", err)
+		return s, err
 	}
 	if !since.IsZero() {
 		silent := !heard
