@@ -22,8 +22,12 @@ import (
 
 func (d *doctor) checkClerk(ctx context.Context) {
 	const check = "Clerk"
-	if !d.secretKey.set() || d.mirror == nil {
-		d.note(check, skipped, map[bool]string{true: "the tables cannot be looked at", false: "there is no CLERK_SECRET_KEY"}[d.secretKey.set()], "")
+	switch {
+	case !d.secretKey.set():
+		d.note(check, skipped, "there is no CLERK_SECRET_KEY", "")
+		return
+	case d.mirror == nil:
+		d.note(check, skipped, "the tables cannot be looked at", "")
 		return
 	}
 	api, err := d.openAPI(nil)

@@ -170,8 +170,12 @@ GROUP BY r.rolname, r.rolsuper, r.rolcreaterole, r.rolcreatedb`
 
 func (d *doctor) checkRoles(ctx context.Context) {
 	const check = "role"
-	if d.db == nil || d.database.dialect == migrations.SQLite {
-		d.note(check, skipped, map[bool]string{true: "the database does not answer", false: "SQLite has no roles"}[d.db == nil], "")
+	switch {
+	case d.db == nil:
+		d.note(check, skipped, "the database does not answer", "")
+		return
+	case d.database.dialect == migrations.SQLite:
+		d.note(check, skipped, "SQLite has no roles", "")
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
