@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -180,15 +181,7 @@ func clip(s string) string {
 }
 
 // idOf returns the id of the object that a piece of evidence is about.
-func idOf(e clerksync.Evidence) (id string) {
-	if e.ID != "" {
-		return e.ID
-	}
-	_ = scan.Outline(e.Object, func(m scan.Member) error {
-		if string(m.Name) == "id" {
-			id = objectID(m.Value)
-		}
-		return nil
-	})
-	return id
+func idOf(e clerksync.Evidence) string {
+	object, _ := readData(e.Object) // which the mirror has read already
+	return cmp.Or(e.ID, object.id)
 }
