@@ -35,9 +35,9 @@ func (c *clock) skew() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case !c.answered.IsZero() && time.Since(c.answered) < trustReading:
+	case time.Since(c.answered) < trustReading:
 		return c.answer
-	case !c.came.IsZero() && time.Since(c.came) < trustReading:
+	case time.Since(c.came) < trustReading:
 		return c.delivery
 	}
 	return 0

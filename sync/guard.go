@@ -178,7 +178,7 @@ func (g *Guard) admit(ctx context.Context, k Kind, id string, c *guardCount, lim
 func (g *Guard) size(ctx context.Context, k Kind, c *guardCount) (int64, error) {
 	c.sizing.Lock()
 	defer c.sizing.Unlock()
-	if now := time.Now(); c.sized.IsZero() || now.Sub(c.sized) >= guardTerm {
+	if now := time.Now(); now.Sub(c.sized) >= guardTerm {
 		visible, err := g.mirror.CountVisible(ctx, k)
 		if err != nil {
 			return 0, err
