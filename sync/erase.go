@@ -81,16 +81,13 @@ func (m *Mirror) Erase(ctx context.Context, order Erasure) (Erased, error) {
 			written = err == nil
 			return err
 		})
-		if err != nil && written { // the answer to COMMIT got lost
-			m.tell(Commit{Changes: e.changes, Duration: time.Since(begun), Unknown: true})
+		if written { // with an error only where that is the answer to COMMIT
+			m.tell(Commit{Changes: e.changes, Duration: time.Since(begun), Unknown: err != nil})
 		}
 		switch {
 		case err == nil:
-			m.tell(Commit{Changes: e.changes, Duration: time.Since(begun)})
 			return e.done, nil
-		case errors.Is(err, ErrVisible):
-			return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, ErrVisible)
-		case errors.Is(err, ErrHook):
+		case errors.Is(err, ErrVisible), errors.Is(err, ErrHook):
 			return Erased{}, fmt.Errorf("erasing %s: %w", order.ID, err)
 		case violated(err) && !agreed:
 			if agreed, _ = m.renumber(ctx, func(k *kind) []string { return e.done.ids[k.name] }); !agreed {
