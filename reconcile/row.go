@@ -24,12 +24,11 @@ func (p *pass) saveRow(ctx context.Context) error {
 		return fmt.Errorf("writing the pass's row: %w", err)
 	}
 	r := p.report
-	var finished *string
+	finished := ""
 	if !r.FinishedAt.IsZero() {
-		s := stamp(r.FinishedAt)
-		finished = &s
+		finished = stamp(r.FinishedAt)
 	}
-	values := []any{string(r.Kind), text(r.InstanceID), stamp(r.StartedAt), finished, r.Complete, r.DryRun, string(counts),
+	values := []any{string(r.Kind), text(r.InstanceID), stamp(r.StartedAt), text(finished), r.Complete, r.DryRun, string(counts),
 		r.Requests, r.Retries, text(r.Plan), text(r.Error)}
 	if p.row == 0 {
 		err = p.mirror.DB().GetContext(ctx, &p.row, p.mirror.SQL(`INSERT INTO {passes}
