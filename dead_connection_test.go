@@ -86,12 +86,12 @@ func TestConnectionDiesSilently(t *testing.T) { // not in parallel, since the tr
 						t.Error("the request came by", r.Proto)
 					}
 					if r.URL.Path == "/v1/instance" {
-						io.WriteString(w, `{"object":"instance","id":"ins_1"}`)
+						_, _ = io.WriteString(w, `{"object":"instance","id":"ins_1"}`)
 						return
 					}
 					if r.Method == http.MethodGet {
 						w.WriteHeader(http.StatusNotFound)
-						io.WriteString(w, `{"errors":[{"code":"resource_not_found"}]}`)
+						_, _ = io.WriteString(w, `{"errors":[{"code":"resource_not_found"}]}`)
 					}
 				}))
 				s.Listener.Close()
