@@ -63,7 +63,8 @@ func (d *daemon) statusOf(m *clerksync.Mirror) func(context.Context) (admin.Stat
 	}
 }
 
-// listenFor ends the alarm of silent webhooks where an event has come since, also one that was known before and so left no row.
+// listenFor ends the alarm of silent webhooks where an event has come since, also one that was known before and so left no row, and where a
+// team has given up webhooks, so that none will.
 func (d *daemon) listenFor(ctx context.Context, m *clerksync.Mirror, s *admin.Status) error {
 	silent := false
 	if s.WebhooksSilent == nil {
@@ -77,7 +78,7 @@ func (d *daemon) listenFor(ctx context.Context, m *clerksync.Mirror, s *admin.St
 		s.WebhooksSilent = &silent
 		return err
 	}
-	silent = !heard && d.metrics.heard.Load() < since.UnixMilli()
+	silent = !heard && d.metrics.heard.Load() < since.UnixMilli() && len(d.signingSecrets) > 0
 	s.WebhooksSilent = &silent
 	if !silent {
 		_ = endSilence(ctx, m, since) // a database that takes no writes has a status all the same, and the next look ends the alarm

@@ -100,6 +100,23 @@ func TestSilenceThatCannotBeEnded(t *testing.T) {
 	})
 }
 
+// TestSilenceOfWebhooksThatAreGivenUp has the alarm ring in a mirror whose team goes on without webhooks: no event will ever end it.
+func TestSilenceOfWebhooksThatAreGivenUp(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{Users: 5})
+	env := environment(clerk, "sqlite:"+filepath.Join(t.TempDir(), "mirror.db"), "CLERKSYNC_RECONCILE_SCHEDULE=off", "CLERKSYNC_POLL_INTERVAL=0")
+	d := ringing(t, clerk, env)
+	d.signal(syscall.SIGTERM)
+	d.wantExit(0, 30*time.Second)
+	env = append(env, "CLERK_WEBHOOK_SIGNING_SECRET=", "CLERKSYNC_POLL_INTERVAL=1h")
+	d = serve(t, clerk, env)
+	eventually(t, 20*time.Second, "the end of the alarm", func() bool {
+		status, _ := run(t, 0, env, "status")
+		_, body := get(t, d.admin+"/api/status")
+		return strings.Contains(body, `"webhooks_silent":false`) && !strings.Contains(status, "none has come since")
+	})
+}
+
 // TestSilenceIsNoSecretOfOneReplica has a pass ring the alarm: the other replica and "clerksync status" tell of it, too, and go on when
 // the replica stops whose pass it was. It stays ended when the event that ended it is removed for its age.
 func TestSilenceIsNoSecretOfOneReplica(t *testing.T) {
