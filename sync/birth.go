@@ -34,19 +34,23 @@ func (b birth) tells(all []Kind) bool {
 	return !slices.ContainsFunc(all, func(k Kind) bool { _, known := b.Kinds[k]; return !known })
 }
 
-// withKinds is a birth that tells of all kinds that this process keeps, too: those of a mirror that tells of none yet are as old as it is, as
-// is a kind that has rows without being told of, by a release that told of none. What is added later is kept since this process opened the
-// mirror.
+// withKinds is a birth that tells of all kinds that this process keeps, too: those of a mirror without a row are as old as it is, as is a kind
+// that has rows without being told of, by a release that told of none. What is added later, be it together with such an update, is kept since
+// this process opened the mirror.
 func (m *Mirror) withKinds(ctx context.Context, q sqlx.QueryerContext, b birth) (birth, error) {
 	all := maps.Clone(b.Kinds)
 	if all == nil {
 		all = map[Kind]int64{}
 	}
+	bare, err := m.bare(ctx, q)
+	if err != nil {
+		return b, err
+	}
 	for _, k := range m.cfg.Kinds {
 		if _, known := all[k]; known {
 			continue
 		}
-		kept := len(b.Kinds) == 0
+		kept := bare && len(b.Kinds) == 0
 		if !kept {
 			if err := sqlx.GetContext(ctx, q, &kept, m.SQL(`SELECT EXISTS (SELECT 1 FROM {`+string(k)+`})`)); err != nil {
 				return b, err
@@ -57,6 +61,15 @@ func (m *Mirror) withKinds(ctx context.Context, q sqlx.QueryerContext, b birth) 
 		}
 	}
 	return birth{At: b.At, Kinds: all}, nil
+}
+
+// bare reports whether the mirror has no row of any kind.
+func (m *Mirror) bare(ctx context.Context, q sqlx.QueryerContext) (bare bool, err error) {
+	rows := "1 = 0"
+	for _, k := range kinds {
+		rows += " OR EXISTS (SELECT 1 FROM {" + string(k.name) + "})"
+	}
+	return bare, sqlx.GetContext(ctx, q, &bare, m.SQL("SELECT NOT ("+rows+")"))
 }
 
 // loadBirth reads when the mirror was made, and since when it keeps each kind. It notes nothing: who opens a mirror may only want to read.

@@ -104,3 +104,22 @@ func TestKindKeptWithoutANote(t *testing.T) {
 		}
 	})
 }
+
+// TestKindAddedByAnUpdate updates a mirror of users that tells of no kinds, and adds organizations at once: those from before are no news.
+func TestKindAddedByAnUpdate(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		old := pinned(t, db)
+		apply(t, old, user{ID: "user_1", Updated: past, Created: past}.told())
+		if _, err := db.Exec(old.SQL(`UPDATE {state} SET value = '{"at":1000}' WHERE key = 'born'`)); err != nil {
+			t.Fatal(err)
+		}
+		m := open(t, db, clerksync.Config{InstanceID: instance, Kinds: []clerksync.Kind{clerksync.Users, clerksync.Organizations}})
+		apply(t, m, saw(clerksync.Organizations, "org_1", fmt.Appendf(nil, `{"object":"organization","id":"org_1","created_at":%d,"updated_at":%[1]d}`, past), past+hour))
+		apply(t, m, user{ID: "user_2", Updated: past, Created: past}.told())
+		all, err := m.Changes(t.Context(), 1, 10)
+		if err != nil || len(all) != 2 || !all[0].Initial || all[1].Initial {
+			t.Errorf("the feed has %+v, %v; want an initial organization and a user who is news", all, err)
+		}
+	})
+}
