@@ -39,7 +39,7 @@ type daemon struct {
 	returned  chan time.Time // holds when the database came back, until somebody has looked for what was missed
 
 	samples  admin.Samples // of the status page
-	presence *presence
+	presence presence
 
 	open     atomic.Pointer[opened] // nil until the mirror is open
 	refused  atomic.Int64           // when a delivery could not be committed, in Unix milliseconds; 0 once one was

@@ -22,17 +22,12 @@ const (
 // presence tells the other replicas, and people, that this one is there. Nothing depends on it: two that write at once may lose one
 // another's word, which the next time mends.
 type presence struct {
-	name  string
 	count atomic.Int64 // replicas that were heard of, this one among them
 }
 
 // beat is when a replica was heard of, by its own clock.
 type beat struct {
 	At int64 `json:"at"` // in Unix milliseconds
-}
-
-func newPresence() *presence {
-	return &presence{name: lease.Self()}
 }
 
 // run makes this replica heard of until the context ends, and then no longer counted.
@@ -92,9 +87,9 @@ func (p *presence) tell(ctx context.Context, mirror *clerksync.Mirror, here bool
 	if err != nil {
 		return err
 	}
-	delete(heard, p.name)
+	delete(heard, lease.Self())
 	if here {
-		heard[p.name] = beat{At: time.Now().UnixMilli()}
+		heard[lease.Self()] = beat{At: time.Now().UnixMilli()}
 	}
 	p.count.Store(int64(len(heard)))
 	return mirror.WriteState(ctx, replicasKey, heard)

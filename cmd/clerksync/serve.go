@@ -31,6 +31,6 @@ func serveCommand() *cli.Command {
 func newDaemon(s settings, log *slog.Logger, bar *bar, migrate bool) *daemon {
 	m := newMetrics()
 	m.expect(s.kinds)
-	return &daemon{settings: s, log: log, metrics: m, presence: newPresence(), bar: bar, migrate: migrate,
+	return &daemon{settings: s, log: log, metrics: m, bar: bar, migrate: migrate,
 		orders: make(chan struct{}), returned: make(chan time.Time, 1), hangup: make(chan os.Signal, 1)}
 }
