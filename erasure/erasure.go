@@ -102,10 +102,6 @@ func (r Report) Total() (n int64) {
 	return n
 }
 
-func newReport() Report {
-	return Report{Objects: map[clerksync.Kind]int64{}, Rows: map[clerksync.Kind]int64{}}
-}
-
 func (r *Report) add(done clerksync.Erased) {
 	for kind, n := range done.Rows {
 		r.Rows[kind] += n

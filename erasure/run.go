@@ -31,7 +31,7 @@ const (
 // RunOnce erases what is due. Under clerksync.Hide that is nothing. Its report is meaningful also beside an error: [ErrRemains],
 // clerksync.ErrWrongInstance, or any other where trying again may help. An object that could not be decided about is no error.
 func (e *Eraser) RunOnce(ctx context.Context) (Report, error) {
-	r := &run{Eraser: e, report: newReport()}
+	r := &run{Eraser: e, report: Report{Objects: map[clerksync.Kind]int64{}, Rows: map[clerksync.Kind]int64{}}}
 	if err := e.cfg.check(); err != nil {
 		return r.report, err
 	}

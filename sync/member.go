@@ -28,14 +28,12 @@ func textColumn(v []byte) []byte {
 
 func boolMember(name string) func(*object) []byte {
 	return func(o *object) []byte {
-		if v := o.member(name); isBool(v) {
+		if v := o.member(name); string(v) == "true" || string(v) == "false" {
 			return v
 		}
 		return nil
 	}
 }
-
-func isBool(v []byte) bool { return string(v) == "true" || string(v) == "false" }
 
 func timeMember(name string) func(*object) []byte {
 	return func(o *object) []byte {

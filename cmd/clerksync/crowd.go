@@ -22,10 +22,6 @@ type crowd struct {
 	left    func()    // called once a connection had to leave or was turned away
 }
 
-func newCrowd(l net.Listener, room int, left func()) *crowd {
-	return &crowd{Listener: l, room: room, left: left}
-}
-
 // Accept implements [net.Listener].
 func (c *crowd) Accept() (net.Conn, error) {
 	for {

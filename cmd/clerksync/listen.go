@@ -84,7 +84,7 @@ func listen(ctx context.Context, d door, handler http.Handler) (*listener, error
 		return nil, fmt.Errorf("listening as %s says: %w", d.setting, err)
 	}
 	l := &listener{addr: socket.Addr(), ended: make(chan struct{}), server: newServer(d.log, handler)}
-	socket = newCrowd(socket, d.room, d.left)
+	socket = &crowd{Listener: socket, room: d.room, left: d.left}
 	if d.tls != nil {
 		socket = tls.NewListener(socket, d.tls)
 	}
