@@ -4,10 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/jmoiron/sqlx"
 )
 
@@ -129,27 +129,30 @@ type search struct {
 func (s *search) search(ctx context.Context, t searchable) (found []Remnant, err error) {
 	_, objects := describe(Kind(t.name))
 	byOther := map[bool][]int64{false: make([]int64, len(t.columns)), true: make([]int64, len(t.columns))}
-	for rows, err := range s.rows(ctx, t, objects) {
-		if err != nil {
+	rows, err := s.rows(ctx, t, objects)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var about string
+	values := make([]sql.RawBytes, len(t.columns))
+	into := []any{&about}
+	for i := range values {
+		into = append(into, &values[i])
+	}
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
 			return nil, err
 		}
-		var about string
-		values := make([]sql.RawBytes, len(t.columns))
-		into := []any{&about}
-		for i := range values {
-			into = append(into, &values[i])
-		}
-		for rows.Next() {
-			if err := rows.Scan(into...); err != nil {
-				return nil, err
-			}
-			for i, v := range values {
-				if s.needles.in(v) {
-					other := s.other(about) && (objects || t.columns[i].Column == "payload") // Clerk tells of others nowhere else
-					byOther[other][i]++
-				}
+		for i, v := range values {
+			if s.needles.in(v) {
+				other := s.other(about) && (objects || t.columns[i].Column == "payload") // Clerk tells of others nowhere else
+				byOther[other][i]++
 			}
 		}
+	}
+	if err := finish(rows); err != nil {
+		return nil, err
 	}
 	for other, counts := range byOther {
 		for i, n := range counts {
@@ -171,28 +174,17 @@ func (s *search) other(about string) bool {
 	return about != ""
 }
 
-// searchBatch is how many rows are asked for by their ids at once.
-const searchBatch = 500
-
-// rows yields the results of the queries that read a table.
-func (s *search) rows(ctx context.Context, t searchable, objects bool) iter.Seq2[*sqlx.Rows, error] {
+// rows reads a table or, of objects, those rows that were erased.
+func (s *search) rows(ctx context.Context, t searchable, objects bool) (*sqlx.Rows, error) {
 	query := s.query(t, objects)
-	return func(yield func(*sqlx.Rows, error) bool) {
-		if !objects || s.everywhere {
-			s.yield(ctx, yield, query+t.holding())
-			return
-		}
-		for ids := range slices.Chunk(s.ids[Kind(t.name)], searchBatch) {
-			some, args, err := sqlx.In(query+" WHERE id IN (?)", ids)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if !s.yield(ctx, yield, s.mirror.db.Rebind(some), args...) {
-				return
-			}
-		}
+	if !objects || s.everywhere {
+		return s.mirror.db.QueryxContext(ctx, query+t.holding())
 	}
+	ids, err := json.Marshal(s.ids[Kind(t.name)])
+	if err != nil {
+		return nil, err
+	}
+	return s.mirror.db.QueryxContext(ctx, query+" WHERE id IN "+s.mirror.dialect.among(), string(ids))
 }
 
 // query selects what a table holds, and about which object that is.
@@ -221,21 +213,4 @@ func (t searchable) holding() string {
 		return ""
 	}
 	return ` WHERE "` + t.columns[0].Column + `" IS NOT NULL`
-}
-
-func (s *search) yield(ctx context.Context, yield func(*sqlx.Rows, error) bool, query string, args ...any) bool {
-	rows, err := s.mirror.db.QueryxContext(ctx, query, args...)
-	if err != nil {
-		yield(nil, err)
-		return false
-	}
-	defer rows.Close()
-	if !yield(rows, nil) {
-		return false
-	}
-	if err := finish(rows); err != nil {
-		yield(nil, err)
-		return false
-	}
-	return true
 }
