@@ -16,7 +16,8 @@ const (
 	deltaOverlap = 10
 )
 
-// watermark is the value of the key of that name of the state table: what was changed earlier, the mirror has.
+// watermark is the value of the key of that name of the state table: what was changed earlier, the mirror has. It is when the last change
+// was that a pass saw, or so long before that pass that nothing of then was still to be seen by it.
 type watermark struct {
 	At int64 `json:"at"` // in Unix milliseconds, by Clerk's clock
 }
@@ -53,7 +54,11 @@ func (l *leg) delta(ctx context.Context) error {
 		offset += limit - deltaOverlap
 	}
 	l.report.Complete = true
-	if next := min(began, newest); next > mark.At && !l.order.DryRun {
+	next := min(began, newest)
+	if _, skewed := l.mirror.Skew(); !skewed { // or while nobody else changes, each pass would read the last import again
+		next = max(next, began-l.unsettled().Milliseconds())
+	}
+	if next > mark.At && !l.order.DryRun {
 		return l.mirror.WriteState(ctx, "watermark", watermark{At: next})
 	}
 	return nil

@@ -133,6 +133,37 @@ func TestDeltaReadsBackToTheWatermark(t *testing.T) {
 	})
 }
 
+// A delta pass after an import reads all of it; the next one does not, though nothing has changed since.
+func TestDeltaAfterAnImport(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		var clock clerktest.Clock
+		h := open(t, db, clerktest.Config{Users: 300, Seed: 4, Now: clock.Now})
+		h.full()
+		clock.Advance(-10 * time.Minute)
+		for _, id := range h.ids(250) {
+			h.update(id, clerktest.Fields{"last_name": "Of the import"})
+		}
+		clock.Advance(10 * time.Minute)
+		if err := h.mirror.WriteState(t.Context(), "watermark", map[string]int64{"at": time.Now().Add(-15 * time.Minute).UnixMilli()}); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.pass(reconcile.Pass{Kind: reconcile.Delta}); got.Updated != 250 {
+			t.Errorf("%d updated, want 250", got.Updated)
+		}
+		h.wantCounts(h.pass(reconcile.Pass{Kind: reconcile.Delta}), reconcile.Counts{Seen: 100, Unchanged: 100})
+		h.wantEqual()
+		h.update(h.ids(300)[299], clerktest.Fields{"last_name": "Of after it"})
+		h.wantCounts(h.pass(reconcile.Pass{Kind: reconcile.Delta}), reconcile.Counts{Seen: 100, Updated: 1, Unchanged: 99})
+		clock.Advance(-3 * time.Minute) // a clock that differs so much moves no watermark
+		mark := h.texts(`SELECT value FROM {state} WHERE key = 'watermark'`)
+		h.pass(reconcile.Pass{Kind: reconcile.Delta})
+		if diff := cmp.Diff(mark, h.texts(`SELECT value FROM {state} WHERE key = 'watermark'`)); diff != "" {
+			t.Errorf("the watermark moved (-before +after)\n%s", diff)
+		}
+	})
+}
+
 // A pass without drift writes no row of users: neither PostgreSQL's row versions nor any column moves.
 func TestNothingToDoWritesNothing(t *testing.T) {
 	t.Parallel()
