@@ -28,7 +28,7 @@ func TestAuditVerify(t *testing.T) {
 	run(t, 0, env, "reconcile")
 	run(t, 0, env, "audit", "verify")
 	query := ""
-	for _, m := range fence.FindAllStringSubmatch(read(t, operations), -1) {
+	for _, m := range fence.FindAllStringSubmatch(read(t, "../../docs/privacy.md"), -1) {
 		if strings.Contains(m[2], "first_broken_row") {
 			query = m[2]
 		}
