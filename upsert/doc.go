@@ -17,8 +17,6 @@
 //	no row                404                   none                     ErrNotFound: a sign-up may not have arrived
 //	a visible row         not at all            as it is                 the user, as last seen
 //	no visible row        not at all            as it is                 ErrUnavailable
-//	a visible row         the user, which the   as it is                 the user, as last seen
-//	                      database cannot take
 //	an old row or none    for another instance  as it is                 ErrUnavailable
 //
 // A session token that is still valid is never evidence: it brings no deleted user back. No connection of the database is held

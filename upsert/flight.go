@@ -98,8 +98,7 @@ func (u *Upserter) ask(ctx context.Context, id string) (clerksync.Evidence, erro
 func (u *Upserter) confirmed(ctx context.Context, e clerksync.Evidence) (sight, error) {
 	results, err := u.cfg.Mirror.Apply(ctx, e)
 	if err != nil {
-		u.cfg.Logger.Warn("what Clerk says of a user who signs in cannot be written", "error", err)
-		return u.asSeen(ctx, e.ID, err)
+		return sight{}, err
 	}
 	came := results[0]
 	if came.Outcome.Waits() {
@@ -157,11 +156,6 @@ func (u *Upserter) withoutClerk(ctx context.Context, id string, err error) (sigh
 		return sight{}, err
 	}
 	u.cfg.Logger.Warn("Clerk cannot be asked about a login", "error", err)
-	return u.asSeen(ctx, id, err)
-}
-
-// asSeen answers with the row as it is, and where there is no visible one with the reason for that.
-func (u *Upserter) asSeen(ctx context.Context, id string, err error) (sight, error) {
 	s, failed := u.look(ctx, id)
 	if failed != nil {
 		return sight{}, failed

@@ -549,29 +549,6 @@ func TestNewRefusesBadConfig(t *testing.T) {
 	}
 }
 
-// TestLoginWithFullDisk is of a database that can be read and takes no row: whom it has and Clerk confirms goes on, and nobody else.
-func TestLoginWithFullDisk(t *testing.T) {
-	t.Parallel()
-	db := pgtest.New(t)
-	h := build(t, db, loopback)
-	ada, bob, eve := h.mirrored(old), h.mirrored(old), h.signUp()
-	h.leave(bob)
-	pgtest.Superuser(t, db).MustExec(`CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '53100'; END $$;
-CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON clerk.users EXECUTE FUNCTION full_disk()`)
-	user, err := h.logins.UpsertOnLogin(t.Context(), ada)
-	mustBe(t, err)
-	if user.ID != ada {
-		t.Errorf("the login got the user %q", user.ID)
-	}
-	_, err = h.logins.UpsertOnLogin(t.Context(), bob)
-	mustBe(t, err, upsert.ErrUnavailable)
-	_, err = h.logins.UpsertOnLogin(t.Context(), eve)
-	mustBe(t, err, upsert.ErrUnavailable)
-	if diff := cmp.Diff([]string{"stale", "unavailable", "unavailable"}, h.told.take()); diff != "" {
-		t.Errorf("observed (-want +got):\n%s", diff)
-	}
-}
-
 // TestLoginWithoutDatabaseAfterDenial loses the database after Clerk has denied the user: that is no word about too many deletions.
 func TestLoginWithoutDatabaseAfterDenial(t *testing.T) {
 	t.Parallel()

@@ -66,7 +66,7 @@ const (
 	ResultSeen          = "seen"           // the middleware remembered the session
 	ResultFresh         = "fresh"          // the row was young enough
 	ResultRead          = "read"           // Clerk was asked, and has the user
-	ResultStale         = "stale"          // Clerk could not be asked, or nothing written: the old row had to do
+	ResultStale         = "stale"          // Clerk could not be asked: the old row had to do
 	ResultDeleted       = "deleted"        // ErrDeleted
 	ResultNotFound      = "not_found"      // ErrNotFound
 	ResultHeld          = "held"           // ErrUnavailable: the guard held a deletion back
