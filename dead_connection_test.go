@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -17,28 +16,9 @@ import (
 
 	"github.com/clerksync/clerksync/feed"
 	"github.com/clerksync/clerksync/internal/pgtest"
+	"github.com/clerksync/clerksync/internal/pipes"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
-
-// pipes is a network within a bubble.
-type pipes struct {
-	made   atomic.Int64
-	accept chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.accept:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // mortal is a connection that may die without a word: what is written to it never arrives.
 type mortal struct {
@@ -80,7 +60,8 @@ func TestConnectionDiesSilently(t *testing.T) { // not in parallel, since the tr
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var dead atomic.Bool
-				there := &pipes{accept: make(chan net.Conn), closed: make(chan struct{})}
+				var made atomic.Int64
+				there := pipes.Listen("example.com:443")
 				s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					if r.ProtoMajor != 2 {
 						t.Error("the request came by", r.Proto)
@@ -106,16 +87,11 @@ func TestConnectionDiesSilently(t *testing.T) { // not in parallel, since the tr
 				standard := was.(*http.Transport).Clone()
 				standard.TLSClientConfig = &tls.Config{RootCAs: known}
 				standard.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-					here, far := net.Pipe()
-					select {
-					case there.accept <- far:
-					case <-ctx.Done():
-						return nil, ctx.Err()
+					here, err := there.Dial(ctx)
+					if err == nil && made.Add(1) == 1 {
+						here = mortal{here, &dead}
 					}
-					if there.made.Add(1) == 1 {
-						return mortal{here, &dead}, nil
-					}
-					return here, nil
+					return here, err
 				}
 				http.DefaultTransport = standard
 				ask := build(t, "https://example.com")
@@ -129,7 +105,7 @@ func TestConnectionDiesSilently(t *testing.T) { // not in parallel, since the tr
 						t.Fatal("no request has got through since, for a minute")
 					}
 				}
-				if n := there.made.Load(); n != 2 {
+				if n := made.Load(); n != 2 {
 					t.Errorf("%d connections were made", n)
 				}
 			})

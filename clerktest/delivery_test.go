@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,48 +15,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clerksync/clerksync/clerktest"
+	"github.com/clerksync/clerksync/internal/pipes"
 )
-
-// pipes is a listener and a dialer over net.Pipe: sockets would keep the time
-// of a synctest bubble from moving.
-type pipes struct {
-	connections chan net.Conn
-	closed      chan struct{}
-	once        sync.Once
-}
-
-func newPipes() *pipes {
-	return &pipes{connections: make(chan net.Conn), closed: make(chan struct{})}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.connections:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
-	client, server := net.Pipe()
-	select {
-	case p.connections <- server:
-		return client, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
 
 // bubble runs a test in fake time: an instance, and a receiver it posts to.
 func bubble(t *testing.T, config clerktest.Config, test func(t *testing.T, c *clerktest.Clerk, r *receiver)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		wire := newPipes()
-		transport := &http.Transport{DialContext: wire.dial}
+		there := pipes.Listen("receiver.example:80")
+		transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return there.Dial(ctx) }}
 		config.HTTPClient = &http.Client{Transport: transport}
 		c, err := clerktest.New(config)
 		if err != nil {
@@ -66,7 +32,7 @@ func bubble(t *testing.T, config clerktest.Config, test func(t *testing.T, c *cl
 		r := newReceiver(t, c)
 		server := &http.Server{Handler: r}
 		go func() {
-			if err := server.Serve(wire); !errors.Is(err, http.ErrServerClosed) {
+			if err := server.Serve(there); !errors.Is(err, http.ErrServerClosed) {
 				t.Errorf("serving: %v", err)
 			}
 		}()

@@ -135,6 +135,8 @@ func (e *eraser) erase(ctx context.Context, tx *sqlx.Tx) error {
 		for _, address := range row.addresses(e.kind, true) {
 			addresses = append(addresses, address, strings.ToLower(address)) // as Clerk and most programs write it
 		}
+		slices.Sort(addresses)
+		addresses = slices.Compact(addresses)
 	}
 	if err := e.empty(ctx, tx, e.kind, own); err != nil {
 		return err

@@ -22,6 +22,7 @@ import (
 
 	"github.com/clerksync/clerksync/clerktest"
 	main "github.com/clerksync/clerksync/cmd/clerksync"
+	"github.com/clerksync/clerksync/internal/pipes"
 	"github.com/clerksync/clerksync/internal/torture"
 )
 
@@ -42,18 +43,11 @@ type bubble struct {
 // wires are listeners without sockets, by their addresses.
 type wires struct {
 	mu   sync.Mutex
-	open map[string]*wireListener
-}
-
-type wireListener struct {
-	address string
-	calls   chan net.Conn
-	closed  chan struct{}
-	once    sync.Once
+	open map[string]*pipes.Listener
 }
 
 func (w *wires) listen(_ context.Context, _, address string) (net.Listener, error) {
-	l := &wireListener{address: address, calls: make(chan net.Conn), closed: make(chan struct{})}
+	l := pipes.Listen(address)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.open[address] = l
@@ -67,37 +61,8 @@ func (w *wires) dial(ctx context.Context, _, address string) (net.Conn, error) {
 	if l == nil {
 		return nil, errors.New("nobody listens")
 	}
-	near, far := net.Pipe()
-	select {
-	case l.calls <- far:
-		return near, nil
-	case <-l.closed:
-		return nil, errors.New("nobody listens any more")
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return l.Dial(ctx)
 }
-
-func (l *wireListener) Accept() (net.Conn, error) {
-	select {
-	case conn := <-l.calls:
-		return conn, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *wireListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return nil
-}
-
-func (l *wireListener) Addr() net.Addr { return wireAddress(l.address) }
-
-type wireAddress string
-
-func (a wireAddress) Network() string { return "wire" }
-func (a wireAddress) String() string  { return string(a) }
 
 // The addresses within a bubble.
 const (
@@ -148,7 +113,7 @@ func TestBubble(t *testing.T) {
 func inflate(t *testing.T, seed uint64) *bubble {
 	t.Helper()
 	b := &bubble{t: t, rng: rand.New(rand.NewPCG(seed, 5)), answers: newRecorder(), file: filepath.Join(t.TempDir(), "mirror.db"),
-		wires: &wires{open: map[string]*wireListener{}}}
+		wires: &wires{open: map[string]*pipes.Listener{}}}
 	b.answers.via = &http.Transport{DialContext: b.wires.dial, DisableKeepAlives: true}
 	var err error
 	b.clerk, err = clerktest.New(clerktest.Config{Seed: seed, Users: 20, HTTPClient: &http.Client{Transport: b.answers},
