@@ -268,9 +268,6 @@ func (d *daemon) noteSilence(mirror *clerksync.Mirror, report reconcile.Report) 
 	}
 }
 
-// orderTries is how often a pass that was promised is begun, a second apart: a delta pass may have begun in the same instant.
-const orderTries = 10
-
 // takeOrders runs the passes that an operator asks this replica for.
 func (d *daemon) takeOrders(ctx context.Context, r *reconcile.Reconciler) error {
 	for {
@@ -279,18 +276,9 @@ func (d *daemon) takeOrders(ctx context.Context, r *reconcile.Reconciler) error 
 			return nil
 		case <-d.orders:
 		}
-		_, err := r.RunOnce(ctx)
-		for try := 1; try < orderTries && errors.Is(err, reconcile.ErrBusy) && ctx.Err() == nil; try++ {
-			select {
-			case <-ctx.Done():
-			case <-time.After(time.Second):
-				_, err = r.RunOnce(ctx)
-			}
-		}
-		switch {
-		case errors.Is(err, clerksync.ErrWrongInstance):
+		if _, err := r.RunOnce(ctx); errors.Is(err, clerksync.ErrWrongInstance) {
 			return err
-		case errors.Is(err, reconcile.ErrBusy):
+		} else if errors.Is(err, reconcile.ErrBusy) {
 			d.log.Warn("the pass that was asked for did not begin", "error", err)
 		}
 	}
