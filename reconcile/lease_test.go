@@ -40,6 +40,41 @@ func (g *gate) onRequest(r *http.Request) {
 	})
 }
 
+// TestPassThatGivesBackItsLease asks for a pass while another one of the process has ended and gives its lease back, which takes as long
+// as somebody holds the row: it waits for that.
+func TestPassThatGivesBackItsLease(t *testing.T) {
+	t.Parallel()
+	h := open(t, pgtest.New(t), clerktest.Config{Users: 3})
+	var holds *sqlx.Tx
+	h.cfg.Observe = func(reconcile.Report) {
+		if holds == nil {
+			holds = h.db.MustBegin()
+			holds.MustExec(h.mirror.SQL(`SELECT 1 FROM {state} WHERE key = 'lease' FOR UPDATE`))
+		}
+	}
+	r := reconcile.New(h.cfg)
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { _, err := r.RunOnce(t.Context()); first <- err }()
+	for h.count(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 0 {
+		if t.Context().Err() != nil {
+			t.Fatal("the lease is not given back")
+		}
+	}
+	go func() { _, err := r.RunOnce(t.Context()); second <- err }()
+	select {
+	case err := <-second:
+		t.Errorf("the second pass: %v", err)
+		second <- nil
+	case <-time.After(300 * time.Millisecond): // it waits
+	}
+	if err := holds.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(<-first, <-second); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOnePassAtATime(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {

@@ -177,7 +177,10 @@ func (r *Reconciler) do(ctx context.Context, p *pass) error {
 		return p.refuse(busy(err))
 	}
 	p.lease, p.term = l, l.Term()
-	return busy(l.Hold(ctx, p.run))
+	return busy(l.Hold(ctx, func(ctx context.Context) error {
+		defer r.brief.Store(true) // who finds the lease free again must find the turn, or wait the moment for it
+		return p.run(ctx)
+	}))
 }
 
 // busy adds [ErrBusy] where the lease has told that another pass runs. Evidence that a pass still applies after it lost its lease is
