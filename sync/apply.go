@@ -158,12 +158,14 @@ func (m *Mirror) interpret(p *piece, now time.Time) {
 		return
 	}
 	if !p.fresh { // the callers do this side by side; whoever commits for them all has less to do
-		p.row = o.appendColumns(make([]byte, 0, len(p.Object)+usualColumns))
+		r := row{make([][]byte, 0, len(p.kind.columns)+len(payloadColumns)), make([]byte, 0, len(p.Object)+usualDigest)}
+		r.object(o)
+		p.cells = r.cells
 	}
 }
 
-// usualColumns is about how long the columns of a row are beside its data.
-const usualColumns = 1024
+// usualDigest is how long the cells of an object's row are that are written beside its data.
+const usualDigest = 32
 
 func (m *Mirror) interpretGone(p *piece, now time.Time) {
 	received := now

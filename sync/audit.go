@@ -139,29 +139,39 @@ var auditColumns = []column{
 }
 
 func (m *Mirror) insertAudit(ctx context.Context, tx *sqlx.Tx, rows []auditRow) error {
-	parameter, err := json.Marshal(rows)
-	if err != nil {
-		return err
-	}
-	from, exprs := m.dialect.rows(auditColumns)
-	_, err = tx.ExecContext(ctx, fmt.Sprintf(`INSERT INTO %s (%s) SELECT %s FROM %s`, m.dialect.table("audit"),
-		strings.Join(columnNames(auditColumns), ", "), strings.Join(exprs, ", "), from), string(parameter))
-	return err
+	from, exprs := m.dialect.given(0, auditColumns)
+	statement := fmt.Sprintf(`INSERT INTO %s (%s) SELECT %s FROM %s`, m.dialect.table("audit"),
+		strings.Join(columnNames(auditColumns), ", "), strings.Join(exprs, ", "), from)
+	return writeRows(ctx, m, tx, statement, auditColumns, rows, (*row).audited, finish)
 }
 
-// auditRow is a row of the log as its statement's parameter and its hash have it.
+// auditRow is a row of the log as its statement and its hash have it.
 type auditRow struct {
-	Seq        int64       `json:"seq" db:"seq"`
-	At         string      `json:"at" db:"at"`
-	Action     AuditAction `json:"action" db:"action"`
-	Resource   Kind        `json:"resource" db:"resource"`
-	ObjectID   string      `json:"object_id" db:"object_id"`
-	Source     Source      `json:"source" db:"source"`
-	EventID    string      `json:"event_id" db:"event_id"`
-	OccurredAt string      `json:"occurred_at,omitzero" db:"occurred_at"`
-	Detail     string      `json:"detail" db:"detail"`
-	Previous   string      `json:"previous" db:"previous"`
-	Hash       string      `json:"hash" db:"hash"`
+	Seq        int64       `db:"seq"`
+	At         string      `db:"at"`
+	Action     AuditAction `db:"action"`
+	Resource   Kind        `db:"resource"`
+	ObjectID   string      `db:"object_id"`
+	Source     Source      `db:"source"`
+	EventID    string      `db:"event_id"`
+	OccurredAt string      `db:"occurred_at"`
+	Detail     string      `db:"detail"`
+	Previous   string      `db:"previous"`
+	Hash       string      `db:"hash"`
+}
+
+func (r *row) audited(a auditRow) {
+	r.int(a.Seq)
+	r.string(a.At)
+	r.string(string(a.Action))
+	r.string(string(a.Resource))
+	r.string(a.ObjectID)
+	r.string(string(a.Source))
+	r.string(a.EventID)
+	r.optional(a.OccurredAt)
+	r.string(a.Detail)
+	r.string(a.Previous)
+	r.string(a.Hash)
 }
 
 // newAuditRow makes the row of an entry that follows the end of the log.

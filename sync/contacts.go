@@ -87,5 +87,5 @@ func (c contacts) primaryVerified(o *object) []byte {
 func (c contacts) project(dst []byte, o *object) []byte {
 	all := slices.Clone(c.of(o))
 	slices.SortStableFunc(all, func(a, b contact) int { return strings.Compare(a.id, b.id) })
-	return appendRows(dst, all, func(dst []byte, one contact) []byte { return appendTexts(dst, []string{one.id, one.value, one.status}) })
+	return appendList(dst, all, func(dst []byte, one contact) []byte { return appendTexts(dst, []string{one.id, one.value, one.status}) })
 }

@@ -70,45 +70,26 @@ func (d dialect) greatest(a, b string) string {
 	return fmt.Sprintf("max(%s, %s)", a, b)
 }
 
-// rows returns a FROM item that turns the statement's one parameter, a JSON array of objects, into rows called e, and the
-// expressions that read the columns from them.
-func (d dialect) rows(columns []column) (from string, exprs []string) {
-	exprs = make([]string, len(columns))
+// given returns a FROM item for the rows that [writeRows] passes, called e, and the expressions that read the columns from them. The
+// statement's parameters before them are so many.
+func (d dialect) given(before int, columns []column) (from string, exprs []string) {
+	values, exprs := make([]string, len(columns)), make([]string, len(columns))
 	for i, c := range columns {
-		exprs[i] = d.expr(c)
+		value := fmt.Sprintf("unnest(cast($%d AS %s[]))", before+i+1, c.typ)
+		exprs[i] = "e." + c.name
+		switch {
+		case !d.postgres:
+			value = "?"
+		case c.typ == document:
+			value = fmt.Sprintf("jsonb_array_elements(cast($%d AS jsonb))", before+i+1)
+			exprs[i] = "nullif(e." + c.name + ", 'null')"
+		case c.typ == octets:
+			value = fmt.Sprintf("unnest(cast($%d AS text[]))", before+i+1)
+			exprs[i] = "decode(e." + c.name + ", 'hex')"
+		}
+		values[i] = value + " AS " + c.name
 	}
-	if d.postgres { // jsonb_to_recordset would read the same, and takes several times as long
-		return "jsonb_array_elements(cast($1 as jsonb)) AS e(value)", exprs
-	}
-	return "json_each($1) AS e", exprs
-}
-
-// given returns a FROM item for the rows that [writeRows] passes, called e, and the expressions that read the columns from them.
-func (d dialect) given(columns []column) (from string, exprs []string) {
-	if d.postgres {
-		return d.rows(columns)
-	}
-	exprs = make([]string, len(columns))
-	parameters := make([]string, len(columns))
-	for i, c := range columns {
-		exprs[i], parameters[i] = "e."+c.name, "? AS "+c.name
-	}
-	return "(SELECT " + strings.Join(parameters, ", ") + ") AS e", exprs
-}
-
-func (d dialect) expr(c column) string {
-	value := "e.value ->> '" + c.name + "'"
-	switch {
-	case c.typ == document:
-		return "e.value -> '" + c.name + "'"
-	case c.typ == octets && d.postgres:
-		return "decode(" + value + ", 'hex')"
-	case c.typ == octets:
-		return "unhex(" + value + ")"
-	case c.typ != text && d.postgres:
-		return "cast(" + value + " AS " + string(c.typ) + ")"
-	}
-	return value
+	return "(SELECT " + strings.Join(values, ", ") + ") AS e", exprs
 }
 
 // no is the boolean that is not true.
@@ -146,7 +127,7 @@ func (d dialect) forUpdate() string {
 // inOrder orders the given rows by id, byte by byte, so that every transaction locks in the same order.
 func (d dialect) inOrder() string {
 	if d.postgres {
-		return `ORDER BY (e.value ->> 'id') COLLATE "C"`
+		return `ORDER BY e.id COLLATE "C"`
 	}
 	return "" // one row
 }

@@ -5,14 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 )
 
-// eventRow is a row of the events statement's parameter. What is empty is null.
+// eventRow is a row for the events statement. What is empty is null.
 type eventRow struct {
 	id, kind, objectID, instanceID string
 	occurredAt, receivedAt, dueAt  string
@@ -24,21 +23,27 @@ type eventRow struct {
 	kept                           bool   // it has waited before
 }
 
-func appendEvent(dst []byte, r *eventRow) []byte {
-	dst = appendText(append(dst, `{"id":`...), r.id)
-	dst = appendString(dst, "type", r.kind)
-	dst = appendOptional(dst, "object_id", r.objectID)
-	dst = appendOptional(dst, "instance_id", r.instanceID)
-	dst = appendOptional(dst, "occurred_at", r.occurredAt)
-	dst = appendString(dst, "received_at", r.receivedAt)
-	dst = appendOptional(dst, "outcome", string(r.outcome))
-	dst = appendOptional(dst, "about", r.about)
-	dst = appendOptional(dst, "error", r.reason)
-	dst = appendInt(dst, "attempts", r.attempts)
-	if len(r.payload) > 0 {
-		dst = append(hex.AppendEncode(append(dst, `,"payload":"`...), r.payload), '"')
+func (r *row) event(e *eventRow) {
+	r.string(e.id)
+	r.string(e.kind)
+	r.optional(e.objectID)
+	r.optional(e.instanceID)
+	r.optional(e.occurredAt)
+	r.string(e.receivedAt)
+	r.optional(string(e.outcome))
+	r.optional(e.reason)
+	r.int(e.attempts)
+	if len(e.payload) == 0 {
+		r.cell(nil)
+	} else {
+		r.octets(e.payload)
 	}
-	return append(appendOptional(dst, "due_at", r.dueAt), '}')
+	r.optional(e.dueAt)
+}
+
+func (r *row) offeredEvent(e *eventRow) {
+	r.event(e)
+	r.string(e.about)
 }
 
 // eventRows returns the events rows of a commit, in the order of ids, without the content of those that name an erased object, and without
@@ -180,19 +185,19 @@ func plainAll(texts []string) []string {
 
 func joinNames(names []string) string { return plain(strings.Join(names, ",")) }
 
-// appendChange appends a change as a row of the changes statement's parameter.
-func appendChange(dst []byte, c Change) []byte {
-	dst = appendText(append(dst, `{"resource":`...), string(c.Kind))
-	dst = appendString(dst, "object_id", c.ObjectID)
-	dst = appendString(dst, "op", string(c.Op))
-	dst = appendInt(dst, "version", c.Version)
-	dst = strconv.AppendBool(appendMember(dst, "initial", nil), c.Initial)
-	dst = appendString(dst, "occurred_at", stamp(c.OccurredAt))
-	dst = appendString(dst, "source", string(c.Source))
-	if len(c.Reasons) > 0 {
-		dst = appendTexts(appendMember(dst, "reasons", nil), c.Reasons)
+func (r *row) change(c Change) {
+	r.string(string(c.Kind))
+	r.string(c.ObjectID)
+	r.string(string(c.Op))
+	r.int(c.Version)
+	r.bool(c.Initial)
+	r.string(stamp(c.OccurredAt))
+	r.string(string(c.Source))
+	if len(c.Reasons) == 0 {
+		r.cell(nil)
+		return
 	}
-	return append(dst, '}')
+	r.write(appendTexts(r.text, c.Reasons))
 }
 
 // writeLog writes a commit's events and appends its changes to the feed, last of all: the lock before the changes is held until the commit
@@ -203,7 +208,7 @@ func (m *Mirror) writeLog(ctx context.Context, tx *sqlx.Tx, events []*eventRow, 
 		return m.writeLogAtOnce(ctx, tx, events, changes)
 	}
 	if len(events) > 0 {
-		if err := writeRows(ctx, m, tx, m.statements.events, eventColumns, events, appendEvent, finish); err != nil {
+		if err := writeRows(ctx, m, tx, m.statements.events, eventColumns, events, (*row).event, finish); err != nil {
 			return err
 		}
 	} else if err := m.harden(ctx, tx); err != nil {
@@ -214,10 +219,10 @@ func (m *Mirror) writeLog(ctx context.Context, tx *sqlx.Tx, events []*eventRow, 
 
 // writeLogAtOnce does it in one round trip.
 func (m *Mirror) writeLogAtOnce(ctx context.Context, tx *sqlx.Tx, events []*eventRow, changes []Change) error {
-	first := appendRows(m.buffers.take(), events, appendEvent)
-	second := appendRows(m.buffers.take(), changes, appendChange)
-	defer func() { m.buffers.put(first); m.buffers.put(second) }()
-	answer, err := m.query(ctx, tx, m.statements.log, first, second)
+	first, second := m.sheets.take(), m.sheets.take()
+	defer func() { m.sheets.put(first); m.sheets.put(second) }()
+	answer, err := m.query(ctx, tx, m.statements.log,
+		slices.Concat(fill(first, eventColumns, events, (*row).event), fill(second, changeColumns, changes, (*row).change))...)
 	if err != nil {
 		return err
 	}
@@ -229,5 +234,5 @@ func (m *Mirror) feed(ctx context.Context, tx *sqlx.Tx, changes []Change) error 
 	if len(changes) == 0 {
 		return nil
 	}
-	return writeRows(ctx, m, tx, m.statements.changes, changeColumns, changes, appendChange, finish)
+	return writeRows(ctx, m, tx, m.statements.changes, changeColumns, changes, (*row).change, finish)
 }

@@ -78,8 +78,22 @@ func Fold(meanings []Meaning) (Key, int64) {
 	return f.state.Key, f.state.Dead
 }
 
-// MergeSQL is the statement that merges rows of users; see [FoldRow].
+// MergeSQL is PostgreSQL's statement that merges rows of users.
 func (m *Mirror) MergeSQL() string { return m.statements.of[Users].merge }
+
+// MergeRows are its parameters for rows, each of which has JSON by the names of columns.
+func MergeRows(rows []map[string]string) (parameters []any) {
+	columns := users.mergedColumns()
+	add := func(r *row, named map[string]string) {
+		for _, c := range columns {
+			r.cell([]byte(named[c.name]))
+		}
+	}
+	for _, p := range fill(&sheet{}, columns, rows, add) {
+		parameters = append(parameters, string(p))
+	}
+	return parameters
+}
 
 // SearchSQL is the statement by which an erasure looks through a table of the log.
 func (m *Mirror) SearchSQL(ctx context.Context, table string) (string, error) {

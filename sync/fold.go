@@ -13,7 +13,7 @@ type piece struct {
 	object *object  // nil where the object is gone
 	key    mergeKey // bottom where the object is gone
 	dead   int64    // Never where the object is alive
-	row    []byte   // what its object brings to its row; nil where that is not worked out yet
+	cells  [][]byte // what its object brings to its row; nil where that is not worked out yet
 	same   bool     // the row holds these very bytes already
 	fresh  bool     // a read of what had no row
 	named  string   // of a read: the person whom the row is about, whom the read need not tell

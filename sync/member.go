@@ -113,7 +113,19 @@ func (o *object) keys(name string) (keys []string) {
 }
 
 func appendTexts(dst []byte, texts []string) []byte {
-	return appendRows(dst, texts, appendText)
+	return appendList(dst, texts, appendText)
+}
+
+// appendList appends a JSON array.
+func appendList[E any](dst []byte, elements []E, appendElement func([]byte, E) []byte) []byte {
+	dst = append(dst, '[')
+	for i, e := range elements {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendElement(dst, e)
+	}
+	return append(dst, ']')
 }
 
 func freeMember(name string) func(*object) []byte {

@@ -69,7 +69,7 @@ type Mirror struct {
 	statements statements
 	births     births
 	queue      queue
-	buffers    buffers
+	sheets     sheets
 	turns      sync.Mutex // see Turn
 	clock      clock
 	holder     *Guard // nil where no deletion is held
@@ -123,7 +123,7 @@ func Open(ctx context.Context, db *sqlx.DB, cfg Config) (*Mirror, error) {
 			return nil, fmt.Errorf("opening the mirror: there is no kind %q", k)
 		}
 	}
-	m := &Mirror{db: db, cfg: cfg, watchers: map[int]func(Commit){}, buffers: make(buffers, 4)}
+	m := &Mirror{db: db, cfg: cfg, watchers: map[int]func(Commit){}, sheets: make(sheets, 4)}
 	switch name := db.DriverName(); name {
 	case "postgres", "pgx":
 		m.dialect = dialect{postgres: true, schema: cfg.Schema}

@@ -2,9 +2,7 @@ package sync
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -20,7 +18,7 @@ type statements struct {
 	past            string // see remark
 	erased          string
 	prepared        map[string]*sqlx.Stmt // empty where a pooler forbids them
-	takesBytes      bool                  // whether the prepared ones take JSON as bytes
+	takesBytes      bool                  // whether the prepared ones take bytes for text
 }
 
 // kindStatements are those about the objects of one kind.
@@ -70,8 +68,8 @@ func (m *Mirror) prepareStatements(ctx context.Context) error {
 			s.prepared[query] = stmt
 		}
 	}
-	if stmt := s.prepared[s.erased]; stmt != nil && m.dialect.postgres {
-		rows, err := stmt.QueryxContext(ctx, []byte("[]"))
+	if m.dialect.postgres && !m.cfg.Unprepared {
+		rows, err := m.db.QueryxContext(ctx, `SELECT cast($1 AS text[])`, []byte("{}"))
 		s.takesBytes = err == nil && finish(rows) == nil
 	}
 	m.statements = s
@@ -187,8 +185,7 @@ func (m *Mirror) mergeKind(ctx context.Context, tx *sqlx.Tx, k *kind, pieces []*
 // merge runs the merge statement, and returns where the rows that moved stand now.
 func (m *Mirror) merge(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold) (map[string]standing, error) {
 	moved := make(map[string]standing, len(folds))
-	appendRow := func(dst []byte, f *fold) []byte { return f.appendRow(dst) }
-	err := writeRows(ctx, m, tx, m.statements.of[k.name].merge, k.mergedColumns(), folds, appendRow, func(rows *sqlx.Rows) error {
+	err := writeRows(ctx, m, tx, m.statements.of[k.name].merge, k.mergedColumns(), folds, (*row).fold, func(rows *sqlx.Rows) error {
 		return scanMoved(rows, moved)
 	})
 	return moved, err
@@ -241,92 +238,74 @@ func (m *Mirror) standings(ctx context.Context, tx *sqlx.Tx, k *kind, ids []stri
 	return stood, finish(rows)
 }
 
-// appendRow appends a fold as a row of the merge statement's parameter. A fold that arrives hidden brings no payload.
-func (f *fold) appendRow(dst []byte) []byte {
+// fold adds the cells of a fold, as [kind.mergedColumns] names them. One that arrives hidden brings no payload.
+func (r *row) fold(f *fold) {
 	last := f.live
 	if last == nil || f.killer != nil && !f.state.Visible() {
 		last = f.killer
 	}
 	at := stamp(time.UnixMilli(last.when()))
-	dst = append(dst, `{"id":`...)
-	dst = appendText(dst, f.id)
-	dst = appendString(dst, "source", string(last.Source))
-	dst = appendString(dst, "synced_at", at)
+	hash, erasedAt, deletedAt := f.state.Key.Hash, "", ""
+	if f.bare { // the hash of a person's data would tell whether a guess at them is right
+		hash, erasedAt = erasedHash, at
+	}
 	if f.killer != nil {
-		dst = appendString(dst, "deleted_at", at)
+		deletedAt = at
 	}
-	dst = appendInt(dst, "_alive_at", f.state.Key.Alive)
-	dst = appendInt(dst, "_updated_at", f.state.Key.Updated)
-	dst = appendInt(dst, "_seen_at", f.state.Key.Seen)
-	dst = appendInt(dst, "_dead_at", f.state.Dead)
-	hash := f.state.Key.Hash
-	if f.bare { // that of a person's data would tell whether a guess at them is right
-		hash = erasedHash
-	}
-	dst = append(dst, `,"_hash":"`...)
-	dst = append(hex.AppendEncode(dst, []byte(hash)), '"')
+	r.string(f.id)
+	r.string(string(last.Source))
+	r.string(at)
+	r.int(f.state.Key.Alive)
+	r.int(f.state.Key.Updated)
+	r.int(f.state.Key.Seen)
+	r.int(f.state.Dead)
+	r.octets([]byte(hash))
+	r.optional(erasedAt)
 	switch {
 	case f.bare:
-		dst = appendString(f.live.object.appendParents(dst), "erased_at", at)
-		dst = appendInt(dst, "_digest", 0)
+		r.parents(f.live.object)
 	case f.live != nil && f.state.Visible():
-		dst = f.live.appendRow(dst)
+		r.piece(f.live)
 	default:
-		dst = appendInt(dst, "_digest", 0)
+		r.nulls(len(last.kind.columns))
+		r.without()
 	}
-	return append(dst, '}')
+	r.optional(deletedAt)
 }
 
-// appendParents appends the columns that an object has when what it belongs to is erased.
-func (o *object) appendParents(dst []byte) []byte {
+// parents adds the cells that an object has when what it belongs to is erased.
+func (r *row) parents(o *object) {
 	for _, c := range o.kind.columns {
-		if v := c.read(o); v != nil && o.kind.stays(c) {
-			dst = appendMember(dst, c.name, v)
+		if o.kind.stays(c) {
+			r.cell(c.read(o))
+		} else {
+			r.cell(nil)
 		}
 	}
-	return dst
+	r.without()
 }
 
-func (p *piece) appendRow(dst []byte) []byte {
-	if p.row == nil {
-		return p.object.appendColumns(dst)
+// without adds the cells of payloadColumns where there is no payload.
+func (r *row) without() {
+	r.nulls(len(payloadColumns) - 1)
+	r.int(0) // _digest
+}
+
+func (r *row) piece(p *piece) {
+	if p.cells == nil {
+		r.object(p.object)
+		return
 	}
-	return append(dst, p.row...)
+	r.cells = append(r.cells, p.cells...)
 }
 
-func (o *object) appendColumns(dst []byte) []byte {
+func (r *row) object(o *object) {
 	for _, c := range o.kind.columns {
-		if v := c.read(o); v != nil {
-			dst = appendMember(dst, c.name, v)
-		}
+		r.cell(c.read(o))
 	}
-	if len(o.unstorable) > 0 {
-		dst = appendMember(dst, "unstorable", appendText(nil, joinNames(o.unstorable)))
-	}
-	dst = appendInt(dst, "_digest", o.digest)
-	dst = append(dst, `,"data":`...)
-	return o.appendData(dst)
-}
-
-func appendMember(dst []byte, name string, value []byte) []byte {
-	dst = append(append(append(dst, `,"`...), name...), `":`...)
-	return append(dst, value...)
-}
-
-func appendInt(dst []byte, name string, n int64) []byte {
-	return strconv.AppendInt(appendMember(dst, name, nil), n, 10)
-}
-
-func appendString(dst []byte, name, s string) []byte {
-	return appendText(appendMember(dst, name, nil), s)
-}
-
-// appendOptional appends a text member; an empty one is left out.
-func appendOptional(dst []byte, name, s string) []byte {
-	if s == "" {
-		return dst
-	}
-	return appendString(dst, name, s)
+	r.optional(joinNames(o.unstorable))
+	r.write(o.appendData(r.text))
+	r.int(o.digest)
 }
 
 // change is the feed's row about a fold that changed its object visibly.

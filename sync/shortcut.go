@@ -17,17 +17,31 @@ import (
 func (d dialect) shortcutStatement(k *kind) string {
 	const (
 		op     = "CASE WHEN o._was_visible THEN 'updated' ELSE 'created' END"
-		judged = "coalesce(e.value ->> 'outcome', CASE WHEN o._changed THEN " + op + " ELSE 'refreshed' END)"
+		judged = "coalesce(e.outcome, CASE WHEN o._changed THEN " + op + " ELSE 'refreshed' END)"
 	)
 	merge := d.mergeWhere(k, d.untriggered(string(k.name), "events"), "[newer] AND [was visible] AND [visible] AND r.erased_at IS NULL")
-	events := strings.NewReplacer("$1", "$2", "AS e(value)", "AS e(value) JOIN merged AS o ON o.id = e.value ->> 'about'",
-		"e.value ->> 'outcome'", judged).Replace(d.insertEvents(""))
-	changes := strings.NewReplacer("$1", "$3", "AS e(value)", "AS e(value) JOIN merged AS o ON o.id = e.value ->> 'object_id' AND o._changed",
-		"e.value ->> 'op'", op, "cast(e.value ->> 'version' AS bigint)", "o._version",
-		"cast(e.value ->> 'initial' AS boolean)", "cast(e.value ->> 'initial' AS boolean) AND NOT o._was_visible").Replace(d.insertChanges())
+	before := len(k.mergedColumns())
+	told, exprs := d.given(before, offeredColumns)
+	exprs = replaced(exprs[:len(eventColumns)], "e.outcome", judged)
+	events := d.insertEvents(told+" JOIN merged AS o ON o.id = e.about", exprs)
+	feed, exprs := d.given(before+len(offeredColumns), changeColumns)
+	exprs = replaced(exprs, "e.op", op, "e.version", "o._version", "e.initial", "e.initial AND NOT o._was_visible")
+	changes := d.insertChanges("locked CROSS JOIN "+feed+" JOIN merged AS o ON o.id = e.object_id AND o._changed", exprs)
 	return "WITH " + hardenedSQL + ", merged AS (" + merge + "),\nkept AS (" + events + " RETURNING r.id),\n" +
 		d.locked("CROSS JOIN (SELECT count(*) FROM merged) AS m CROSS JOIN (SELECT count(*) FROM kept) AS n") + ", told AS (" + changes + ` ORDER BY o.id COLLATE "C" RETURNING 1)` +
 		"\nSELECT merged.* FROM merged CROSS JOIN hardened"
+}
+
+// offeredColumns are those of events whose outcome is that of the object which the last one names.
+var offeredColumns = append(slices.Clone(eventColumns), column{"about", text, nil})
+
+// replaced returns expressions of which some, each followed by another one, stand for that.
+func replaced(exprs []string, pairs ...string) []string {
+	exprs = slices.Clone(exprs)
+	for i := 0; i < len(pairs); i += 2 {
+		exprs[slices.Index(exprs, pairs[i])] = pairs[i+1]
+	}
+	return exprs
 }
 
 // untriggered is a condition: no trigger of the team's runs after rows of the tables were written, be it that of a foreign key to another
@@ -151,17 +165,13 @@ func (r *request) tellsMore(p *piece) bool {
 // mergeAtOnce runs shortcutStatement, and tells the pieces of what it did what became of them.
 func (m *Mirror) mergeAtOnce(ctx context.Context, k *kind, folds []*fold) (changes []Change, pieces int, err error) {
 	offered, events := m.offer(folds)
-	parameters := [][]byte{
-		appendRows(m.buffers.take(), folds, func(dst []byte, f *fold) []byte { return f.appendRow(dst) }),
-		appendRows(m.buffers.take(), events, appendEvent),
-		appendRows(m.buffers.take(), offered, appendChange),
-	}
-	defer func() {
-		for _, p := range parameters {
-			m.buffers.put(p)
-		}
-	}()
-	answer, err := m.query(ctx, nil, m.statements.of[k.name].shortcut, parameters...)
+	first, second, third := m.sheets.take(), m.sheets.take(), m.sheets.take()
+	defer func() { m.sheets.put(first); m.sheets.put(second); m.sheets.put(third) }()
+	answer, err := m.query(ctx, nil, m.statements.of[k.name].shortcut, slices.Concat(
+		fill(first, k.mergedColumns(), folds, (*row).fold),
+		fill(second, offeredColumns, events, (*row).offeredEvent),
+		fill(third, changeColumns, offered, (*row).change),
+	)...)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -67,7 +67,7 @@ func (d dialect) mergeWhere(k *kind, taken, moves string) string {
 	payload := slices.Concat(k.columns, payloadColumns)
 	merged := k.mergedColumns()
 	stored := merged[:len(merged)-1]
-	from, values := d.given(merged)
+	from, values := d.given(0, merged)
 	value := make(map[string]string, len(stored))
 	for i, c := range stored {
 		value[c.name] = values[i]
@@ -132,17 +132,17 @@ var eventColumns = []column{
 // its first, and so does one that an erasure took out of waiting: where it names somebody by an address alone, nobody knows any more that
 // the address is his. It hardens the transaction, as [Mirror.harden] does, and so spares its caller a round trip.
 func (d dialect) eventsStatement() string {
+	from, exprs := d.given(0, eventColumns)
 	if !d.postgres {
-		return d.insertEvents("")
+		return d.insertEvents(from, exprs)
 	}
-	return "WITH " + hardenedSQL + d.insertEvents("hardened CROSS JOIN ")
+	return "WITH " + hardenedSQL + d.insertEvents("hardened CROSS JOIN "+from, exprs)
 }
 
 const hardenedSQL = "hardened AS (" + hardenSQL + ")\n"
 
-func (d dialect) insertEvents(behind string) string {
+func (d dialect) insertEvents(from string, exprs []string) string {
 	const unerased = "coalesce(r.error, '') <> '" + erasedReason + "'"
-	from, exprs := d.given(eventColumns)
 	var set []string
 	for _, name := range []string{"outcome", "error", "payload", "due_at"} {
 		set = append(set, fmt.Sprintf("%[1]s = CASE WHEN r.outcome IN ('quarantined', 'deferred') OR excluded.outcome IN ('quarantined', 'deferred') AND "+unerased+" OR r.type = 'read' "+
@@ -152,7 +152,7 @@ func (d dialect) insertEvents(behind string) string {
 OR excluded.outcome = 'quarantined' AND (r.outcome = 'deferred' OR r.type <> 'read' AND r.payload IS NULL AND excluded.payload IS NOT NULL)) THEN excluded.received_at ELSE r.received_at END`)
 	return fmt.Sprintf(`INSERT INTO %s AS r (%s) SELECT %s FROM %s WHERE true %s
 ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + excluded.attempts, %s`,
-		d.table("events"), strings.Join(columnNames(eventColumns), ", "), strings.Join(exprs, ", "), behind+from, d.inOrder(), strings.Join(set, ", "))
+		d.table("events"), strings.Join(columnNames(eventColumns), ", "), strings.Join(exprs, ", "), from, d.inOrder(), strings.Join(set, ", "))
 }
 
 var changeColumns = []column{
@@ -163,10 +163,11 @@ var changeColumns = []column{
 // changesStatement appends to the feed, in the order of the parameter. Before it draws the first seq it takes the feed's lock, as
 // [Mirror.lockFeed] does, and so spares its caller a round trip.
 func (d dialect) changesStatement() string {
+	from, exprs := d.given(0, changeColumns)
 	if !d.postgres {
-		return d.insertChanges()
+		return d.insertChanges(from, exprs)
 	}
-	return "WITH " + d.locked("") + d.insertChanges()
+	return "WITH " + d.locked("") + d.insertChanges("locked CROSS JOIN "+from, exprs)
 }
 
 // locked takes the feed's lock once there are the rows of another item of FROM, if one is given.
@@ -174,18 +175,17 @@ func (d dialect) locked(after string) string {
 	return "locked AS (SELECT s.key FROM " + d.table("state") + " AS s " + after + " WHERE s.key = 'feed' FOR UPDATE OF s)\n"
 }
 
-func (d dialect) insertChanges() string {
-	from, exprs := d.given(changeColumns)
-	if d.postgres {
-		from = "locked CROSS JOIN " + from
-	}
+func (d dialect) insertChanges(from string, exprs []string) string {
 	return fmt.Sprintf(`INSERT INTO %s (%s) SELECT %s FROM %s`,
 		d.table("changes"), strings.Join(columnNames(changeColumns), ", "), strings.Join(exprs, ", "), from)
 }
 
 // logStatement does what eventsStatement and changesStatement do, in this order: the lock waits for the count of the events that were
-// written. So every transaction locks events before the feed, whichever of the statements it uses. Its second parameter are the changes.
+// written. So every transaction locks events before the feed, whichever of the statements it uses. Its parameters are those of the one and
+// then those of the other.
 func (d dialect) logStatement() string {
-	return "WITH " + hardenedSQL + ", kept AS (" + d.insertEvents("hardened CROSS JOIN ") + " RETURNING id),\n" +
-		d.locked("CROSS JOIN (SELECT count(*) FROM kept) AS n") + strings.ReplaceAll(d.insertChanges(), "$1", "$2")
+	events, eventExprs := d.given(0, eventColumns)
+	changes, changeExprs := d.given(len(eventColumns), changeColumns)
+	return "WITH " + hardenedSQL + ", kept AS (" + d.insertEvents("hardened CROSS JOIN "+events, eventExprs) + " RETURNING id),\n" +
+		d.locked("CROSS JOIN (SELECT count(*) FROM kept) AS n") + d.insertChanges("locked CROSS JOIN "+changes, changeExprs)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/go-json-experiment/json"
 	"github.com/jmoiron/sqlx"
 )
 
@@ -20,16 +19,11 @@ const (
 // habit is how many sign-ins make one.
 const habit = 3
 
-// signIn is a row of the past statement's parameter: a session that has just been created here.
+// signIn is a row for the past statement: a session that has just been created here. What is empty is null.
 type signIn struct {
-	ID      string `json:"id"`
-	UserID  string `json:"user_id,omitzero"`
-	Country string `json:"country,omitzero"`
-	Device  string `json:"device_type,omitzero"`
-	Browser string `json:"browser_name,omitzero"`
-	At      string `json:"created_at,omitzero"`
-	Early   string `json:"early,omitzero"` // an hour before
-	Late    string `json:"late,omitzero"`  // an hour after
+	ID, UserID               string
+	Country, Device, Browser string
+	At, Early, Late          string // when it was created, an hour before that, and an hour after
 }
 
 var signInColumns = []column{
@@ -41,7 +35,7 @@ var signInColumns = []column{
 // one the same device, and whether one around it comes from another country. Sessions may arrive in any order, so their own dates decide.
 // Each question ends with the first sign-in that answers it, the latest first: who signs in by a program has a million of them.
 func (d dialect) pastStatement() string {
-	from, exprs := d.rows(signInColumns)
+	from, exprs := d.given(0, signInColumns)
 	e := map[string]string{}
 	for i, c := range signInColumns {
 		e[c.name] = exprs[i]
@@ -108,25 +102,26 @@ func newSignIn(o *object) signIn {
 }
 
 func (m *Mirror) pasts(ctx context.Context, tx *sqlx.Tx, created []signIn) (map[string]past, error) {
-	parameter, err := json.Marshal(created)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := m.query(ctx, tx, m.statements.past, parameter)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	pasts := make(map[string]past, len(created))
-	for rows.Next() {
-		var id string
-		var p past
-		if err := rows.Scan(&id, &p.habit, &p.sameCountry, &p.sameDevice, &p.elsewhere); err != nil {
-			return nil, err
+	err := writeRows(ctx, m, tx, m.statements.past, signInColumns, created, (*row).signIn, func(rows *sqlx.Rows) error {
+		defer rows.Close()
+		for rows.Next() {
+			var id string
+			var p past
+			if err := rows.Scan(&id, &p.habit, &p.sameCountry, &p.sameDevice, &p.elsewhere); err != nil {
+				return err
+			}
+			pasts[id] = p
 		}
-		pasts[id] = p
+		return finish(rows)
+	})
+	return pasts, err
+}
+
+func (r *row) signIn(s signIn) {
+	for _, text := range []string{s.ID, s.UserID, s.Country, s.Device, s.Browser, s.At, s.Early, s.Late} {
+		r.optional(text)
 	}
-	return pasts, finish(rows)
 }
 
 func (p past) reasons(s signIn, impersonated bool) (reasons []string) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -145,16 +144,19 @@ func TestMergeStatementTogether(t *testing.T) {
 		callers.Go(func() error {
 			random := rand.New(rand.NewPCG(uint64(w), 4))
 			for turn := range turns {
-				rows := make([]string, objects)
+				rows := make([]map[string]string, objects)
 				for i, at := range random.Perm(objects) {
 					dead := clerksync.Never
 					if turn%7 == w%7 {
 						dead = int64(turn*writers + w)
 					}
-					rows[i] = fmt.Sprintf(`{"id":"user_%02d","source":"webhook","synced_at":"2026-01-01T00:00:00Z","deleted_at":"2026-01-01T00:00:00Z",
-"_alive_at":%d,"_updated_at":%d,"_seen_at":0,"_dead_at":%d,"_hash":"01","_digest":0}`, at, turn*writers+w, turn, dead)
+					rows[i] = map[string]string{
+						"id": fmt.Sprintf(`"user_%02d"`, at), "source": `"webhook"`, "synced_at": `"2026-01-01T00:00:00Z"`, "deleted_at": `"2026-01-01T00:00:00Z"`,
+						"_alive_at": fmt.Sprint(turn*writers + w), "_updated_at": fmt.Sprint(turn), "_seen_at": "0", "_dead_at": fmt.Sprint(dead),
+						"_hash": `"01"`, "_digest": "0",
+					}
 				}
-				if _, err := db.Exec(m.MergeSQL(), "["+strings.Join(rows, ",")+"]"); err != nil {
+				if _, err := db.Exec(m.MergeSQL(), clerksync.MergeRows(rows)...); err != nil {
 					return fmt.Errorf("writer %d, turn %d: %w", w, turn, err)
 				}
 			}
