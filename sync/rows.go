@@ -69,8 +69,8 @@ func (m *Mirror) prepareStatements(ctx context.Context) error {
 		}
 	}
 	if m.dialect.postgres && !m.cfg.Unprepared {
-		rows, err := m.db.QueryxContext(ctx, `SELECT cast($1 AS text[])`, []byte("{}"))
-		s.takesBytes = err == nil && finish(rows) == nil
+		err := m.db.GetContext(ctx, &s.takesBytes, `SELECT cast($1 AS bigint[]) = '{1}'`, []byte("{1}")) // pgx takes them for three numbers
+		s.takesBytes = s.takesBytes && err == nil
 	}
 	m.statements = s
 	return nil
