@@ -7,6 +7,8 @@ import (
 	"time"
 
 	clerksync "github.com/clerksync/clerksync/sync"
+
+	"github.com/clerksync/clerksync/internal/crash"
 )
 
 var (
@@ -34,7 +36,7 @@ func (u *Upserter) look(ctx context.Context, id string) (s sight, err error) {
 	s.result = ResultFresh // until Clerk has to be asked
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	s.user, err = u.cfg.Mirror.User(ctx, id)
+	s.user, err = await(ctx, func() (clerksync.User, error) { return u.cfg.Mirror.User(ctx, id) })
 	s.visible = err == nil
 	s.found = s.visible || errors.Is(err, ErrDeleted)
 	if s.found || errors.Is(err, ErrNotFound) {
@@ -49,6 +51,31 @@ func (u *Upserter) fresh(s sight) bool {
 	return s.visible && age > -clerksync.ClockError && age < u.cfg.MaxAge
 }
 
+// await returns what do does, or the context's error once that is over: lib/pq then asks the server to cancel, and reads on for as long as
+// the kernel believes in the connection. What hangs is left behind.
+func await[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	type outcome struct {
+		result T
+		err    error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		var o outcome
+		o.err = crash.Contain(func() (err error) { // a panic would end the process: there is no request around this goroutine
+			o.result, err = do()
+			return err
+		})
+		done <- o
+	}()
+	select {
+	case o := <-done:
+		return o.result, o.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
 // fly asks Clerk on behalf of all logins of one user that are waiting. None of them can end it for the others by going away.
 func (u *Upserter) fly(ctx context.Context, id string) (sight, error) {
 	ctx, land, err := u.takeOff(ctx)
@@ -56,6 +83,13 @@ func (u *Upserter) fly(ctx context.Context, id string) (sight, error) {
 		return sight{}, err
 	}
 	defer land()
+	return await(ctx, func() (sight, error) {
+		defer u.flying.Done()
+		return u.travel(ctx, id)
+	})
+}
+
+func (u *Upserter) travel(ctx context.Context, id string) (sight, error) {
 	s, err := u.look(ctx, id) // again: another flight may have landed between the caller's look and this one's start
 	if err != nil || u.fresh(s) {
 		return s, err
@@ -71,7 +105,7 @@ func (u *Upserter) fly(ctx context.Context, id string) (sight, error) {
 	}
 }
 
-// takeOff returns the context of a flight and its end. Nothing takes off once Close has begun.
+// takeOff returns the context of a flight and the end of that; the flight itself says when it is over. Nothing takes off once Close has begun.
 func (u *Upserter) takeOff(ctx context.Context) (context.Context, func(), error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -81,7 +115,7 @@ func (u *Upserter) takeOff(ctx context.Context) (context.Context, func(), error)
 	u.flying.Add(1)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTime)
 	stop := context.AfterFunc(u.ctx, cancel)
-	return ctx, func() { stop(); cancel(); u.flying.Done() }, nil
+	return ctx, func() { stop(); cancel() }, nil
 }
 
 // ask reads the user from Clerk. It holds no connection of the database meanwhile.

@@ -39,7 +39,7 @@ func (u *Upserter) membership(ctx context.Context, e *entry, organizationID stri
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	m, err := u.cfg.Mirror.Membership(ctx, organizationID, e.user.ID)
+	m, err := await(ctx, func() (clerksync.Membership, error) { return u.cfg.Mirror.Membership(ctx, organizationID, e.user.ID) })
 	if errors.Is(err, clerksync.ErrNotFound) {
 		return nil, nil
 	}

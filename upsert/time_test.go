@@ -216,3 +216,30 @@ func TestLoginWhileDatabaseHangs(t *testing.T) {
 		expect(t, switched(handler, "sess_2", bob, ""), "in none")
 	})
 }
+
+// TestLoginOnAConnectionThatHangs is of a driver that waits for the database longer than the context lasts, as lib/pq does: neither a look
+// nor a flight keeps those who sign in waiting for it, nor those who come later.
+func TestLoginOnAConnectionThatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		db := pgtest.FaultySQLite(t)
+		h := build(t, db.DB, nearby)
+		ada, bob := h.mirrored(young), h.mirrored(old)
+		lab := h.team("Lab", ada)
+		handler := h.logins.Middleware(present)
+		expect(t, switched(handler, "sess_1", ada, ""), "in none")
+		asked := func() { db.Hang() } // once the flight's look is over
+		h.asked.Store(&asked)
+		_, err := h.logins.UpsertOnLogin(context.Background(), bob)
+		mustBe(t, err, upsert.ErrUnavailable)
+		h.asked.Store(nil)
+		expect(t, switched(handler, "sess_1", ada, lab), unavailable)
+		_, err = h.logins.UpsertOnLogin(context.Background(), bob)
+		mustBe(t, err, upsert.ErrUnavailable)
+		db.Heal()
+		synctest.Wait()
+		expect(t, switched(handler, "sess_1", ada, lab), "admin of Lab")
+		_, err = h.logins.UpsertOnLogin(context.Background(), bob)
+		mustBe(t, err)
+	})
+}

@@ -14,7 +14,6 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2"
 	"golang.org/x/sync/singleflight"
 
-	"github.com/clerksync/clerksync/internal/crash"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
@@ -187,14 +186,7 @@ func (u *Upserter) find(ctx context.Context, id string) (sight, error) {
 	if err != nil || u.fresh(s) {
 		return s, err
 	}
-	landed := u.flights.DoChan(id, func() (any, error) {
-		s := sight{}
-		err := crash.Contain(func() (err error) { // a panic would end the process: there is no request around this goroutine
-			s, err = u.fly(ctx, id)
-			return err
-		})
-		return s, err
-	})
+	landed := u.flights.DoChan(id, func() (any, error) { return u.fly(ctx, id) })
 	select {
 	case r := <-landed:
 		return r.Val.(sight), r.Err

@@ -40,6 +40,7 @@ type Faulty struct {
 	way    Way
 	struck string // the call that failed; "" while none has
 	broken bool   // every call fails
+	hung   chan struct{}
 }
 
 // BothFaulty runs f twice, as parallel subtests: with a PostgreSQL database and with a SQLite one.
@@ -94,7 +95,28 @@ func (f *Faulty) Heal() (struck string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.left, f.broken = 0, false
+	if f.hung != nil {
+		close(f.hung)
+		f.hung = nil
+	}
 	return f.struck
+}
+
+// Hang has all calls wait until [Faulty.Heal], also once their contexts are over, as lib/pq does on a connection that says nothing.
+func (f *Faulty) Hang() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hung = make(chan struct{})
+}
+
+// wait waits while the database hangs.
+func (f *Faulty) wait() {
+	f.mu.Lock()
+	hung := f.hung
+	f.mu.Unlock()
+	if hung != nil {
+		<-hung
+	}
 }
 
 // Break makes all calls fail until [Faulty.Heal].
@@ -136,6 +158,7 @@ type faultyConnector struct {
 
 // Connect implements driver.Connector.
 func (c faultyConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	c.faults.wait()
 	if c.faults.meet("connect") != "" {
 		return nil, errCut
 	}

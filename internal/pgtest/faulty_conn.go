@@ -18,6 +18,7 @@ func do[T any](c *faultyConn, name string, call func() (T, error)) (result T, er
 	if c.dead {
 		return result, driver.ErrBadConn
 	}
+	c.faults.wait()
 	switch c.faults.meet(name) {
 	case "":
 		return call()
