@@ -53,18 +53,20 @@ func TestReadsThatNameNobody(t *testing.T) {
 	})
 }
 
-// TestRowsWithoutIDs has a pass read memberships of which an earlier release kept neither of the two ids in its JSON: they come in, or else a
-// hook could not tell who left what, and would be told that both changed. The feed says nothing of it.
+// TestRowsWithoutIDs has a pass read memberships of which an earlier release, under another setting, kept neither of the two ids in its JSON:
+// they come in, or else a hook could not tell who left what, and would be told that both changed. The feed says nothing of it.
 func TestRowsWithoutIDs(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
-		m := everything(t, db)
+		cfg := allOfIt
+		cfg.SessionActivity = clerksync.ActivityCoarse
+		m := open(t, db, cfg)
 		membership := fmt.Appendf(nil, `{"object":"organization_membership","id":"orgmem_1","role":"org:member","organization":{"id":"org_1"},"public_user_data":{"user_id":"user_1"},"created_at":%d,"updated_at":%[1]d}`, past)
 		read := func(at int64) clerksync.Result {
 			return apply(t, m, saw(clerksync.OrganizationMemberships, "orgmem_1", membership, at))[0]
 		}
 		read(past + hour)
-		db.MustExec(m.SQL(`UPDATE {organization_memberships} SET data = '{"object":"organization_membership","id":"orgmem_1"}', _digest = $1`), ^int64(xxhash.Sum64(membership)+uint64(clerksync.ActivityFull)))
+		db.MustExec(m.SQL(`UPDATE {organization_memberships} SET data = '{"object":"organization_membership","id":"orgmem_1"}', _digest = $1`), ^int64(xxhash.Sum64(membership)+uint64(clerksync.ActivityOmitted)))
 		for i, want := range []clerksync.Outcome{clerksync.Refreshed, clerksync.Unchanged} {
 			if got := read(past + int64(i+2)*hour); got.Outcome != want {
 				t.Errorf("read %d is %s, want %s", i, got.Outcome, want)
@@ -79,28 +81,33 @@ func TestRowsWithoutIDs(t *testing.T) {
 	})
 }
 
-// TestRowsWithCodes has a pass meet a row from a release that stored the backup codes of phone numbers: those are taken out, once and without
-// a word to anybody.
+// TestRowsWithCodes has a pass meet rows from a release that stored the backup codes of phone numbers, be it under other settings: those are
+// taken out, once and without a word to anybody.
 func TestRowsWithCodes(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
-		m := everything(t, db)
-		user := fmt.Appendf(nil, `{"object":"user","id":"user_1","phone_numbers":[{"id":"idn_1","phone_number":"+15555550100","backup_codes":["opensesame"]}],"created_at":%d,"updated_at":%[1]d}`, past)
-		read := func(at int64) clerksync.Result {
-			return apply(t, m, saw(clerksync.Users, "user_1", user, at))[0]
-		}
-		read(past + hour)
-		db.MustExec(m.SQL(`UPDATE {users} SET data = $1, _digest = $2`), string(user), ^int64(xxhash.Sum64(user)+uint64(clerksync.ActivityFull)))
-		for i, want := range []clerksync.Outcome{clerksync.Refreshed, clerksync.Unchanged} {
-			if got := read(past + int64(i+2)*hour); got.Outcome != want {
-				t.Errorf("read %d is %s, want %s", i, got.Outcome, want)
+		cfg := allOfIt
+		cfg.SessionActivity = clerksync.ActivityCoarse
+		m := open(t, db, cfg)
+		for _, before := range []clerksync.Activity{clerksync.ActivityCoarse, clerksync.ActivityFull, clerksync.ActivityOmitted} {
+			id := fmt.Sprint("user_", before)
+			user := fmt.Appendf(nil, `{"object":"user","id":%q,"phone_numbers":[{"id":"idn_1","phone_number":"+15555550100","backup_codes":["opensesame"]}],"created_at":%d,"updated_at":%[2]d}`, id, past)
+			read := func(at int64) clerksync.Result {
+				return apply(t, m, saw(clerksync.Users, id, user, at))[0]
+			}
+			read(past + hour)
+			db.MustExec(m.SQL(`UPDATE {users} SET data = $1, _digest = $2 WHERE id = $3`), string(user), ^int64(xxhash.Sum64(user)+uint64(before)), id)
+			for i, want := range []clerksync.Outcome{clerksync.Refreshed, clerksync.Unchanged} {
+				if got := read(past + int64(i+2)*hour); got.Outcome != want {
+					t.Errorf("read %d of %s is %s, want %s", i, id, got.Outcome, want)
+				}
+			}
+			if data := values(t, m, clerksync.Users, id, "data"); strings.Contains(data, "opensesame") || !strings.Contains(data, "+15555550100") {
+				t.Errorf("kept is %s", data)
 			}
 		}
-		if data := values(t, m, clerksync.Users, "user_1", "data"); strings.Contains(data, "opensesame") || !strings.Contains(data, "+15555550100") {
-			t.Errorf("kept is %s", data)
-		}
-		if got, err := m.Changes(t.Context(), 0, 10); len(got) != 1 || err != nil {
-			t.Errorf("the feed has %+v, %v; want one row", got, err)
+		if got, err := m.Changes(t.Context(), 0, 10); len(got) != 3 || err != nil {
+			t.Errorf("the feed has %+v, %v; want a row each", got, err)
 		}
 	})
 }
