@@ -140,10 +140,10 @@ func (d dialect) among() string {
 	return "(SELECT value FROM json_each($1))"
 }
 
-// amongLower is the right side of "lower(text) IN": the same texts in lower case.
-func (d dialect) amongLower() string {
+// amongLower is a condition: a column holds one of some texts, in whatever case, as English has them.
+func (d dialect) amongLower(column string) string {
 	if d.postgres {
-		return "(SELECT lower(a) FROM jsonb_array_elements_text(cast($1 as jsonb)) AS a)"
+		return `lower(` + column + ` COLLATE "C") IN (SELECT lower(a COLLATE "C") FROM jsonb_array_elements_text(cast($1 as jsonb)) AS a)`
 	}
-	return "(SELECT lower(value) FROM json_each($1))"
+	return `lower(` + column + `) IN (SELECT lower(value) FROM json_each($1))`
 }

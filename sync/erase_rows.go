@@ -140,7 +140,7 @@ func (e *eraser) children(ctx context.Context, tx *sqlx.Tx, child *kind) (all []
 // meant is a condition in SQL on rows that name a person, by one of his addresses in whatever case or by his id. An OR of the two would read
 // the whole table.
 func (m *Mirror) meant(k *kind) string {
-	ids := `SELECT id FROM {` + string(k.name) + `} WHERE lower(` + k.addressee + `) IN ` + m.dialect.amongLower()
+	ids := `SELECT id FROM {` + string(k.name) + `} WHERE ` + m.dialect.amongLower(k.addressee)
 	if k.invited != "" {
 		ids += ` UNION ALL SELECT id FROM {` + string(k.name) + `} WHERE ` + k.invited + ` = $2`
 	}

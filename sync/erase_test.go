@@ -547,6 +547,24 @@ func TestAddressInAnotherCase(t *testing.T) {
 	})
 }
 
+// TestAddressInTurkish has a database whose language writes "INFO" in lower case otherwise than "info": the address is the same.
+func TestAddressInTurkish(t *testing.T) {
+	t.Parallel()
+	m := everything(t, pgtest.Turkish(t))
+	start := long()
+	apply(t, m, saw(clerksync.Users, "user_1", fmt.Appendf(nil, `{"object":"user","id":"user_1","primary_email_address_id":"idn_1","email_addresses":[
+{"id":"idn_1","email_address":"info@example.com","verification":{"status":"verified"}}],"created_at":%d,"updated_at":%[1]d}`, start), start+day))
+	apply(t, m, saw(clerksync.Invitations, "", fmt.Appendf(nil, `{"object":"invitation","id":"inv_1","email_address":"INFO@Example.com","status":"pending","created_at":%d,"updated_at":%[1]d}`,
+		start), start+day))
+	apply(t, m, saw(clerksync.Users, "user_1", nil, start+2*day))
+	if _, err := m.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: "user_1"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := values(t, m, clerksync.Invitations, "inv_1", "email_address"); got != "-" {
+		t.Errorf("the invitation is to %q still", got)
+	}
+}
+
 // TestInvitationsFoundByIndex has erasures find a person's invitations among many without reading all of them.
 func TestInvitationsFoundByIndex(t *testing.T) {
 	t.Parallel()

@@ -175,6 +175,28 @@ func Encoded(t testing.TB, encoding string) string {
 	return server.database(t, "template0 ENCODING '"+encoding+"' LOCALE 'C'")
 }
 
+// Turkish is like [New], of a database in whose language "I" and "i" are two letters, where the server knows that.
+func Turkish(t testing.TB) *sqlx.DB {
+	t.Helper()
+	template := "bare"
+	if err := server.ready(); err != nil {
+		t.Fatal("starting PostgreSQL: ", err)
+	}
+	var known bool
+	if err := server.admin.QueryRowContext(t.Context(), `SELECT current_setting('server_version_num')::int >= 150000
+AND EXISTS (SELECT 1 FROM pg_collation WHERE collname = 'tr-x-icu')`).Scan(&known); err != nil {
+		t.Fatal("looking for Turkish: ", err)
+	}
+	if known {
+		template = "template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'tr' LOCALE 'C'"
+	}
+	db := open(t, "postgres", server.database(t, template))
+	if err := migrations.Up(t.Context(), db.DB, migrations.Options{Dialect: migrations.Postgres}); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
 // SQLite returns a pool of up to ten connections to a fresh, migrated SQLite file. It ends with the test.
 func SQLite(t testing.TB) *sqlx.DB {
 	t.Helper()
