@@ -55,7 +55,7 @@ func (l *leg) delta(ctx context.Context) error {
 	}
 	l.report.Complete = true
 	next := min(began, newest)
-	if _, skewed := l.mirror.Skew(); !skewed { // or while nobody else changes, each pass would read the last import again
+	if _, skewed := l.mirror.Skew(); !skewed && l.counts.Seen > 0 { // or while nobody else changes, each pass would read the last import again
 		next = max(next, began-l.unsettled().Milliseconds())
 	}
 	if next > mark.At && !l.order.DryRun {

@@ -164,6 +164,29 @@ func TestDeltaAfterAnImport(t *testing.T) {
 	})
 }
 
+// An empty list is no word that nobody has changed: once Clerk shows its users again, a delta pass reads back to where the last one was.
+func TestDeltaOfAnEmptyList(t *testing.T) {
+	t.Parallel()
+	var clock clerktest.Clock
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 200, Seed: 4, Now: clock.Now})
+	h.full()
+	clock.Advance(-10 * time.Minute)
+	for _, id := range h.ids(150) {
+		h.update(id, clerktest.Fields{"last_name": "Of the outage"})
+	}
+	clock.Advance(10 * time.Minute)
+	if err := h.mirror.WriteState(t.Context(), "watermark", map[string]int64{"at": time.Now().Add(-15 * time.Minute).UnixMilli()}); err != nil {
+		t.Fatal(err)
+	}
+	h.faults(clerktest.Faults{Empty: true})
+	h.wantCounts(h.pass(reconcile.Pass{Kind: reconcile.Delta}), reconcile.Counts{})
+	h.faults(clerktest.Faults{})
+	if got := h.pass(reconcile.Pass{Kind: reconcile.Delta}); got.Updated != 150 {
+		t.Errorf("%d updated, want 150", got.Updated)
+	}
+	h.wantEqual()
+}
+
 // A pass without drift writes no row of users: neither PostgreSQL's row versions nor any column moves.
 func TestNothingToDoWritesNothing(t *testing.T) {
 	t.Parallel()
