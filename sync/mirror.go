@@ -102,6 +102,9 @@ var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
 //
 //	sqlx.Open("sqlite", "file:mirror.db?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
 //
+// Under lib/pq a call can outlast its context, since that driver reads on: for a quarter of an hour where the server's machine is gone, and
+// for as long as the server is stopped. It does not where its connections, by pq.Connector.Dialer, bound each read; nor does pgx.
+//
 // Its error is a mistake in the configuration, [ErrWrongInstance] where the mirror copies another instance than Config.InstanceID, or
 // [ErrUnavailable] where the database does not answer or lacks the tables.
 func Open(ctx context.Context, db *sqlx.DB, cfg Config) (*Mirror, error) {
