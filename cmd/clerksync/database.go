@@ -192,10 +192,18 @@ func (s *settings) migrated(ctx context.Context, migrate bool) error {
 		return err
 	}
 	defer db.Close()
-	if migrate {
-		return s.adviseRights(migrations.Up(ctx, db.DB, s.tables()))
+	err = where.keepsPrepared(ctx, db, s.unprepared)
+	switch {
+	case err != nil:
+	case migrate:
+		err = migrations.Up(ctx, db.DB, s.tables())
+	default:
+		err = migrations.Check(ctx, db.DB, s.tables())
 	}
-	return s.adviseRights(migrations.Check(ctx, db.DB, s.tables()))
+	if errors.Is(err, errLosesPrepared) || isLostPrepared(err) && !s.unprepared {
+		return mistake(fmt.Sprintf("%v: %s", err, adviseUnprepared))
+	}
+	return s.adviseRights(err)
 }
 
 // adviseRights says who may make the tables where the database's user may not.

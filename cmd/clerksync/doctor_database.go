@@ -63,6 +63,9 @@ current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full, 
 	default:
 		d.note(check, fine, fmt.Sprintf("PostgreSQL %d answers", server.Version), "")
 	}
+	if err := d.database.keepsPrepared(ctx, db, d.unprepared); err != nil {
+		d.note(check, failed, err.Error(), adviseUnprepared)
+	}
 	d.checkEncryption()
 }
 

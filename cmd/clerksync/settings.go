@@ -124,7 +124,7 @@ var table = []setting{
 		meaning: "the PostgreSQL schema of the tables, or the prefix of their names on SQLite",
 		set:     func(s *settings, v string) error { s.schema = v; return checkSchema(v) }},
 	{name: "CLERKSYNC_DB_PREPARE", value: "auto", scope: scopeDatabase,
-		meaning: "`off` = no prepared statements, for a PgBouncer in transaction mode that is older than 1.21",
+		meaning: "`off` = no prepared statements, for a PgBouncer in transaction mode that keeps none: before 1.21, and later ones with `max_prepared_statements` at 0",
 		set:     func(s *settings, v string) (err error) { s.unprepared, err = parseChoice(v, "auto", "off"); return err }},
 	{name: "CLERKSYNC_READ_MARGIN", value: "2m", scope: scopeMirror,
 		meaning: "how far a read of Clerk is dated back, for clock error and stale answers, at most `1h`; `0s` only beside an emulator",
