@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,9 @@ func parseDatabase(v string) (database, error) {
 		}
 		q.Del(name)
 	}
+	if len(hosts(u)) > 1 && os.Getenv("PGTARGETSESSIONATTRS") == "" {
+		setDefault(q, "target_session_attrs", "read-write") // or the driver takes the first that answers, be it a standby
+	}
 	setDefault(q, "connect_timeout", "5")
 	setDefault(q, "fallback_application_name", "clerksync")
 	u.RawQuery = q.Encode()
@@ -91,18 +95,22 @@ func setDefault(q url.Values, name, value string) {
 // isLocal reports whether every host of a PostgreSQL URL is this machine; a path is a Unix socket. What the URL leaves out, the driver
 // takes from the environment or from a service, which may name any host.
 func isLocal(u *url.URL) bool {
-	q := u.Query()
-	host := cmp.Or(u.Hostname(), q.Get("host"), os.Getenv("PGHOST"))
-	if host == "" && cmp.Or(q.Get("service"), os.Getenv("PGSERVICE")) != "" {
+	q, found := u.Query(), hosts(u)
+	if len(found) == 0 && cmp.Or(q.Get("service"), os.Getenv("PGSERVICE")) != "" {
 		return false
 	}
-	address := cmp.Or(q.Get("hostaddr"), os.Getenv("PGHOSTADDR"))
-	for host := range strings.SplitSeq(strings.Join([]string{host, q.Get("host"), address}, ","), ",") {
-		if host != "" && !strings.HasPrefix(host, "/") && !loopback.Is(host) {
-			return false
-		}
+	found = append(found, strings.Split(q.Get("host"), ",")...)
+	found = append(found, strings.Split(cmp.Or(q.Get("hostaddr"), os.Getenv("PGHOSTADDR")), ",")...)
+	return !slices.ContainsFunc(found, func(host string) bool { return host != "" && !strings.HasPrefix(host, "/") && !loopback.Is(host) })
+}
+
+// hosts are those of a PostgreSQL URL, or else of the environment.
+func hosts(u *url.URL) []string {
+	host := cmp.Or(u.Hostname(), u.Query().Get("host"), os.Getenv("PGHOST"))
+	if host == "" {
+		return nil
 	}
-	return true
+	return strings.Split(host, ",")
 }
 
 // The sizes of the pools. PostgreSQL answers a few connections faster than many; SQLite has one writer, and readers beside it.

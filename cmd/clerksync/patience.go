@@ -42,11 +42,14 @@ func (d *daemon) openPatiently(ctx context.Context) (*clerksync.Mirror, func(), 
 	return o.mirror, o.close, err
 }
 
-// isOutage reports whether waiting may cure an error of the database: nobody listens, a proxy closes the connection, or the server starts,
-// stops or is full.
+// isOutage reports whether waiting may cure an error of the database: nobody listens, a proxy closes the connection, the server starts,
+// stops or is full, or no standby has been promoted yet.
 func isOutage(err error) bool {
 	if s := sqlState(err); s != "" {
 		return strings.HasPrefix(s, "08") || strings.HasPrefix(s, "53") || strings.HasPrefix(s, "57P")
+	}
+	if wrote := err.Error(); strings.Contains(wrote, "session is read-only") || strings.Contains(wrote, "server is in hot standby mode") {
+		return true // the driver has no other mark of a server that target_session_attrs does not want
 	}
 	var file *fs.PathError // which says what a network's error says, too
 	if errors.As(err, &file) {
