@@ -66,7 +66,23 @@ current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full, 
 	if err := d.database.keepsPrepared(ctx, db, d.unprepared); err != nil {
 		d.note(check, failed, err.Error(), adviseUnprepared)
 	}
+	d.checkLog(ctx)
 	d.checkEncryption()
+}
+
+// askLog finds the settings by which the server's log quotes the parameters of statements, which hold whole objects.
+const askLog = `
+SELECT coalesce(string_agg(name || '=' || setting, ', ' ORDER BY name), '') FROM pg_settings
+WHERE name = 'log_parameter_max_length_on_error' AND setting <> '0'
+    OR current_setting('log_parameter_max_length') <> '0' AND (name = 'log_statement' AND setting IN ('mod', 'all')
+        OR name IN ('log_min_duration_statement', 'log_min_duration_sample') AND setting <> '-1' OR name = 'log_transaction_sample_rate' AND setting <> '0')`
+
+func (d *doctor) checkLog(ctx context.Context) {
+	var quoting string
+	if err := d.db.GetContext(ctx, &quoting, askLog); err == nil && quoting != "" {
+		d.note("database", warned, "its log quotes people's data, which no erasure reaches, by "+quoting,
+			"let an administrator set log_parameter_max_length and log_parameter_max_length_on_error to 0 for this user, by ALTER ROLE")
+	}
 }
 
 func (d *doctor) checkEncryption() {

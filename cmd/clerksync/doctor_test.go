@@ -84,6 +84,10 @@ func TestDoctor(t *testing.T) {
 		{"a superuser", 0, with("DATABASE_URL=" + pgtest.As(t, url, "postgres")), nil, []string{"warning role: postgres", "is a superuser", "migrate print --roles"}},
 		{"a reader", 1, with("DATABASE_URL=" + pgtest.As(t, url, pgtest.Reader)), nil, []string{"failed tables", "failed role: ", "may not write"}},
 		{"a standby", 1, with("DATABASE_URL=" + pgtest.Direct(t) + "&options=-c%20default_transaction_read_only%3Don"), nil, []string{"failed database: it takes no writes"}},
+		{"a log of what is written", 0, with("DATABASE_URL=" + pgtest.As(t, pgtest.Direct(t), "postgres") + "&options=-c%20log_statement%3Dmod"), nil,
+			[]string{"warning database: its log quotes people's data, which no erasure reaches, by log_statement=mod → ", "log_parameter_max_length"}},
+		{"a log of errors", 0, with("DATABASE_URL=" + pgtest.As(t, pgtest.Direct(t), "postgres") + "&options=-c%20log_parameter_max_length_on_error%3D-1"), nil,
+			[]string{"warning database: its log quotes people's data, which no erasure reaches, by log_parameter_max_length_on_error=-1"}},
 		{"another instance's key", 1, with("CLERK_API_URL="+other.URL(), "CLERK_SECRET_KEY="+other.SecretKey()), nil,
 			[]string{"failed Clerk: the key belongs to " + other.InstanceID() + ", and the database mirrors " + clerk.InstanceID()}},
 		{"nobody's key", 1, with("CLERK_SECRET_KEY=sk_test_hush"), nil, []string{"failed Clerk", "HTTP 401"}},
@@ -112,6 +116,10 @@ func TestDoctor(t *testing.T) {
 				}
 			}
 		})
+	}
+	spared := pgtest.As(t, pgtest.Direct(t), "postgres") + "&options=-c%20log_min_duration_statement%3D0%20-c%20log_parameter_max_length%3D0"
+	if found := diagnosis(t, 0, with("DATABASE_URL="+spared)); strings.Contains(found, "its log quotes") {
+		t.Errorf("a log without parameters is said to quote people's data:\n%s", found)
 	}
 	stdout, stderr := run(t, 1, with("CLERK_SECRET_KEY=sk_test_hush"), "doctor")
 	wantFindings(t, stdout, "failed ", "→ look whether this machine reaches")
