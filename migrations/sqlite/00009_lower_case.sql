@@ -1,0 +1,2 @@
+-- +goose Up
+-- Nothing to do: SQLite knows no other lower case than that of English. Both databases count the same versions.
