@@ -110,13 +110,16 @@ func post(h http.Handler, header http.Header, body []byte) int {
 	return w.Code
 }
 
-// TestHostile posts hostile bodies to both databases: each is answered for good.
+// TestHostile posts hostile bodies to both databases, and again while it is told to come again: each is answered for good.
 func TestHostile(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
 		h, _ := handle(t, db)
 		for i, body := range hostile() {
-			code := post(h, sign(secret, fmt.Sprint("msg_", i), time.Now(), body), []byte(body))
+			code := 503
+			for try := 0; code == 503 && try < 5; try++ { // a machine that is busy with other tests may be too slow for the largest ones
+				code = post(h, sign(secret, fmt.Sprint("msg_", i), time.Now(), body), []byte(body))
+			}
 			if code != 204 && code != 400 {
 				t.Errorf("answered %d to %.200s", code, body)
 			}
