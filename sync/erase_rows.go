@@ -137,10 +137,11 @@ func (e *eraser) children(ctx context.Context, tx *sqlx.Tx, child *kind) (all []
 	return append(all, meant...), err
 }
 
-// meant is a condition in SQL on rows that name a person, by one of his addresses in whatever case or by his id. An OR of the two would read
-// the whole table.
+// meant is a condition in SQL on rows that name a person, by one of his addresses in whatever case, unless it is somebody else's as it is
+// written there, or by his id. An OR of the two would read the whole table.
 func (m *Mirror) meant(k *kind) string {
-	ids := `SELECT id FROM {` + string(k.name) + `} WHERE ` + m.dialect.amongLower(k.addressee)
+	ids := `SELECT id FROM {` + string(k.name) + `} AS i WHERE ` + m.dialect.amongLower(k.addressee) + `
+AND NOT EXISTS (SELECT 1 FROM {users} AS other WHERE other.email = i.` + k.addressee + ` AND other.deleted_at IS NULL)`
 	if k.invited != "" {
 		ids += ` UNION ALL SELECT id FROM {` + string(k.name) + `} WHERE ` + k.invited + ` = $2`
 	}

@@ -525,19 +525,21 @@ func TestAddressInAnotherCase(t *testing.T) {
 		user("user_a", "ada@example.com")
 		user("user_b", "Bob@Example.com")
 		user("user_heir", "bob@example.com")
-		for name, address := range map[string]string{"ada": "Ada@Example.com", "bob": "bob@example.com", "other": "adam@example.com"} {
+		user("user_c", "carl@example.com")
+		user("user_other", "Carl@Example.com")
+		for name, address := range map[string]string{"ada": "Ada@Example.com", "bob": "bob@example.com", "carl": "Carl@Example.com", "other": "adam@example.com"} {
 			apply(t, m, saw(clerksync.Invitations, "", fmt.Appendf(nil, `{"object":"invitation","id":%q,"email_address":%q,"status":"pending","created_at":%d,"updated_at":%[3]d}`,
 				"inv_"+name, address, start), start+day))
 			apply(t, m, saw(clerksync.OrganizationInvitations, "", fmt.Appendf(nil, `{"object":"organization_invitation","id":%q,"organization_id":"org_1","email_address":%q,
 "status":"pending","created_at":%d,"updated_at":%[3]d}`, "orginv_"+name, address, start), start+day))
 		}
-		for _, id := range []string{"user_a", "user_b"} {
+		for _, id := range []string{"user_a", "user_b", "user_c"} {
 			apply(t, m, saw(clerksync.Users, id, nil, start+2*day))
 			if _, err := m.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: id}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for name, want := range map[string]string{"ada": "-", "bob": "bob@example.com", "other": "adam@example.com"} {
+		for name, want := range map[string]string{"ada": "-", "bob": "bob@example.com", "carl": "Carl@Example.com", "other": "adam@example.com"} {
 			for kind, id := range map[clerksync.Kind]string{clerksync.Invitations: "inv_" + name, clerksync.OrganizationInvitations: "orginv_" + name} {
 				if got := values(t, m, kind, id, "email_address"); got != want {
 					t.Errorf("%s is to %q, want %q", id, got, want)
@@ -570,6 +572,8 @@ func TestInvitationsFoundByIndex(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	m := pinned(t, db)
+	admin(t, db).MustExec(m.SQL(`INSERT INTO {users} (id, email, ` + fmt.Sprintf(restOfRow, `'user_' || i, i || '@example.com'`, 20000)))
+	admin(t, db).MustExec(m.SQL(`ANALYZE {users}`))
 	for _, k := range []clerksync.Kind{clerksync.OrganizationInvitations, clerksync.Invitations} {
 		admin(t, db).MustExec(m.SQL(`INSERT INTO {` + string(k) + `} (id, email_address, source, synced_at, _alive_at, _updated_at, _seen_at, _dead_at, _hash, _was_visible, _version, _changed)
 SELECT 'inv_' || i, i || '@example.com', 'webhook', now(), 1, 1, 1, 0, '', false, 1, true FROM generate_series(1, 20000) AS i`))
