@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -46,8 +47,15 @@ func isLostPrepared(err error) bool {
 	return slices.Contains([]string{"26000", "08P01", "42P05"}, sqlState(err))
 }
 
-// askPrepared has more parameters than any statement of ours, so that another one of its name is refused and not executed.
-const askPrepared = `SELECT pg_backend_pid() WHERE coalesce($1::text, $2, $3, $4, $5, $6, $7, $8, $9) = ''`
+// askPrepared has more parameters than any statement of ours, which have some fifty, so that another one of its name is refused and not
+// executed.
+var askPrepared, askedWith = func() (string, []any) {
+	names, values := make([]string, 200), make([]any, 200)
+	for i := range names {
+		names[i], values[i] = fmt.Sprintf("$%d::text", i+1), ""
+	}
+	return "SELECT pg_backend_pid() WHERE coalesce(" + strings.Join(names, ", ") + ") = ''", values
+}()
 
 // tryPrepared prepares a statement, lets another connection have the server's session in which that happened, if it can get it, until the
 // context held ends, and executes the statement.
@@ -68,7 +76,7 @@ func tryPrepared(ctx, held context.Context, db *sqlx.DB) (err error) {
 	}
 	defer other.Rollback() // of nothing
 	var pid sql.NullInt64
-	if err := stmt.QueryRowContext(ctx, "", "", "", "", "", "", "", "", "").Scan(&pid); err != nil {
+	if err := stmt.QueryRowContext(ctx, askedWith...).Scan(&pid); err != nil {
 		return fmt.Errorf("executing what was prepared: %w", err)
 	}
 	return nil
