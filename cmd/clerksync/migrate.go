@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -38,8 +39,21 @@ func migrateCommand() *cli.Command {
 	}
 }
 
-func migrateUp(ctx context.Context, _ *cli.Command, s settings) error {
-	return s.migrated(ctx, true)
+func migrateUp(ctx context.Context, c *cli.Command, s settings) error {
+	if err := s.migrated(ctx, true); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(c.Root().Writer, "%s has the tables of this version\n", s.whose())
+	return err
+}
+
+// whose says which tables a command works on, since a setting that is missing means others.
+func (s settings) whose() string {
+	if d := s.database; d.dialect == migrations.Postgres {
+		return fmt.Sprintf("the schema %s of the database %s at %s", s.schema, cmp.Or(d.url.Query().Get("dbname"), strings.TrimPrefix(d.url.Path, "/"), "of the user"),
+			cmp.Or(d.url.Query().Get("host"), d.url.Host, "this machine"))
+	}
+	return fmt.Sprintf("the file %s, with the prefix %s_,", s.database.path, s.schema)
 }
 
 func migrateStatus(ctx context.Context, c *cli.Command, s settings) error {

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -45,4 +46,20 @@ func TestParametersOfLibpq(t *testing.T) {
 	t.Parallel()
 	address := pgtest.URL(t) + "&channel_binding=prefer&gssencmode=disable&keepalives=1&keepalives_idle=30&sslcompression=0"
 	run(t, 0, []string{"DATABASE_URL=" + address}, "migrate", "status")
+}
+
+// TestMigrateSaysWhere has the settings of the daemon missing, or half of them: then migrate up makes other tables, and must say which.
+func TestMigrateSaysWhere(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "other.db")
+	for want, env := range map[string][]string{
+		"the schema other of the database ": {"DATABASE_URL=" + pgtest.Empty(t), "CLERKSYNC_SCHEMA=other"},
+		"the file " + file + ",":            {"DATABASE_URL=sqlite:" + file},
+	} {
+		for range 2 { // also where there is nothing to do
+			if stdout, _ := run(t, 0, env, "migrate", "up"); !strings.HasPrefix(stdout, want) {
+				t.Errorf("it says %q, want %q", stdout, want)
+			}
+		}
+	}
 }
