@@ -12,8 +12,6 @@ import (
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 	"modernc.org/sqlite"
-
-	"github.com/clerksync/clerksync/migrations"
 )
 
 // Way is how a call of a database fails.
@@ -61,13 +59,9 @@ func BothFaulty(t *testing.T, f func(t *testing.T, db *Faulty)) {
 // FaultySQLite returns a SQLite database.
 func FaultySQLite(t testing.TB) *Faulty {
 	t.Helper()
-	address := EmptySQLite(t)
-	well := open(t, "sqlite", address)
-	if err := migrations.Up(t.Context(), well.DB, migrations.Options{Dialect: migrations.SQLite}); err != nil {
-		t.Fatal(err)
-	}
+	address := migratedSQLite(t)
 	connector, err := sqlite.NewConnector(address)
-	return faulty(t, connector, err, well)
+	return faulty(t, connector, err, open(t, "sqlite", address))
 }
 
 func faulty(t testing.TB, connector driver.Connector, err error, well *sqlx.DB) *Faulty {

@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -195,24 +194,6 @@ AND EXISTS (SELECT 1 FROM pg_collation WHERE collname = 'tr-x-icu')`).Scan(&know
 		t.Fatal(err)
 	}
 	return db
-}
-
-// SQLite returns a pool of up to ten connections to a fresh, migrated SQLite file. It ends with the test.
-func SQLite(t testing.TB) *sqlx.DB {
-	t.Helper()
-	db := open(t, "sqlite", EmptySQLite(t))
-	if err := migrations.Up(t.Context(), db.DB, migrations.Options{Dialect: migrations.SQLite}); err != nil {
-		t.Fatal(err)
-	}
-	return db
-}
-
-// EmptySQLite returns the address of a fresh SQLite file, for the driver "sqlite". It is not migrated. Nothing waits for the disk.
-func EmptySQLite(t testing.TB) string {
-	t.Helper()
-	file := url.URL{Path: filepath.Join(t.TempDir(), "clerksync.db")} // a test without a name has a # in its folder's
-	return "file:" + file.EscapedPath() +
-		"?_txlock=immediate&_pragma=busy_timeout(20000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)"
 }
 
 // Both runs f twice, as parallel subtests: with a fresh, migrated PostgreSQL database and with a SQLite one.
