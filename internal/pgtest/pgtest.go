@@ -15,7 +15,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"flag"
 	"fmt"
 	"net/url"
 	"os"
@@ -37,15 +36,8 @@ import (
 // connections is the size of the pools that tests get: enough for contention, few enough for many tests at once.
 const connections = 10
 
-// Main runs a package's tests, stops the server, fails if a goroutine is left that is not one of those to ignore, and exits. At least
-// four tests run at once where nothing else is asked for, since many wait for a server or for time to pass, and not for a processor.
+// Main runs a package's tests, stops the server, fails if a goroutine is left that is not one of those to ignore, and exits.
 func Main(m *testing.M, ignore ...goleak.Option) {
-	atOnce := flag.Lookup("test.parallel").Value
-	if atOnce.(flag.Getter).Get().(int) < 4 && !flag.Parsed() { // else the command line would lose
-		if err := atOnce.Set("4"); err != nil {
-			panic(err)
-		}
-	}
 	code := m.Run()
 	if err := server.stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "stopping PostgreSQL:", err)
