@@ -208,7 +208,7 @@ func (d *delivery) look(ctx context.Context) error {
 	reached := d.pos.seq
 	err := d.pos.look(ctx)
 	if d.pos.seq != reached {
-		d.Logger.Warn("a relay goes on from the position that the database has, which is not the one it had reached: the database fell back, somebody moved it, or the change that it had sent last was removed",
+		d.Logger.Warn("a relay goes on from the position that the database has, which is not the one it had reached: the database fell back, or only the numbers of its feed did, somebody moved it, or the change that it had sent last was removed",
 			"relay", d.relay.Name, "reached", reached, "seq", d.pos.seq)
 	}
 	return err

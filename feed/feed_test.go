@@ -313,6 +313,77 @@ func TestFallBackBehindTheLastWrite(t *testing.T) {
 	})
 }
 
+// TestNumbersFallBack has the feed restored alone from a backup, so that the relays' positions are ahead of its numbers: what gets numbers
+// that they have passed is delivered, and comes once, and an operator is told. Who begins only then delivers it, too.
+func TestNumbersFallBack(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		for _, left := range []int64{12, 0} { // 0 is a feed of which the backup had nothing
+			m := open(t, db)
+			write(t, db, 1, 20)
+			box, later := newInbox(t, nil), newInbox(t, nil)
+			name := fmt.Sprint("later", left)
+			once, err := feed.New(feed.Config{Mirror: m, Relays: []feed.Relay{later.relay(name)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := once.RunOnce(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			sent := len(later.events())
+			var log lines
+			stop := runAll(t, feed.Config{Mirror: m, Logger: slog.New(slog.NewTextHandler(&log, nil)), Relays: []feed.Relay{box.relay(fmt.Sprint("box", left))}})
+			eventually(t, "the position to be written", func() bool { return position(t, m, fmt.Sprint("box", left)) == last(t, m) })
+			restoreFeed(t, m, left)
+			for i := range 3 {
+				apply(t, m, user(fmt.Sprintf("user_%d_%d", left, i), time.Now()))
+			}
+			want := ids(t, m, left)
+			endsWith := func(all []event) bool {
+				var got []string
+				for _, e := range all {
+					got = append(got, e.Subject)
+				}
+				return endsWith(got, want)
+			}
+			eventually(t, "what was written since to arrive", func() bool { return endsWith(box.events()) })
+			eventually(t, "an operator to be told", func() bool { return strings.Contains(log.String(), fmt.Sprint(" seq=", left, "\n")) })
+			stop()
+			if err := once.RunOnce(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if all := later.events(); !endsWith(all) || len(all) != sent+len(want) {
+				t.Errorf("after %d: a relay that began later sent %d, want %d", left, len(all)-sent, len(want))
+			}
+			if n := strings.Count(log.String(), "goes on from the position"); n != 1 {
+				t.Errorf("after %d: an operator is told %d times:\n%s", left, n, log.String())
+			}
+		}
+	})
+}
+
+// restoreFeed makes the feed that of a backup, some time before the relays had been moved last, and nothing else.
+func restoreFeed(t *testing.T, m *clerksync.Mirror, seq int64) {
+	t.Helper()
+	ago := func(column string, d time.Duration) string {
+		return fmt.Sprintf(`%s = '%s'`, column, time.Now().Add(-d).UTC().Format("2006-01-02T15:04:05.000Z"))
+	}
+	owner := pgtest.Superuser(t, m.DB())
+	tx := owner.MustBegin()
+	defer tx.Rollback()
+	tx.MustExec(m.SQL(`DELETE FROM {changes} WHERE seq > $1`), seq)
+	tx.MustExec(m.SQL(`UPDATE {changes} SET ` + ago("created_at", time.Hour)))
+	tx.MustExec(m.SQL(`UPDATE {relays} SET ` + ago("moved_at", time.Minute/2)))
+	restart := `SELECT setval('clerk.changes_seq_seq', greatest($1::bigint, 1), $1 > 0)`
+	if owner.DriverName() == "sqlite" {
+		restart = `UPDATE sqlite_sequence SET seq = $1 WHERE name = 'clerk_changes'`
+	}
+	tx.MustExec(restart, seq)
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // stopping returns a receiver that takes changes one by one, and at one of them tells that it is blocked and waits for goOn.
 func stopping(at func(clerksync.Change) bool, take func(clerksync.Change)) (r feed.Receiver, blocked <-chan struct{}, goOn func()) {
 	there, released := make(chan struct{}), make(chan struct{})

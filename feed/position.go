@@ -40,14 +40,19 @@ ON CONFLICT (name) DO UPDATE SET term = excluded.term WHERE r.term <= excluded.t
 
 // look reads the row again. Where it is not as it was written, or the change is gone that the receiver took last, the database has fallen
 // back to an older state and gives the numbers since then a second time: the row is right, then, and what comes after it is to be
-// delivered. That change may also have been removed with its object, which looks the same: then a second's changes come twice. The error
-// is [lease.ErrLost] if a later term has claimed the position.
+// delivered. That change may also have been removed with its object, which looks the same: then a second's changes come twice. Where the
+// newest change has a smaller number than the row and was written after it, the numbers alone have fallen back, and the row with them. The
+// error is [lease.ErrLost] if a later term has claimed the position.
 func (p *position) look(ctx context.Context) error {
 	var row struct {
-		Seq int64      `db:"seq"`
-		At  *time.Time `db:"at"`
+		Seq      int64      `db:"seq"`
+		MovedAt  time.Time  `db:"moved_at"`
+		At       *time.Time `db:"at"`
+		Newest   *int64     `db:"newest"`
+		NewestAt *time.Time `db:"newest_at"`
 	}
-	err := p.mirror.DB().GetContext(ctx, &row, p.mirror.SQL(`SELECT r.seq, c.created_at AS at FROM {relays} AS r LEFT JOIN {changes} AS c ON c.seq = $1
+	err := p.mirror.DB().GetContext(ctx, &row, p.mirror.SQL(`SELECT r.seq, r.moved_at, c.created_at AS at, n.seq AS newest, n.created_at AS newest_at
+FROM {relays} AS r LEFT JOIN {changes} AS c ON c.seq = $1 LEFT JOIN {changes} AS n ON n.seq = (SELECT max(seq) FROM {changes})
 WHERE r.name = $2 AND r.term = $3`), p.seq, p.name, p.term)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = lease.ErrLost
@@ -58,7 +63,23 @@ WHERE r.name = $2 AND r.term = $3`), p.seq, p.name, p.term)
 	if row.Seq != p.savedSeq || p.seq != p.savedSeq && (row.At == nil || !row.At.Equal(p.at)) {
 		p.seq, p.savedSeq = row.Seq, row.Seq
 	}
+	if row.Newest != nil && *row.Newest < row.Seq && row.NewestAt.After(row.MovedAt) {
+		return p.back(ctx, row.MovedAt)
+	}
 	return nil
+}
+
+// apart is how far the clocks of two database servers, one of which took over from the other, may be from each other.
+const apart = time.Minute
+
+// back moves the position to the last change that was written before the position was.
+func (p *position) back(ctx context.Context, moved time.Time) error {
+	err := p.mirror.DB().GetContext(ctx, &p.seq, p.mirror.SQL(`SELECT coalesce((SELECT seq FROM {changes} WHERE created_at < $1 ORDER BY seq DESC LIMIT 1), 0)`),
+		moved.Add(-apart).UTC().Format("2006-01-02T15:04:05.000Z"))
+	if err != nil {
+		return fmt.Errorf("looking for a relay's position: %w", err)
+	}
+	return p.save(ctx)
 }
 
 // save writes the position over the one that was written before. The error is [lease.ErrLost] if that is not there any more.

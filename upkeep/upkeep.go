@@ -144,8 +144,9 @@ func (k *Keeper) RunOnce(ctx context.Context) (r Report, err error) {
 	}{
 		{"events", &r.Events, func() (int64, error) { return k.cfg.Mirror.Prune(ctx, max(k.cfg.EventRetention, 0)) }},
 		{"changes", &r.Changes, func() (removed int64, err error) {
+			numbered := k.checkNumbers(ctx)
 			removed, r.Lost, err = k.pruneChanges(ctx)
-			return removed, err
+			return removed, errors.Join(numbered, err)
 		}},
 		{"sessions", &r.Sessions, func() (int64, error) { return k.cfg.Mirror.PruneSessions(ctx, max(k.cfg.SessionRetention, 0)) }},
 		{"passes", &r.Passes, func() (int64, error) { return reconcile.Prune(ctx, k.cfg.Mirror) }},
@@ -161,6 +162,27 @@ func (k *Keeper) RunOnce(ctx context.Context) (r Report, err error) {
 	}
 	k.cfg.Observe(r)
 	return r, err
+}
+
+// checkNumbers tells an operator where changes get numbers below those of older ones, as after a move that did not bring what numbers
+// them: relays have passed such numbers, and cannot go back, since the older ones follow.
+func (k *Keeper) checkNumbers(ctx context.Context) error {
+	_, last, err := k.cfg.Mirror.FeedEnds(ctx)
+	if err != nil || last == 0 {
+		return err
+	}
+	first, err := k.cfg.Mirror.Changes(ctx, 0, 1)
+	if err != nil {
+		return err
+	}
+	newest, err := k.cfg.Mirror.Changes(ctx, last-1, 1)
+	if err != nil {
+		return err
+	}
+	if len(first) > 0 && len(newest) > 0 && first[0].WrittenAt.Sub(newest[0].WrittenAt) > time.Minute { // clocks of two servers differ by less
+		k.cfg.Logger.Error("changes get numbers below those of older ones, so no relay delivers them: doctor says what to do")
+	}
+	return nil
 }
 
 // pruneChanges removes old changes. Of what it removed, lost are those that some relay had not delivered.

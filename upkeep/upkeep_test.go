@@ -108,6 +108,32 @@ func TestRelayBehind(t *testing.T) {
 	})
 }
 
+// TestNumbersBehindTheirRows has the rows of a feed without what numbers them, as logical replication brings them: an operator is told once
+// there are changes that no relay delivers.
+func TestNumbersBehindTheirRows(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db)
+		var log bytes.Buffer
+		keeper := upkeep.New(upkeep.Config{Mirror: m, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		for step, insert := range []string{
+			`INSERT INTO {changes} (seq, resource, object_id, op, version, created_at) VALUES (5000, 'users', 'user_1', 'created', 1, $1)`,
+			`INSERT INTO {changes} (seq, resource, object_id, op, version, created_at) VALUES (1, 'users', 'user_2', 'created', 1, $1)`,
+		} {
+			if db.DriverName() != "sqlite" {
+				insert = strings.Replace(insert, ` VALUES`, ` OVERRIDING SYSTEM VALUE VALUES`, 1)
+			}
+			db.MustExec(m.SQL(insert), old(1-step))
+			if _, err := keeper.RunOnce(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if told := strings.Contains(log.String(), "numbers below those of older ones"); told != (step == 1) {
+				t.Errorf("after %d changes the log says: %s", step+1, log.String())
+			}
+		}
+	})
+}
+
 // TestRun erases at once, and ends with its context, or with another instance's key.
 func TestRun(t *testing.T) {
 	t.Parallel()

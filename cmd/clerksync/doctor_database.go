@@ -137,13 +137,14 @@ func (d *doctor) checkVersion(ctx context.Context) {
 
 // checkNumbers looks whether what numbers the rows of the feed and the passes is behind the rows: logical replication brings rows without
 // that, and so does a copy of the tables one by one. Then each change is refused as a number that is taken, or is given one that relays
-// have passed, and they leave it out without a word.
+// have passed: they go back for it, unless older changes follow there.
 func (d *doctor) checkNumbers(ctx context.Context) (ok bool) {
 	const check = "tables"
 	for _, of := range []struct{ table, column, last, harm, then string }{
-		{"changes", "seq", "max(seq) FROM %s.changes", "is taken already, so what needs one is refused with SQLSTATE 23505", "then clerksync events retry --all"},
+		{"changes", "seq", "max(seq) FROM %s.changes", "is not above those that are taken, so what needs one is refused with SQLSTATE 23505, or no relay delivers it",
+			"then clerksync events retry --all, and have what receives changes read the mirror anew"},
 		{"passes", "id", "max(id) FROM %s.passes", "is taken already, so what needs one is refused with SQLSTATE 23505", "then clerksync events retry --all"},
-		{"changes", "seq", "max(seq) FROM %s.relays", "is one that a relay has passed, so it leaves out what gets one", "then have what receives them read the mirror anew"},
+		{"changes", "seq", "max(seq) FROM %s.relays", "is one that a relay has passed, so it goes back and delivers numbers a second time", "then have what receives them read the mirror anew"},
 	} {
 		last, sequence := fmt.Sprintf("(SELECT "+of.last+")", d.schema), d.schema+"."+of.table+"_"+of.column+"_seq"
 		var behind bool

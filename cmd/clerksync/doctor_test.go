@@ -138,13 +138,13 @@ func TestDoctorOfMovedTables(t *testing.T) {
 		name, harm, found, mend string
 	}{
 		{"numbers of changes", `ALTER TABLE clerk.changes ALTER COLUMN seq RESTART WITH 1`,
-			"failed tables: the next number of changes is taken already, so what needs one is refused with SQLSTATE 23505 → as the owner of the tables: " +
-				"SELECT setval('clerk.changes_seq_seq', (SELECT max(seq) FROM clerk.changes))",
+			"failed tables: the next number of changes is not above those that are taken, so what needs one is refused with SQLSTATE 23505, or no relay delivers it → " +
+				"as the owner of the tables: SELECT setval('clerk.changes_seq_seq', (SELECT max(seq) FROM clerk.changes)); then clerksync events retry --all, and have",
 			`SELECT setval('clerk.changes_seq_seq', (SELECT max(seq) FROM clerk.changes))`},
 		{"numbers of passes", `ALTER TABLE clerk.passes ALTER COLUMN id RESTART WITH 1`, "failed tables: the next number of passes is taken already",
 			`SELECT setval('clerk.passes_id_seq', (SELECT max(id) FROM clerk.passes))`},
 		{"numbers that a relay has passed", `INSERT INTO clerk.relays (name, seq, term, moved_at) VALUES ('billing', 5000, 1, now())`,
-			"failed tables: the next number of changes is one that a relay has passed, so it leaves out what gets one → as the owner of the tables: " +
+			"failed tables: the next number of changes is one that a relay has passed, so it goes back and delivers numbers a second time → as the owner of the tables: " +
 				"SELECT setval('clerk.changes_seq_seq', (SELECT max(seq) FROM clerk.relays)); then have what receives them read the mirror anew",
 			`SELECT setval('clerk.changes_seq_seq', (SELECT max(seq) FROM clerk.relays))`},
 		{"row-level security", `ALTER TABLE clerk.users ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON clerk.users FOR SELECT USING (id = current_setting('app.user', true))`,
