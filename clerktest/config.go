@@ -109,6 +109,11 @@ func (c Config) complete() (Config, error) {
 	if c.RetryScale < 0 || min(c.Users, c.Organizations, c.Members, c.Invitations, c.Concurrency) < 0 || c.PageCache < 0 {
 		return c, errors.New("clerktest: Users, Organizations, Members, Invitations, RetryScale, Concurrency and PageCache must not be negative")
 	}
+	if c.WebhookURL != "" {
+		if err := checkURL(c.WebhookURL); err != nil {
+			return c, err
+		}
+	}
 	c.Members = min(c.Members, c.Users)
 	return c, c.Faults.check()
 }

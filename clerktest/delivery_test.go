@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -166,6 +167,42 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 			t.Errorf("got %+v, %v, want one pending message after two attempts", counts, err)
 		}
 	})
+}
+
+// A wait that cannot end well says why: the usual mistakes are in the test itself.
+func TestWaitSaysWhy(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"127.0.0.1:3000/hooks", "/api/webhooks/clerk", "localhost:3000/hooks"} {
+		if _, err := clerktest.New(clerktest.Config{WebhookURL: url}); err == nil || !strings.Contains(err.Error(), "not like") {
+			t.Errorf("the webhook URL %q: error %v", url, err)
+		}
+	}
+	c, err := clerktest.New(clerktest.Config{})
+	check(t, err)
+	defer c.Close()
+	if err := c.SetEndpoints(clerktest.Endpoint{}); err == nil || len(c.Endpoints()) != 0 {
+		t.Errorf("an endpoint without a URL: error %v", err)
+	}
+	c.SetWebhookURL("localhost:3000/hooks")
+	c.Hold()
+	create(t, c, nil)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Wait(ended); err == nil || !strings.Contains(err.Error(), "posted 0 times, held until Release") {
+		t.Errorf("while held: %v", err)
+	}
+	c.Release()
+	deadline := time.Now().Add(20 * time.Second)
+	for c.State().Events.Attempts == 0 && time.Now().Before(deadline) {
+		runtime.Gosched()
+	}
+	if _, err := c.Wait(ended); err == nil || !strings.Contains(err.Error(), "without an answer (") || !strings.Contains(err.Error(), "unsupported protocol scheme") {
+		t.Errorf("with a URL that cannot be posted to: %v", err)
+	}
+	c.Close()
+	if counts, err := c.Wait(t.Context()); err == nil || counts.Pending != 1 || !strings.Contains(err.Error(), "closed") {
+		t.Errorf("closed: %+v, %v", counts, err)
+	}
 }
 
 func TestReorderedMessageIsOvertaken(t *testing.T) {

@@ -2,7 +2,9 @@ package clerktest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 )
@@ -25,17 +27,21 @@ type Counts struct {
 // instance's secret; "" sends none. Messages under way keep their receiver.
 func (c *Clerk) SetWebhookURL(url string) {
 	if url == "" {
-		_ = c.SetEndpoints() // no secret that could be wrong
+		c.sender.setEndpoints(nil)
 		return
 	}
-	_ = c.SetEndpoints(Endpoint{URL: url})
+	c.sender.setEndpoints([]endpoint{{url, c.signer}})
 }
 
 // SetEndpoints sends the events to these receivers from now on. Without any,
-// writes emit no events at all.
+// writes emit no events at all. The error is a URL or a secret that cannot be
+// used, and then the receivers stay as they were.
 func (c *Clerk) SetEndpoints(endpoints ...Endpoint) error {
 	var list []endpoint
 	for _, e := range endpoints {
+		if err := checkURL(e.URL); err != nil {
+			return err
+		}
 		signer := c.signer
 		if e.Secret != "" {
 			var err error
@@ -45,9 +51,22 @@ func (c *Clerk) SetEndpoints(endpoints ...Endpoint) error {
 		}
 		list = append(list, endpoint{e.URL, signer})
 	}
-	c.sender.mu.Lock()
-	defer c.sender.mu.Unlock()
-	c.sender.endpoints = list
+	c.sender.setEndpoints(list)
+	return nil
+}
+
+func (s *sender) setEndpoints(list []endpoint) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endpoints = list
+}
+
+// checkURL finds the usual mistakes, for which every event would be in vain.
+func checkURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("clerktest: a webhook URL looks like http://127.0.0.1:3000/api/webhooks/clerk, not like %q", text)
+	}
 	return nil
 }
 
@@ -79,13 +98,17 @@ func (c *Clerk) Release() {
 
 // Wait returns once every message is delivered, failed or dropped and no retry
 // is due, or when the context ends: then its error is that of the context, and
-// says what the oldest message waits for. Without a small RetryScale a message
+// says what the oldest message waits for. It is an error, too, if Close has left
+// messages undelivered. Without a small RetryScale a message
 // that is refused keeps Wait waiting for a day.
 func (c *Clerk) Wait(ctx context.Context) (Counts, error) {
 	for {
 		c.sender.mu.Lock()
 		counts, idle := c.sender.count(), c.sender.waitIdle()
 		c.sender.mu.Unlock()
+		if idle == nil && counts.Pending > 0 {
+			return counts, c.sender.waitingFor(errors.New("the instance is closed"))
+		}
 		if idle == nil {
 			return counts, nil
 		}
@@ -103,8 +126,15 @@ func (s *sender) waitingFor(err error) error {
 	defer s.mu.Unlock()
 	for _, m := range s.messages {
 		if m.Status == "pending" {
-			return fmt.Errorf("waiting for deliveries: %d pending, first %s %s, posted %d times, last answered %d: %w",
-				s.count().Pending, m.Type, m.ID, m.Attempts, m.Code, err)
+			answer := fmt.Sprint("last answered ", m.Code)
+			switch {
+			case s.held:
+				answer = "held until Release"
+			case m.failure != nil:
+				answer = fmt.Sprintf("last without an answer (%v)", m.failure)
+			}
+			return fmt.Errorf("waiting for deliveries: %d pending, first %s %s, posted %d times, %s: %w",
+				s.count().Pending, m.Type, m.ID, m.Attempts, answer, err)
 		}
 	}
 	return err

@@ -11,8 +11,11 @@ func Person(first, last string) Fields {
 func (f Fields) Email(addresses ...string) Fields { return f.With("email_address", addresses) }
 
 // With sets a member, by the name that Clerk's Backend API has for it, and
-// returns the same fields.
+// returns the same fields, or others if they are nil.
 func (f Fields) With(name string, value any) Fields {
+	if f == nil {
+		f = Fields{}
+	}
 	f[name] = value
 	return f
 }

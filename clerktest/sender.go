@@ -39,8 +39,9 @@ type endpoint struct {
 // message is an event and what became of it. The sender's mutex guards it.
 type message struct {
 	Message
-	serial int // place in the order of sending
-	open   int // deliveries not yet finished
+	serial  int   // place in the order of sending
+	open    int   // deliveries not yet finished
+	failure error // why the last attempt got no answer
 }
 
 func newMessage(id, eventType, objectID string, at time.Time, body []byte) *message {
@@ -128,8 +129,9 @@ func (s *sender) work() {
 		d := s.queue[0]
 		s.queue[0], s.queue = nil, s.queue[1:]
 		s.mu.Unlock()
-		code, abort := s.post(d)
+		code, abort, err := s.post(d)
 		s.mu.Lock()
+		d.message.failure = err
 		s.finish(d, code, abort)
 		s.release(func(late *message) bool { return late.serial < d.message.serial })
 	}
@@ -137,12 +139,12 @@ func (s *sender) work() {
 	s.wake()
 }
 
-// post makes one attempt. The code is 0 if no answer came.
-func (s *sender) post(d *delivery) (code int, abort bool) {
+// post makes one attempt. The error tells why no answer came.
+func (s *sender) post(d *delivery) (code int, abort bool, err error) {
 	body := d.message.Body
 	request, err := http.NewRequestWithContext(s.ctx, http.MethodPost, d.to.url, bytes.NewReader(body))
 	if err != nil {
-		return 0, false
+		return 0, false, err
 	}
 	// Svix, which signs, is not the instance: that one's clock may be advanced.
 	request.Header = d.to.signer.headers(d.message.ID, time.Now().Add(s.faults().Skew), body)
@@ -150,11 +152,11 @@ func (s *sender) post(d *delivery) (code int, abort bool) {
 	request.Header.Set("User-Agent", "Svix-Webhooks/1.99.1 (clerktest)")
 	answer, err := s.client.Do(request)
 	if err != nil {
-		return 0, false
+		return 0, false, err
 	}
 	defer answer.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 64<<10)) // so that the connection can be used again
-	return answer.StatusCode, answer.Header.Get("webhook-delivery") == "abort-message"
+	return answer.StatusCode, answer.Header.Get("webhook-delivery") == "abort-message", nil
 }
 
 // finish records an attempt and plans the next one. The caller holds mu.

@@ -169,3 +169,13 @@ func TestConcurrentUse(t *testing.T) {
 		t.Errorf("%d users are left, want 180", c.Count())
 	}
 }
+
+// Fields may begin as the zero value.
+func TestZeroFields(t *testing.T) {
+	t.Parallel()
+	c := instance(t, clerktest.Config{})
+	var none clerktest.Fields
+	if id := c.MustCreateUser(none.Email("ada@example.com").With("first_name", "Ada")); !strings.Contains(string(c.User(id)), "ada@example.com") {
+		t.Errorf("got %s", c.User(id))
+	}
+}
