@@ -1,4 +1,5 @@
-// Command receiver is another service that is told of every change by clerksync's signed posts, and sends a welcome mail once.
+// Command receiver is another service that is told of every change by clerksync's signed posts: it sends a welcome mail once, and one alarm
+// for each suspicious sign-in.
 package main
 
 import (
@@ -14,7 +15,7 @@ import (
 )
 
 func main() {
-	h, err := newReceiver(os.Getenv("CLERKSYNC_PUBLISH_SECRET"), func(id string) { log.Print("welcome, ", id) })
+	h, err := newReceiver(os.Getenv("CLERKSYNC_PUBLISH_SECRET"), func(id string) { log.Print("welcome, ", id) }, func(id string) { log.Print("look at ", id) })
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -22,21 +23,22 @@ func main() {
 	log.Fatal(http.ListenAndServe("127.0.0.1:4000", nil))
 }
 
-// receiver keeps the last version of each user that it has acted on; yours would do so in its database, in one transaction with the act.
+// receiver keeps the last version of each object that it has acted on; yours would do so in its database, in one transaction with the act.
 type receiver struct {
 	verifier *svix.Webhook
 	welcome  func(id string)
+	alarm    func(id string)
 
 	mu       sync.Mutex
 	versions map[string]int64
 }
 
-func newReceiver(secret string, welcome func(id string)) (http.Handler, error) {
+func newReceiver(secret string, welcome, alarm func(id string)) (http.Handler, error) {
 	if secret == "" { // older versions of the library take it, and then anybody can sign
 		return nil, errors.New("CLERKSYNC_PUBLISH_SECRET is missing")
 	}
 	verifier, err := svix.NewWebhook(secret)
-	return &receiver{verifier: verifier, welcome: welcome, versions: map[string]int64{}}, err
+	return &receiver{verifier: verifier, welcome: welcome, alarm: alarm, versions: map[string]int64{}}, err
 }
 
 // ServeHTTP implements [http.Handler].
@@ -59,10 +61,17 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if event.Data.Version > r.versions[event.Subject] { // or else it came again
-		r.versions[event.Subject] = event.Data.Version
-		if event.Type == "com.clerk.user.created" {
+	about := event.Subject
+	if event.Type == "com.clerk.session.suspicious" {
+		about += " suspicious" // a remark, of the version that was told of before it
+	}
+	if event.Data.Version > r.versions[about] { // or else it came again
+		r.versions[about] = event.Data.Version
+		switch event.Type {
+		case "com.clerk.user.created":
 			r.welcome(event.Subject)
+		case "com.clerk.session.suspicious":
+			r.alarm(event.Subject)
 		}
 	}
 	w.WriteHeader(http.StatusNoContent)
