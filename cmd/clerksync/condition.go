@@ -85,7 +85,7 @@ func gatherCondition(ctx context.Context, m *clerksync.Mirror, count counting) (
 	}
 	if !since.IsZero() {
 		silent := !heard
-		s.WebhooksSilent = &silent
+		s.WebhooksSilent, s.SilentSince = &silent, since
 	}
 	if skew, _ := m.Skew(); skew != 0 {
 		seconds := skew.Seconds()

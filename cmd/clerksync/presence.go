@@ -52,7 +52,7 @@ func (d *daemon) statusOf(m *clerksync.Mirror) func(context.Context) (admin.Stat
 	return func(ctx context.Context) (admin.Status, error) {
 		s, err := readCondition(ctx, m, count)
 		if err == nil {
-			err = d.listenFor(ctx, m, &s)
+			d.listenFor(ctx, m, &s)
 		}
 		return s, err
 	}
@@ -60,25 +60,15 @@ func (d *daemon) statusOf(m *clerksync.Mirror) func(context.Context) (admin.Stat
 
 // listenFor ends the alarm of silent webhooks where an event has come since, also one that was known before and so left no row, and where a
 // team has given up webhooks, so that none will.
-func (d *daemon) listenFor(ctx context.Context, m *clerksync.Mirror, s *admin.Status) error {
-	silent := false
-	if s.WebhooksSilent == nil {
-		if d.secretKey.set() {
-			s.WebhooksSilent = &silent
-		}
-		return nil
-	}
-	since, heard, err := readSilence(ctx, m)
-	if err != nil || since.IsZero() {
+func (d *daemon) listenFor(ctx context.Context, m *clerksync.Mirror, s *admin.Status) {
+	rings := s.WebhooksSilent != nil
+	silent := rings && *s.WebhooksSilent && d.metrics.heard.Load() < s.SilentSince.UnixMilli() && len(d.signingSecrets) > 0
+	if rings || d.secretKey.set() {
 		s.WebhooksSilent = &silent
-		return err
 	}
-	silent = !heard && d.metrics.heard.Load() < since.UnixMilli() && len(d.signingSecrets) > 0
-	s.WebhooksSilent = &silent
-	if !silent {
-		_ = endSilence(ctx, m, since) // a database that takes no writes has a status all the same, and the next look ends the alarm
+	if rings && !silent {
+		_ = endSilence(ctx, m, s.SilentSince) // a database that takes no writes has a status all the same, and the next look ends the alarm
 	}
-	return nil
 }
 
 // tell writes that this replica is there or that it goes.

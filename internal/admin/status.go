@@ -25,6 +25,9 @@ type Status struct {
 	// found such things, in a process that runs none.
 	WebhooksSilent *bool `json:"webhooks_silent,omitempty"`
 
+	// SilentSince is when the pass began that found such things last; zero where none has.
+	SilentSince time.Time `json:"-"`
+
 	// Order lists the kinds of Resources in the order in which people are shown them.
 	Order []string `json:"-"`
 }
