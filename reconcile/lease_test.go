@@ -18,26 +18,29 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-// gate stops the first pass that comes to its second page.
-type gate struct {
-	once    sync.Once
-	reached chan struct{} // closed when it has come
-	open    chan struct{} // closed to let it through
-}
-
-func newGate() *gate { return &gate{reached: make(chan struct{}), open: make(chan struct{})} }
-
-func (g *gate) onRequest(r *http.Request) {
-	if r.URL.Query().Get("starting_after") == "" {
-		return
-	}
-	g.once.Do(func() {
-		close(g.reached)
-		select {
-		case <-g.open:
-		case <-r.Context().Done():
+// halt begins a pass and stops it before its second page, until letOn is called. ended gets its error.
+func halt(t *testing.T, db *sqlx.DB, users int) (h *house, running *reconcile.Reconciler, letOn func(), ended <-chan error) {
+	t.Helper()
+	var once sync.Once
+	reached, opened := make(chan struct{}), make(chan struct{})
+	h = open(t, db, clerktest.Config{Users: users, Seed: 30, OnRequest: func(r *http.Request) {
+		if r.URL.Query().Get("starting_after") == "" {
+			return
 		}
-	})
+		once.Do(func() {
+			close(reached)
+			select {
+			case <-opened:
+			case <-r.Context().Done():
+			}
+		})
+	}})
+	h.cfg = h.cfg.WithPageSize(50)
+	running = reconcile.New(h.cfg)
+	end := make(chan error, 1)
+	go func() { _, err := running.RunOnce(t.Context()); end <- err }()
+	<-reached
+	return h, running, func() { close(opened) }, end
 }
 
 // TestPassThatGivesBackItsLease asks for a pass while another one of the process has ended and gives its lease back, which takes as long
@@ -78,14 +81,7 @@ func TestPassThatGivesBackItsLease(t *testing.T) {
 func TestOnePassAtATime(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
-		g := newGate()
-		h := open(t, db, clerktest.Config{Users: 70, Seed: 30, OnRequest: g.onRequest})
-		h.cfg = h.cfg.WithPageSize(50)
-		first := reconcile.New(h.cfg)
-		ended := make(chan error, 1)
-		go func() { _, err := first.RunOnce(t.Context()); ended <- err }()
-		<-g.reached
-
+		h, first, letOn, ended := halt(t, db, 70)
 		began := time.Now()
 		if _, err := first.RunOnce(t.Context()); !errors.Is(err, reconcile.ErrBusy) || time.Since(began) > 2*time.Second {
 			t.Errorf("a second pass of the process: %v after %s, want ErrBusy at once", err, time.Since(began))
@@ -97,7 +93,7 @@ func TestOnePassAtATime(t *testing.T) {
 		if _, err := h.run(reconcile.Pass{DryRun: true}); err != nil {
 			t.Errorf("a dry run beside a pass: %v", err)
 		}
-		close(g.open)
+		letOn()
 		if err := <-ended; err != nil {
 			t.Errorf("the first pass: %v", err)
 		}
@@ -135,12 +131,7 @@ func TestLeaseOfTheDead(t *testing.T) {
 func TestLeaseLost(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
-		g := newGate()
-		h := open(t, db, clerktest.Config{Users: 70, Seed: 32, OnRequest: g.onRequest})
-		h.cfg = h.cfg.WithPageSize(50)
-		ended := make(chan error, 1)
-		go func() { _, err := reconcile.New(h.cfg).RunOnce(t.Context()); ended <- err }()
-		<-g.reached
+		h, _, letOn, ended := halt(t, db, 70)
 		h.setLease("another", h.lease().Term+1, time.Minute)
 		select {
 		case err := <-ended:
@@ -150,7 +141,7 @@ func TestLeaseLost(t *testing.T) {
 		case <-time.After(20 * time.Second):
 			t.Error("the pass goes on without its lease")
 		}
-		close(g.open)
+		letOn()
 		if lease := h.lease(); lease.Holder != "another" || lease.Expires == 0 {
 			t.Errorf("lease %+v: the pass gave back what was not its own", lease)
 		}
@@ -165,12 +156,7 @@ func TestLeaseLost(t *testing.T) {
 func TestFence(t *testing.T) {
 	t.Parallel()
 	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
-		g := newGate()
-		h := open(t, db, clerktest.Config{Users: 170, Seed: 34, OnRequest: g.onRequest})
-		h.cfg = h.cfg.WithPageSize(50)
-		ended := make(chan error, 1)
-		go func() { _, err := reconcile.New(h.cfg).RunOnce(t.Context()); ended <- err }()
-		<-g.reached
+		h, _, letOn, ended := halt(t, db, 170)
 		h.setLease("another", h.lease().Term+1, time.Minute)
 		type progress struct {
 			Saved int64 `json:"saved"`
@@ -179,7 +165,7 @@ func TestFence(t *testing.T) {
 		if err := h.mirror.WriteState(t.Context(), "progress", theirs); err != nil {
 			t.Fatal(err)
 		}
-		close(g.open)
+		letOn()
 		if err := <-ended; !errors.Is(err, reconcile.ErrBusy) {
 			t.Errorf("error %v, want ErrBusy", err)
 		}
