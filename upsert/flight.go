@@ -120,7 +120,7 @@ func (u *Upserter) takeOff(ctx context.Context) (context.Context, func(), error)
 
 // ask reads the user from Clerk. It holds no connection of the database meanwhile.
 func (u *Upserter) ask(ctx context.Context, id string) (clerksync.Evidence, error) {
-	// The reader checks the instance by itself, but many first logins at once would ask once each.
+	// The reader does so by itself, and shares the question, but not the pin: a login between the answer and the pin would ask again.
 	_, err, _ := u.flights.Do("", func() (any, error) { return u.reader.Instance(ctx) })
 	if err != nil {
 		return clerksync.Evidence{}, err
