@@ -157,16 +157,22 @@ func admin(t testing.TB, db *sqlx.DB) *sqlx.DB {
 // erase erases a person, and expects that it can be done and that nothing is left.
 func (p person) erase(t testing.TB, m *clerksync.Mirror, policy clerksync.Policy) clerksync.Erased {
 	t.Helper()
-	done, err := m.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: p.id(), Policy: policy})
+	done := erase(t, m, clerksync.Erasure{Kind: clerksync.Users, ID: p.id(), Policy: policy})
+	if found := hits(t, m, p.word); len(found) > 0 {
+		t.Fatalf("%s is left in %v", p.word, found)
+	}
+	return done
+}
+
+// erase carries out an order, and expects that it can be done and that no values are left elsewhere.
+func erase(t testing.TB, m *clerksync.Mirror, order clerksync.Erasure) clerksync.Erased {
+	t.Helper()
+	done, err := m.Erase(t.Context(), order)
 	if err != nil {
 		t.Fatal(err)
 	}
-	left, err := m.Remnants(t.Context(), true, done)
-	if err != nil || len(left) > 0 {
-		t.Fatalf("%s is left in %+v, %v", p.word, left, err)
-	}
-	if found := hits(t, m, p.word); len(found) > 0 {
-		t.Fatalf("%s is left in %v", p.word, found)
+	if left, err := m.Remnants(t.Context(), true, done); err != nil || len(left) > 0 {
+		t.Fatalf("%s is left in %+v, %v", order.ID, left, err)
 	}
 	return done
 }
