@@ -14,29 +14,8 @@ import (
 	"github.com/clerksync/clerksync/feed"
 	"github.com/clerksync/clerksync/internal/admin"
 	"github.com/clerksync/clerksync/migrations"
-	"github.com/clerksync/clerksync/reconcile"
 	"github.com/clerksync/clerksync/webhook"
 )
-
-// orderPass is POST /api/reconcile.
-func (d *daemon) orderPass(ctx context.Context) error {
-	o := d.open.Load()
-	if o == nil || d.draining.Load() {
-		return errors.New("not ready")
-	}
-	switch running, err := reconcile.Running(ctx, o.mirror); {
-	case err != nil:
-		return fmt.Errorf("looking whether a pass is running: %w", err)
-	case running:
-		return admin.ErrBusy
-	}
-	select {
-	case d.orders <- struct{}{}:
-		return nil
-	default:
-		return admin.ErrBusy
-	}
-}
 
 // servePublic answers the public listener: the webhook path and nothing else.
 func (d *daemon) servePublic(w http.ResponseWriter, r *http.Request) {

@@ -23,6 +23,18 @@ type counting func(context.Context) ([]clerksync.Population, error)
 // uncounted is for those who need no counts, which take the longer the larger the mirror is.
 func uncounted(context.Context) ([]clerksync.Population, error) { return nil, nil }
 
+// statusOf returns [readStatus] for one mirror, with what only this process knows.
+func (d *daemon) statusOf(m *clerksync.Mirror) func(context.Context) (admin.Status, error) {
+	count := admin.Costly(m.Populations)
+	return func(ctx context.Context) (admin.Status, error) {
+		s, err := readCondition(ctx, m, count)
+		if err == nil {
+			d.listenFor(ctx, m, &s)
+		}
+		return s, err
+	}
+}
+
 func readCondition(ctx context.Context, m *clerksync.Mirror, count counting) (admin.Status, error) {
 	s, err := gatherCondition(ctx, m, count)
 	if err != nil {

@@ -40,37 +40,6 @@ func (p *presence) run(ctx context.Context, mirror *clerksync.Mirror) error {
 	return nil
 }
 
-// sample draws the charts of the status page on, until the context ends.
-func (d *daemon) sample(ctx context.Context) error {
-	every(ctx, admin.SampleTime, func() { d.samples.Add(d.metrics.totals(int(d.presence.count.Load()))) })
-	return nil
-}
-
-// statusOf returns [readStatus] for one mirror, with what only this process knows.
-func (d *daemon) statusOf(m *clerksync.Mirror) func(context.Context) (admin.Status, error) {
-	count := admin.Costly(m.Populations)
-	return func(ctx context.Context) (admin.Status, error) {
-		s, err := readCondition(ctx, m, count)
-		if err == nil {
-			d.listenFor(ctx, m, &s)
-		}
-		return s, err
-	}
-}
-
-// listenFor ends the alarm of silent webhooks where an event has come since, also one that was known before and so left no row, and where a
-// team has given up webhooks, so that none will.
-func (d *daemon) listenFor(ctx context.Context, m *clerksync.Mirror, s *admin.Status) {
-	rings := s.WebhooksSilent != nil
-	silent := rings && *s.WebhooksSilent && d.metrics.heard.Load() < s.SilentSince.UnixMilli() && len(d.signingSecrets) > 0
-	if rings || d.secretKey.set() {
-		s.WebhooksSilent = &silent
-	}
-	if rings && !silent {
-		_ = endSilence(ctx, m, s.SilentSince) // a database that takes no writes has a status all the same, and the next look ends the alarm
-	}
-}
-
 // tell writes that this replica is there or that it goes.
 func (p *presence) tell(ctx context.Context, mirror *clerksync.Mirror, here bool) error {
 	heard, err := readBeats(ctx, mirror)

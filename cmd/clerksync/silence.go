@@ -7,6 +7,7 @@ import (
 
 	clerksync "github.com/clerksync/clerksync/sync"
 
+	"github.com/clerksync/clerksync/internal/admin"
 	"github.com/clerksync/clerksync/reconcile"
 )
 
@@ -50,4 +51,26 @@ func endSilence(ctx context.Context, m *clerksync.Mirror, since time.Time) error
 		return err
 	}
 	return m.WriteState(ctx, silenceKey, silence{})
+}
+
+// noteSilence rings the alarm of silent webhooks. A database that does not take it now is told of by others.
+func (d *daemon) noteSilence(mirror *clerksync.Mirror, report reconcile.Report) {
+	ctx, cancel := context.WithTimeout(context.Background(), pulseTime)
+	defer cancel()
+	if err := noteSilence(ctx, mirror, report); err != nil {
+		d.log.Warn("the alarm of silent webhooks could not be rung", "error", err)
+	}
+}
+
+// listenFor ends the alarm of silent webhooks where an event has come since, also one that was known before and so left no row, and where a
+// team has given up webhooks, so that none will.
+func (d *daemon) listenFor(ctx context.Context, m *clerksync.Mirror, s *admin.Status) {
+	rings := s.WebhooksSilent != nil
+	silent := rings && *s.WebhooksSilent && d.metrics.heard.Load() < s.SilentSince.UnixMilli() && len(d.signingSecrets) > 0
+	if rings || d.secretKey.set() {
+		s.WebhooksSilent = &silent
+	}
+	if rings && !silent {
+		_ = endSilence(ctx, m, s.SilentSince) // a database that takes no writes has a status all the same, and the next look ends the alarm
+	}
 }

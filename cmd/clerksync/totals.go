@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,4 +33,10 @@ func observed(of prometheus.Collector) (total, times float64) {
 		times += float64(m.GetHistogram().GetSampleCount())
 	}
 	return total, times
+}
+
+// sample draws the charts of the status page on, until the context ends.
+func (d *daemon) sample(ctx context.Context) error {
+	every(ctx, admin.SampleTime, func() { d.samples.Add(d.metrics.totals(int(d.presence.count.Load()))) })
+	return nil
 }
