@@ -1,9 +1,7 @@
 package sync
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -65,94 +63,6 @@ func (s Sighting) Dated() int64 {
 		return Never
 	}
 	return s.Created
-}
-
-// Instance returns the Clerk instance that the key belongs to, which is also the one the mirror is pinned to or, for a dry reader, could
-// be pinned to.
-func (r *Reader) Instance(ctx context.Context) (string, error) {
-	r.api.mu.Lock()
-	id := r.api.instance
-	r.api.mu.Unlock()
-	if id == "" {
-		asked, err := r.shareInstance(ctx)
-		if err != nil {
-			return "", err
-		}
-		id = asked
-	}
-	tie := r.mirror.Pin
-	if r.dry {
-		tie = r.mirror.CheckInstance
-	}
-	if err := tie(ctx, id); err != nil {
-		return "", err
-	}
-	r.api.mu.Lock()
-	defer r.api.mu.Unlock()
-	r.api.instance = id
-	return id, nil
-}
-
-// shareInstance lets many first reads at once share one question. Where the one that asked it went away, another one asks.
-func (r *Reader) shareInstance(ctx context.Context) (string, error) {
-	for {
-		id, err, shared := r.api.asking.Do("", func() (any, error) { return r.AskInstance(ctx) })
-		if err == nil {
-			return id.(string), nil
-		}
-		if !shared || ctx.Err() != nil || !errors.Is(err, context.Canceled) {
-			return "", err
-		}
-	}
-}
-
-// Rekey makes all readers of the API use another secret key. It asks Clerk with that key first: one of another instance is refused
-// with [ErrWrongInstance], and no reader ever reads with it. After any error the old key stays in use.
-func (r *Reader) Rekey(ctx context.Context, secretKey string) error {
-	if err := checkKey(secretKey); err != nil {
-		return err
-	}
-	b := r.api.dial(secretKey)
-	id, err := r.askInstanceOf(ctx, *b)
-	if err != nil {
-		return err
-	}
-	if err := r.mirror.Pin(ctx, id); err != nil {
-		return err
-	}
-	r.api.backend.Store(b)
-	return nil
-}
-
-// AskInstance asks Clerk which instance the key belongs to. Unlike Instance it pins nothing and compares nothing.
-func (r *Reader) AskInstance(ctx context.Context) (string, error) {
-	return r.askInstanceOf(ctx, *r.api.backend.Load())
-}
-
-func (r *Reader) askInstanceOf(ctx context.Context, b clerk.Backend) (string, error) {
-	c, err := r.getFrom(ctx, b, "/instance", "/instance", nil)
-	if err != nil {
-		return "", err
-	}
-	if c.status != http.StatusOK {
-		return "", c.failure()
-	}
-	id := memberText(c.body, "id")
-	if id == "" {
-		return "", fmt.Errorf("asking Clerk for /instance: the answer has no id: %w", ErrUnavailable)
-	}
-	return id, nil
-}
-
-// listed returns the array of a list's answer, which Clerk wraps in an object for some kinds.
-func listed(body []byte) []byte {
-	if bytes.HasPrefix(body, []byte("[")) { // most are: to find out by looking for data would read all of it
-		return body
-	}
-	if data := member(body, "data"); data != nil {
-		return data
-	}
-	return body
 }
 
 // List reads one page of the list of a kind, with the parameters that Clerk documents. The error is [ErrRefused] where Clerk does
@@ -294,41 +204,4 @@ func (r *Reader) sightings(k Kind, c *call) ([]Sighting, error) {
 		return nil, fmt.Errorf("reading Clerk's list: the answer is not a JSON array: %w", ErrUnavailable)
 	}
 	return all, nil
-}
-
-func intOr(v []byte, otherwise int64) int64 {
-	if n, ok := scan.Int(v); ok {
-		return n
-	}
-	return otherwise
-}
-
-// member returns the JSON of a member of an answer, or nil. Of half an answer it returns nothing.
-func member(body []byte, name string) (value []byte) {
-	err := scan.Outline(body, func(m scan.Member) error {
-		if string(m.Name) == name {
-			value = m.Value
-		}
-		return nil
-	})
-	if err != nil {
-		return nil
-	}
-	return value
-}
-
-func memberText(body []byte, name string) string {
-	s, _ := scan.String(member(body, name))
-	return s
-}
-
-// errorCode returns the code of the first error in one of Clerk's error answers.
-func errorCode(body []byte) (code string) {
-	_ = scan.Array(member(body, "errors"), func(elem []byte) error {
-		if code == "" {
-			code = memberText(elem, "code")
-		}
-		return nil
-	})
-	return code
 }
