@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -59,6 +60,9 @@ func (m *Mirror) prepareStatements(ctx context.Context) error {
 		}
 		s.of[k.name] = own
 	}
+	if err := m.checkNulls(ctx); err != nil {
+		return err
+	}
 	if !m.cfg.Unprepared {
 		for _, query := range all {
 			stmt, err := m.db.PreparexContext(ctx, query)
@@ -75,6 +79,23 @@ func (m *Mirror) prepareStatements(ctx context.Context) error {
 	m.statements = s
 	return nil
 }
+
+// checkNulls refuses a database that takes the nulls in an array for texts.
+func (m *Mirror) checkNulls(ctx context.Context) error {
+	if !m.dialect.postgres {
+		return nil
+	}
+	var taken bool
+	switch err := m.db.GetContext(ctx, &taken, `SELECT cast(current_setting('array_nulls') AS boolean)`); {
+	case err != nil:
+		return fmt.Errorf("asking for array_nulls: %w", unavailable(err))
+	case !taken:
+		return errNoNulls
+	}
+	return nil
+}
+
+var errNoNulls = errors.New("the database's setting array_nulls is off, so nulls would be stored as texts: set it to on for its user, by ALTER ROLE")
 
 // query runs one of the statements, in a transaction or, with tx nil, outside of any. The parameters may be used again afterwards.
 func (m *Mirror) query(ctx context.Context, tx *sqlx.Tx, query string, parameters ...[]byte) (*sqlx.Rows, error) {
