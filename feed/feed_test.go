@@ -427,6 +427,41 @@ func TestLastChangeRemoved(t *testing.T) {
 	})
 }
 
+// TestPositionMoved has an operator move a relay past a change that its receiver never takes, and back to have changes again, as the
+// documentation tells.
+func TestPositionMoved(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db)
+		write(t, db, 1, 10)
+		var mu sync.Mutex
+		var taken []int64
+		run(t, m, feed.Relay{Name: "box", Receiver: feed.ReceiverFunc(func(_ context.Context, all ...feed.Message) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if all[0].Change.Seq == 5 {
+				return errors.New("never")
+			}
+			taken = append(taken, all[0].Change.Seq)
+			return nil
+		})})
+		arrive := func(want ...int64) {
+			t.Helper()
+			eventually(t, fmt.Sprint(want, " to arrive"), func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return slices.Equal(taken, want)
+			})
+		}
+		arrive(1, 2, 3, 4)
+		db.MustExec(m.SQL(`UPDATE {relays} SET seq = 5 WHERE name = 'box'`))
+		arrive(1, 2, 3, 4, 6, 7, 8, 9, 10)
+		eventually(t, "the position to be written", func() bool { return position(t, m, "box") == 10 })
+		db.MustExec(m.SQL(`UPDATE {relays} SET seq = 8 WHERE name = 'box'`))
+		arrive(1, 2, 3, 4, 6, 7, 8, 9, 10, 9, 10)
+	})
+}
+
 // TestRunOnce delivers what there is, leaves a dead receiver for the next time, and says so.
 func TestRunOnce(t *testing.T) {
 	t.Parallel()
