@@ -60,7 +60,7 @@ current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full, 
 	default:
 		d.note(check, fine, fmt.Sprintf("PostgreSQL %d answers", server.Version), "")
 	}
-	if err := d.database.keepsPrepared(ctx, db, d.unprepared); err != nil {
+	if err := d.database.keepsPrepared(ctx, db, d.unprepared); errors.Is(err, errLosesPrepared) {
 		d.note(check, failed, err.Error(), adviseUnprepared)
 	}
 	d.checkLog(ctx)

@@ -3,6 +3,7 @@ package main_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/clerksync/clerksync/clerktest"
 	"github.com/clerksync/clerksync/internal/pgtest"
@@ -36,4 +37,27 @@ func TestPoolerLosesPrepared(t *testing.T) {
 	if found := diagnosis(t, 0, env); strings.Contains(found, "pooler") {
 		t.Errorf("the doctor finds\n%s", found)
 	}
+}
+
+// TestPoolerRefuses starts the daemon while a PgBouncer refuses clients, here since the server does: that says nothing of prepared statements,
+// although the SQLSTATE is the same.
+func TestPoolerRefuses(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Own(t, pgtest.Options{})
+	bouncer, err := pgtest.StartBouncer(cluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = bouncer.Stop() })
+	behind, err := bouncer.Behind(cluster.URL("later"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, environment(emulate(t, clerktest.Config{Users: 3}), behind, "CLERKSYNC_DB_PREPARE=auto"), "serve")
+	eventually(t, time.Minute, "the daemon waits", func() bool { return strings.Contains(p.stderr.String(), "the database does not answer yet") })
+	if strings.Contains(p.stderr.String(), "loses prepared statements") {
+		t.Errorf("a pooler that lets nobody in is said to lose prepared statements")
+	}
+	connect(t, cluster.URL("postgres")).MustExec(`CREATE DATABASE later`)
+	eventually(t, time.Minute, "the daemon asks for CLERKSYNC_DB_PREPARE", func() bool { return strings.Contains(p.stderr.String(), "loses prepared statements") })
 }
