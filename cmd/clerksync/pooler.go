@@ -45,7 +45,7 @@ func (d database) keepsPrepared(ctx context.Context, db *sqlx.DB, unprepared boo
 }
 
 // isLostPrepared reports whether an error says that a name means no statement, another one, or one that is there already. An error that ends
-// the connection does not: PgBouncer has one of these SQLSTATEs for whatever it refuses, such as a client while its server is not up.
+// the connection does not: PgBouncer has one of these SQLSTATEs for whatever it refuses, such as a client whose database is not there.
 func isLostPrepared(err error) bool {
 	var answer *pq.Error
 	return errors.As(err, &answer) && answer.Severity != pqerror.SeverityFatal && slices.Contains([]string{"26000", "08P01", "42P05"}, sqlState(err))
