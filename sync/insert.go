@@ -37,7 +37,7 @@ func (m *Mirror) insert(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold
 	columns := k.mergedColumns()
 	values := make([]any, len(columns), len(columns)+3)
 	for _, f := range folds {
-		for i, cell := range cellsOf(s, f, (*row).fold) {
+		for i, cell := range cellsOf(s, columns, f, (*row).fold) {
 			values[i] = columns[i].typ.bound(cell)
 		}
 		if _, err := stmt.ExecContext(ctx, append(values, false, 1, true)...); err != nil {

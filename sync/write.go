@@ -58,10 +58,14 @@ type sheet struct {
 	parameters [][]byte
 }
 
-// cellsOf returns the cells of one row, until the sheet is asked for another one's.
-func cellsOf[R any](s *sheet, r R, add func(*row, R)) [][]byte {
+// cellsOf returns the cells of one row, until the sheet is asked for another one's. One too few or too many would put a person's data into
+// another one's row.
+func cellsOf[R any](s *sheet, columns []column, r R, add func(*row, R)) [][]byte {
 	s.row.cells, s.row.text = s.row.cells[:0], s.row.text[:0]
 	add(&s.row, r)
+	if len(s.row.cells) != len(columns) {
+		panic("a row's cells are not its columns")
+	}
 	return s.row.cells
 }
 
@@ -75,7 +79,7 @@ func fill[R any](s *sheet, columns []column, rows []R, add func(*row, R)) [][]by
 		parameters[i] = append(parameters[i][:0], c.typ.brackets()[0])
 	}
 	for n, r := range rows {
-		for i, cell := range cellsOf(s, r, add) {
+		for i, cell := range cellsOf(s, columns, r, add) {
 			if n > 0 {
 				parameters[i] = append(parameters[i], ',')
 			}
@@ -151,7 +155,7 @@ func writeEach[R any](ctx context.Context, m *Mirror, tx *sqlx.Tx, query string,
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		for i, cell := range cellsOf(s, r, add) {
+		for i, cell := range cellsOf(s, columns, r, add) {
 			values[i] = columns[i].typ.bound(cell)
 		}
 		answer, err := run(unwatched, values...)
