@@ -196,11 +196,19 @@ func TestOldTerm(t *testing.T) {
 // fallBack brings the feed and its relays back to a seq, as a failover that lost the last commits does, or a restore under the relays.
 func fallBack(t *testing.T, m *clerksync.Mirror, seq int64) {
 	t.Helper()
+	fallBackTo(t, m, seq, fmt.Sprintf(`UPDATE {relays} SET seq = %[1]d WHERE seq > %[1]d`, seq))
+}
+
+// fallBackTo brings the feed back to a seq, and runs further statements with that.
+func fallBackTo(t *testing.T, m *clerksync.Mirror, seq int64, statements ...string) {
+	t.Helper()
 	owner := pgtest.Superuser(t, m.DB())
 	tx := owner.MustBegin()
 	defer tx.Rollback()
 	tx.MustExec(m.SQL(`DELETE FROM {changes} WHERE seq > $1`), seq)
-	tx.MustExec(m.SQL(`UPDATE {relays} SET seq = $1 WHERE seq > $1`), seq)
+	for _, statement := range statements {
+		tx.MustExec(m.SQL(statement))
+	}
 	restart := `SELECT setval('clerk.changes_seq_seq', greatest($1::bigint, 1), $1 > 0)`
 	if owner.DriverName() == "sqlite" {
 		restart = `UPDATE sqlite_sequence SET seq = $1 WHERE name = 'clerk_changes'`
@@ -368,20 +376,7 @@ func restoreFeed(t *testing.T, m *clerksync.Mirror, seq int64) {
 	ago := func(column string, d time.Duration) string {
 		return fmt.Sprintf(`%s = '%s'`, column, time.Now().Add(-d).UTC().Format("2006-01-02T15:04:05.000Z"))
 	}
-	owner := pgtest.Superuser(t, m.DB())
-	tx := owner.MustBegin()
-	defer tx.Rollback()
-	tx.MustExec(m.SQL(`DELETE FROM {changes} WHERE seq > $1`), seq)
-	tx.MustExec(m.SQL(`UPDATE {changes} SET ` + ago("created_at", time.Hour)))
-	tx.MustExec(m.SQL(`UPDATE {relays} SET ` + ago("moved_at", time.Minute/2)))
-	restart := `SELECT setval('clerk.changes_seq_seq', greatest($1::bigint, 1), $1 > 0)`
-	if owner.DriverName() == "sqlite" {
-		restart = `UPDATE sqlite_sequence SET seq = $1 WHERE name = 'clerk_changes'`
-	}
-	tx.MustExec(restart, seq)
-	if err := tx.Commit(); err != nil {
-		t.Fatal(err)
-	}
+	fallBackTo(t, m, seq, `UPDATE {changes} SET `+ago("created_at", time.Hour), `UPDATE {relays} SET `+ago("moved_at", time.Minute/2))
 }
 
 // stopping returns a receiver that takes changes one by one, and at one of them tells that it is blocked and waits for goOn.

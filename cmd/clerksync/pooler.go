@@ -51,15 +51,16 @@ func isLostPrepared(err error) bool {
 	return errors.As(err, &answer) && answer.Severity != pqerror.SeverityFatal && slices.Contains([]string{"26000", "08P01", "42P05"}, sqlState(err))
 }
 
-// askPrepared has more parameters than any statement of ours, which have some fifty, so that another one of its name is refused and not
-// executed.
-var askPrepared, askedWith = func() (string, []any) {
-	names, values := make([]string, 200), make([]any, 200)
+// askPrepared returns a statement that has more parameters than any of ours, which have some fifty, so that another one of its name is
+// refused and not executed.
+func askPrepared() (statement string, parameters []any) {
+	const many = 200
+	names := make([]string, many)
 	for i := range names {
-		names[i], values[i] = fmt.Sprintf("$%d::text", i+1), ""
+		names[i] = fmt.Sprintf("$%d::text", i+1)
 	}
-	return "SELECT pg_backend_pid() WHERE coalesce(" + strings.Join(names, ", ") + ") = ''", values
-}()
+	return "SELECT pg_backend_pid() WHERE coalesce(" + strings.Join(names, ", ") + ") = ''", slices.Repeat([]any{""}, many)
+}
 
 // tryPrepared prepares a statement, lets another connection have the server's session in which that happened, if it can get one, and executes
 // the statement. It reports whether there was one to get, and another one for the statement.
@@ -69,7 +70,8 @@ func tryPrepared(ctx context.Context, db *sqlx.DB) (shared bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, ours.Close()) }()
-	stmt, err := ours.PrepareContext(ctx, askPrepared)
+	statement, parameters := askPrepared()
+	stmt, err := ours.PrepareContext(ctx, statement)
 	if err != nil {
 		return false, err
 	}
@@ -85,7 +87,7 @@ func tryPrepared(ctx context.Context, db *sqlx.DB) (shared bool, err error) {
 	}
 	shared = err == nil
 	var pid sql.NullInt64
-	if err := stmt.QueryRowContext(ctx, askedWith...).Scan(&pid); err != nil {
+	if err := stmt.QueryRowContext(ctx, parameters...).Scan(&pid); err != nil {
 		return shared, fmt.Errorf("executing what was prepared: %w", err)
 	}
 	return shared && held.Err() == nil, nil

@@ -9,20 +9,27 @@ import (
 	"github.com/clerksync/clerksync/internal/pgtest"
 )
 
-// TestPoolerLosesPrepared leaves CLERKSYNC_DB_PREPARE as it is behind a PgBouncer in transaction mode that keeps no prepared statements: what
-// one connection prepared another one executes, with the parameters of its own.
-func TestPoolerLosesPrepared(t *testing.T) {
-	t.Parallel()
-	cluster := pgtest.Own(t, pgtest.Options{})
+// behindBouncer starts a PgBouncer in transaction mode that keeps no prepared statements, and returns the address of a database behind it.
+func behindBouncer(t *testing.T, cluster *pgtest.Cluster, database string) (bouncer *pgtest.Bouncer, address string) {
+	t.Helper()
 	bouncer, err := pgtest.StartBouncer(cluster)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = bouncer.Stop() })
-	behind, err := bouncer.Behind(cluster.URL("postgres"))
+	address, err = bouncer.Behind(cluster.URL(database))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return bouncer, address
+}
+
+// TestPoolerLosesPrepared leaves CLERKSYNC_DB_PREPARE as it is behind a PgBouncer in transaction mode that keeps no prepared statements: what
+// one connection prepared another one executes, with the parameters of its own.
+func TestPoolerLosesPrepared(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Own(t, pgtest.Options{})
+	_, behind := behindBouncer(t, cluster, "postgres")
 	clerk := emulate(t, clerktest.Config{Users: 3})
 	env := environment(clerk, behind, "CLERKSYNC_DB_PREPARE=auto")
 	for _, args := range [][]string{{"migrate", "up"}, {"reconcile"}, {"status"}} {
@@ -44,15 +51,7 @@ func TestPoolerLosesPrepared(t *testing.T) {
 func TestPoolerRefuses(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Own(t, pgtest.Options{})
-	bouncer, err := pgtest.StartBouncer(cluster)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = bouncer.Stop() })
-	behind, err := bouncer.Behind(cluster.URL("later"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, behind := behindBouncer(t, cluster, "later")
 	p := start(t, environment(emulate(t, clerktest.Config{Users: 3}), behind, "CLERKSYNC_DB_PREPARE=auto"), "serve")
 	eventually(t, time.Minute, "the daemon waits", func() bool { return strings.Contains(p.stderr.String(), "the database does not answer yet") })
 	if strings.Contains(p.stderr.String(), "loses prepared statements") {

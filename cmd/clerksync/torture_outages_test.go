@@ -122,15 +122,7 @@ func TestTortureReadOnly(t *testing.T) {
 func TestTortureBouncer(t *testing.T) {
 	begun := time.Now()
 	cluster := pgtest.Own(t, pgtest.Options{})
-	bouncer, err := pgtest.StartBouncer(cluster)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = bouncer.Stop() })
-	behind, err := bouncer.Behind(cluster.URL("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	bouncer, behind := behindBouncer(t, cluster, "postgres")
 	o := endure(t, behind, cluster.URL("postgres"), "CLERKSYNC_DB_PREPARE=off")
 	rounds := torture.Size(t, 0, 20)
 	for range rounds {
