@@ -133,6 +133,19 @@ func TestDeltaReadsBackToTheWatermark(t *testing.T) {
 	})
 }
 
+// missed changes that many users ten minutes ago, five after the last delta pass.
+func (h *house) missed(clock *clerktest.Clock, users int) {
+	h.t.Helper()
+	clock.Advance(-10 * time.Minute)
+	for _, id := range h.ids(users) {
+		h.update(id, clerktest.Fields{"last_name": "Of ten minutes ago"})
+	}
+	clock.Advance(10 * time.Minute)
+	if err := h.mirror.WriteState(h.t.Context(), "watermark", map[string]int64{"at": time.Now().Add(-15 * time.Minute).UnixMilli()}); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 // A delta pass after an import reads all of it; the next one does not, though nothing has changed since.
 func TestDeltaAfterAnImport(t *testing.T) {
 	t.Parallel()
@@ -140,14 +153,7 @@ func TestDeltaAfterAnImport(t *testing.T) {
 		var clock clerktest.Clock
 		h := open(t, db, clerktest.Config{Users: 300, Seed: 4, Now: clock.Now})
 		h.full()
-		clock.Advance(-10 * time.Minute)
-		for _, id := range h.ids(250) {
-			h.update(id, clerktest.Fields{"last_name": "Of the import"})
-		}
-		clock.Advance(10 * time.Minute)
-		if err := h.mirror.WriteState(t.Context(), "watermark", map[string]int64{"at": time.Now().Add(-15 * time.Minute).UnixMilli()}); err != nil {
-			t.Fatal(err)
-		}
+		h.missed(&clock, 250)
 		if got := h.pass(reconcile.Pass{Kind: reconcile.Delta}); got.Updated != 250 {
 			t.Errorf("%d updated, want 250", got.Updated)
 		}
@@ -170,14 +176,7 @@ func TestDeltaOfAnEmptyList(t *testing.T) {
 	var clock clerktest.Clock
 	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 200, Seed: 4, Now: clock.Now})
 	h.full()
-	clock.Advance(-10 * time.Minute)
-	for _, id := range h.ids(150) {
-		h.update(id, clerktest.Fields{"last_name": "Of the outage"})
-	}
-	clock.Advance(10 * time.Minute)
-	if err := h.mirror.WriteState(t.Context(), "watermark", map[string]int64{"at": time.Now().Add(-15 * time.Minute).UnixMilli()}); err != nil {
-		t.Fatal(err)
-	}
+	h.missed(&clock, 150)
 	h.faults(clerktest.Faults{Empty: true})
 	h.wantCounts(h.pass(reconcile.Pass{Kind: reconcile.Delta}), reconcile.Counts{})
 	h.faults(clerktest.Faults{})
