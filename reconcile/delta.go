@@ -9,8 +9,8 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-// The pages of a delta pass. The first one is small, since it usually is the only one. The others overlap with the one before
-// them, since users that are deleted meanwhile move the rest up.
+// The pages of a delta pass. The first one is small, since it usually is the only one. The others overlap with a whole one
+// before them, since users that are deleted meanwhile move the rest up.
 const (
 	firstDelta   = 100
 	deltaOverlap = 10
@@ -48,10 +48,13 @@ func (l *leg) delta(ctx context.Context) error {
 				newest, oldest = max(newest, s.Updated), s.Updated
 			}
 		}
-		if len(page) < limit || oldest < enough {
+		if len(page) == 0 || oldest < enough { // a page that is short may have been cut
 			break
 		}
-		offset += limit - deltaOverlap
+		offset += len(page)
+		if len(page) == limit {
+			offset -= deltaOverlap
+		}
 	}
 	l.report.Complete = true
 	next := min(began, newest)

@@ -146,6 +146,19 @@ func (h *house) missed(clock *clerktest.Clock, users int) {
 	}
 }
 
+// A page that Clerk cuts short is not the end of what has changed.
+func TestDeltaOfShortPages(t *testing.T) {
+	t.Parallel()
+	var clock clerktest.Clock
+	h := open(t, pgtest.SQLite(t), clerktest.Config{Users: 300, Seed: 4, Now: clock.Now})
+	h.full()
+	h.missed(&clock, 250)
+	h.faults(clerktest.Faults{Truncate: 1})
+	if got := h.pass(reconcile.Pass{Kind: reconcile.Delta}); got.Updated != 250 {
+		t.Errorf("%d updated, want 250", got.Updated)
+	}
+}
+
 // A delta pass after an import reads all of it; the next one does not, though nothing has changed since.
 func TestDeltaAfterAnImport(t *testing.T) {
 	t.Parallel()
