@@ -222,17 +222,18 @@ func (b *bubble) fault() {
 	maybe(func() { f.Truncate = b.rng.Float64() })
 	maybe(func() { f.CountDelta = b.rng.IntN(40) - 20 })
 	maybe(func() { f.CursorRefused = true })
+	maybe(func() { f.SilentCascade = b.rng.Float64() })
 	f.Empty, f.Unauthorized = b.rng.IntN(20) == 0, b.rng.IntN(20) == 0
 	if err := b.clerk.SetFaults(f); err != nil {
 		b.t.Fatal(err)
 	}
 }
 
-// happen lets somebody sign up, change or leave.
+// happen lets somebody sign up, change, leave, or do something with others.
 func (b *bubble) happen() {
 	i := b.rng.IntN(len(b.people))
 	id, err := b.people[i], error(nil)
-	switch b.rng.IntN(6) {
+	switch b.rng.IntN(10) {
 	case 0, 1:
 		id, err = b.clerk.CreateUser(clerktest.Fields{"first_name": fmt.Sprint("New ", len(b.people))})
 		b.people = append(b.people, id)
@@ -240,6 +241,8 @@ func (b *bubble) happen() {
 		err = b.clerk.UpdateUser(id, clerktest.Fields{"last_name": fmt.Sprint("Changed ", b.rng.IntN(1000))})
 	case 4:
 		err = b.clerk.BanUser(id)
+	case 5, 6, 7, 8:
+		err = b.meet()
 	default:
 		if len(b.people) > 10 {
 			err = b.clerk.DeleteUser(id)
@@ -258,6 +261,7 @@ func (b *bubble) settle() verdict {
 	if err := b.clerk.SetFaults(clerktest.Faults{}); err != nil {
 		t.Fatal(err)
 	}
+	b.inhabit()
 	counts, err := b.clerk.Wait(t.Context())
 	if err != nil || counts.Failed > 0 {
 		t.Errorf("%+v, %v: some events were given up", counts, err)
@@ -293,6 +297,7 @@ func (b *bubble) settle() verdict {
 	if diff := cmp.Diff(there, here); diff != "" {
 		t.Errorf("the mirror differs from Clerk (-want +got):\n%s", diff)
 	}
+	b.wantTeams(db)
 	return v
 }
 
