@@ -1,7 +1,6 @@
 package migrations
 
 import (
-	"bytes"
 	"embed"
 	"fmt"
 	"io/fs"
@@ -34,7 +33,10 @@ func newTables(dialect Dialect, schema string) (*tables, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading migrations: %w", err)
 	}
-	t := &tables{dialect: dialect, schema: schema, files: schemaFS{folder, schema}}
+	t := &tables{dialect: dialect, schema: schema, files: filledFS{folder, strings.NewReplacer("{schema}", schema)}}
+	if dialect == Postgres {
+		t.files = filledFS{folder, strings.NewReplacer("{schema}", schema, gooseUp, gooseUp+ownFunctions)}
+	}
 	files, err := fs.Glob(t.files, "[0-9]*.sql")
 	if err != nil {
 		return nil, fmt.Errorf("reading migrations: %w", err)
@@ -82,13 +84,20 @@ func (t *tables) engine() goose.Dialect {
 	return goose.DialectSQLite3
 }
 
-// schemaFS fills the schema's name into the files below it, wherever they say {schema}.
-type schemaFS struct {
+// gooseUp begins each migration.
+const gooseUp = "-- +goose Up\n"
+
+// ownFunctions has the rest of a transaction find PostgreSQL's own functions and no others. Before PostgreSQL 15, and after an upgrade from
+// there, everybody may make some in the schema public that fit better, and they would run with the rights of whoever migrates.
+const ownFunctions = "SET LOCAL search_path = pg_catalog;\n"
+
+// filledFS fills the schema's name, and what else the migrations of a database need, into the files below it.
+type filledFS struct {
 	fs.FS
-	schema string
+	fill *strings.Replacer
 }
 
-func (f schemaFS) Open(name string) (fs.File, error) {
+func (f filledFS) Open(name string) (fs.File, error) {
 	file, err := f.FS.Open(name)
 	if err != nil {
 		return nil, err
@@ -101,13 +110,12 @@ func (f schemaFS) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	text = bytes.ReplaceAll(text, []byte("{schema}"), []byte(f.schema))
-	return schemaFile{file, bytes.NewReader(text)}, nil
+	return filledFile{file, strings.NewReader(f.fill.Replace(string(text)))}, nil
 }
 
-type schemaFile struct {
+type filledFile struct {
 	fs.File
-	text *bytes.Reader
+	text *strings.Reader
 }
 
-func (f schemaFile) Read(p []byte) (int, error) { return f.text.Read(p) }
+func (f filledFile) Read(p []byte) (int, error) { return f.text.Read(p) }

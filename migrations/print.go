@@ -59,7 +59,7 @@ func PrintRoles(w io.Writer, o Options) error {
 	if t.dialect != Postgres {
 		return fmt.Errorf("printing roles: %s has none: who may read the file may read the mirror", t.dialect)
 	}
-	b := bytes.NewBufferString("BEGIN;\nSET LOCAL client_min_messages = warning;\n\n")
+	b := bytes.NewBufferString("BEGIN;\nSET LOCAL client_min_messages = warning;\n" + ownFunctions + "\n")
 	if err := t.printFile(b, "roles.sql"); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package migrations_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -175,6 +176,30 @@ func TestViewsAsBarriers(t *testing.T) {
 }
 
 // TestRolesAgain runs what PrintRoles writes by psql, a second time and for another schema.
+// TestFunctionsOfOthers has somebody with few rights make functions that fit better than PostgreSQL's own, where everybody may make some: they
+// would run with the rights of whoever migrates, or gives rights, or of the daemon.
+func TestFunctionsOfOthers(t *testing.T) {
+	t.Parallel()
+	e := engine{migrations.Postgres, "postgres", pgtest.Empty(t)}
+	db := e.open(t)
+	pgtest.Shadow(t, db, pgtest.Reader)
+	if _, err := db.Exec(`SELECT format('%s', 'x'::text)`); err == nil || !strings.Contains(err.Error(), "shadowed") {
+		t.Fatalf("nothing is shadowed: %v", err)
+	}
+	up(t, db, e.options(""))
+	var tables, roles bytes.Buffer
+	if err := errors.Join(migrations.Print(&tables, e.options("printed")), migrations.PrintRoles(&roles, e.options(""))); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, db, tables.String())
+	exec(t, db, roles.String())
+	exec(t, db, `INSERT INTO clerk.users`+object+`('here', 'webhook', now(), NULL, 1, 1, 1, 0, '', true, 1, true)`)
+	daemon := engine{e.dialect, e.driver, pgtest.As(t, e.address, pgtest.Daemon)}.open(t)
+	if _, err := daemon.Exec("DELETE FROM clerk.users"); err == nil || !strings.Contains(err.Error(), "42501") {
+		t.Errorf("the daemon removes who is visible: %v", err)
+	}
+}
+
 func TestRolesAgain(t *testing.T) {
 	t.Parallel()
 	e := engine{migrations.Postgres, "postgres", pgtest.URL(t)}

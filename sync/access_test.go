@@ -94,3 +94,26 @@ func TestWhatIsKeptOfAPerson(t *testing.T) {
 		t.Errorf("%d rows (-kept +told)\n%s", len(want), diff)
 	}
 }
+
+// TestFunctionsOfOthers does what a daemon does where somebody with few rights has made functions that fit better than PostgreSQL's own: they
+// would run with the daemon's rights, and be given people's data.
+func TestFunctionsOfOthers(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	pgtest.Shadow(t, pgtest.Superuser(t, db).DB, pgtest.Reader)
+	m := open(t, db, allOfIt)
+	p := person{word: "quokka", born: past}
+	p.arrive(t, m, past)
+	p.leave(t, m, past+2*hour)
+	erased, err := m.Erase(t.Context(), clerksync.Erasure{Kind: clerksync.Users, ID: p.id()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, err := m.Remnants(t.Context(), true, erased); err != nil || len(left) > 0 {
+		t.Errorf("after an erasure there is %v, %v", left, err)
+	}
+	var now int64
+	if err := db.Get(&now, m.SQL(`SELECT {ms}`)); err != nil {
+		t.Errorf("the database's clock: %v", err)
+	}
+}

@@ -6,6 +6,9 @@ import (
 )
 
 // dialect is what differs between the two databases. Their statements are otherwise the same.
+//
+// PostgreSQL looks in the schema public, too, where others may make functions and operators, and takes one that fits better than its own,
+// with the rights of whoever asks. So what takes any type, or converts what it is given, is called by its full name here.
 type dialect struct {
 	postgres bool
 	schema   string
@@ -57,7 +60,7 @@ func (d dialect) now() string {
 
 func (d dialect) ms() string {
 	if d.postgres {
-		return "cast(floor(extract(epoch from clock_timestamp()) * 1000) as bigint)"
+		return "cast(floor(extract(epoch from clock_timestamp()) OPERATOR(pg_catalog.*) 1000) as bigint)"
 	}
 	return "cast(round((julianday('now') - 2440587.5) * 86400000) as integer)"
 }
@@ -75,7 +78,7 @@ func (d dialect) greatest(a, b string) string {
 func (d dialect) given(before int, columns []column) (from string, exprs []string) {
 	values, exprs := make([]string, len(columns)), make([]string, len(columns))
 	for i, c := range columns {
-		value := fmt.Sprintf("unnest(cast($%d AS %s[]))", before+i+1, c.typ)
+		value := fmt.Sprintf("pg_catalog.unnest(cast($%d AS %s[]))", before+i+1, c.typ)
 		exprs[i] = "e." + c.name
 		switch {
 		case !d.postgres:
@@ -84,7 +87,7 @@ func (d dialect) given(before int, columns []column) (from string, exprs []strin
 			value = fmt.Sprintf("jsonb_array_elements(cast($%d AS jsonb))", before+i+1)
 			exprs[i] = "nullif(e." + c.name + ", 'null')"
 		case c.typ == octets:
-			value = fmt.Sprintf("unnest(cast($%d AS text[]))", before+i+1)
+			value = fmt.Sprintf("pg_catalog.unnest(cast($%d AS text[]))", before+i+1)
 			exprs[i] = "decode(e." + c.name + ", 'hex')"
 		}
 		values[i] = value + " AS " + c.name

@@ -72,7 +72,7 @@ type catalogued struct {
 // searchable lists the tables of the schema that the mirror may read; it cannot have written the others. On SQLite, whose schema is a
 // prefix, those with a longer prefix belong to another mirror.
 func (m *Mirror) searchable(ctx context.Context) (tables []searchable, err error) {
-	query := `SELECT c.relname AS table_name, a.attname AS column_name, format_type(a.atttypid, NULL) AS type_name
+	query := `SELECT c.relname AS table_name, a.attname AS column_name, pg_catalog.format_type(a.atttypid, NULL) AS type_name
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1, a.attnum`
 	if !m.dialect.postgres {

@@ -37,6 +37,9 @@ FROM pg_roles AS r, pg_class AS c
 WHERE r.rolname = current_user AND c.relnamespace = $1::regnamespace AND c.relkind = 'r'
 GROUP BY r.rolname, r.rolsuper, r.rolcreaterole, r.rolcreatedb`
 
+// askOpen finds the schemas in which everybody may make functions that this user's queries find.
+const askOpen = `SELECT coalesce(string_agg(s::text, ', '), '') FROM pg_catalog.unnest(current_schemas(false)) AS s WHERE has_schema_privilege('public', s::text, 'CREATE')`
+
 func (d *doctor) checkRoles(ctx context.Context) {
 	const check = "role"
 	switch {
@@ -57,6 +60,11 @@ func (d *doctor) checkRoles(ctx context.Context) {
 	case err != nil:
 		d.note(check, failed, "reading what the user may do: "+err.Error(), "")
 		return
+	}
+	var open string
+	if err := d.db.GetContext(ctx, &open, askOpen); err == nil && open != "" {
+		d.note(check, warned, fmt.Sprintf("everybody may make functions in the schema %s, which run with the rights of whoever asks for one like them", open),
+			fmt.Sprintf("let an administrator run REVOKE CREATE ON SCHEMA %s FROM PUBLIC, as it is where a database was made by PostgreSQL 15 or later", open))
 	}
 	var beyond []string
 	for what, is := range map[string]bool{

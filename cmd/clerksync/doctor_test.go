@@ -121,6 +121,9 @@ func TestDoctor(t *testing.T) {
 	if found := diagnosis(t, 0, with("DATABASE_URL="+spared)); strings.Contains(found, "its log quotes") {
 		t.Errorf("a log without parameters is said to quote people's data:\n%s", found)
 	}
+	shadowed := pgtest.Direct(t)
+	connect(t, pgtest.As(t, shadowed, "postgres")).MustExec(`GRANT CREATE ON SCHEMA public TO PUBLIC`)
+	wantFindings(t, diagnosis(t, 0, with("DATABASE_URL="+shadowed)), "warning role: everybody may make functions in the schema public", "REVOKE CREATE ON SCHEMA public FROM PUBLIC", "ok role")
 	stdout, stderr := run(t, 1, with("CLERK_SECRET_KEY=sk_test_hush"), "doctor")
 	wantFindings(t, stdout, "failed ", "→ look whether this machine reaches")
 	wantFindings(t, stderr, "something is wrong with this set-up")

@@ -53,7 +53,7 @@ $$;
 
 -- Of objects, the daemon removes only what is due: tombstones, what was erased with its parent, and old sessions. Any other row stays,
 -- whatever goes wrong.
-CREATE OR REPLACE FUNCTION {schema}.keep_visible() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION {schema}.keep_visible() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     IF NOT pg_has_role(current_user, '{schema}_owner', 'MEMBER') THEN
         RAISE EXCEPTION 'only tombstones and old sessions are removed' USING ERRCODE = 'insufficient_privilege';
