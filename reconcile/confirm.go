@@ -107,7 +107,10 @@ func (c *confirmation) ask(ctx context.Context, id string) error {
 		if _, skewed := c.mirror.Skew(); skewed {
 			return nil // no 404 proves anything now, which the skew metric tells; this pass has done what it can
 		}
-		if c.doubts++; c.doubt == nil {
+		if !errors.Is(err, clerksync.ErrNotFound) { // or those of which Clerk can never be asked would keep all others for ever
+			c.doubts++
+		}
+		if c.doubt == nil {
 			c.doubt = err
 		}
 		return ctx.Err()

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
@@ -212,4 +213,51 @@ func TestParentsOfAnUnreadList(t *testing.T) {
 	h.cfg.Clerk = well
 	h.do(reconcile.Pass{})
 	h.wantWorld()
+}
+
+// Forged objects of which Clerk cannot be asked, since they name no organization, or one that would lead to another path of Clerk's API, keep
+// nothing else that is gone, and Clerk is not asked on that path.
+func TestForgedWithoutAnOrganization(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		h := openWorld(t, db, clerktest.Config{Users: 20, Organizations: 2, Members: 5, Invitations: 5, Seed: 72})
+		h.cfg.MaxDeletes, h.cfg.MaxDeletePercent = 1000, 100
+		h.do(reconcile.Pass{})
+		long := time.Now().Add(-time.Hour).UnixMilli()
+		forge := func(kind clerksync.Kind, id, more string) clerksync.Outcome {
+			raw := fmt.Appendf(nil, `{"object":%q,"id":%q,"created_at":%d,"updated_at":%[3]d%s}`, kind.Singular(), id, long, more)
+			results, err := h.mirror.Apply(t.Context(), clerksync.Evidence{Kind: kind, Object: raw, At: long, Source: clerksync.Webhook,
+				Event: &clerksync.Event{ID: "msg_" + id, Type: "forged", ObjectID: id, InstanceID: h.clerk.InstanceID()}})
+			must(t, err)
+			return results[0].Outcome
+		}
+		for i, organization := range []string{`".."`, `"."`, `null`, `""`, `".."`, `null`} {
+			forge(clerksync.OrganizationInvitations, fmt.Sprint("!", i), `,"organization_id":`+organization)
+			forge(clerksync.OrganizationMemberships, fmt.Sprint("!", i), `,"organization":{"id":`+organization+`},"public_user_data":{"user_id":"user_1"}`)
+		}
+		for _, id := range []string{".", ".."} {
+			if got := forge(clerksync.Users, id, ""); got != clerksync.Quarantined {
+				t.Errorf("a user %q is %s", id, got)
+			}
+		}
+		kinds := []clerksync.Kind{clerksync.OrganizationInvitations, clerksync.OrganizationMemberships}
+		for _, kind := range kinds {
+			h.haunt(kind)
+		}
+		h.clerk.ResetRequests()
+		report, err := h.run(reconcile.Pass{})
+		if !errors.Is(err, clerksync.ErrNotFound) || !strings.Contains(report.Error, "the mirror does not know its organization_id") {
+			t.Errorf("the pass ended with %q, %v", report.Error, err)
+		}
+		for _, kind := range kinds {
+			if n := report.Resources[kind]; n.Deleted != 1 || n.Pending != 6 {
+				t.Errorf("of %s %+v; want the one deleted of which Clerk can be asked", kind, n)
+			}
+		}
+		for _, r := range h.clerk.Requests() {
+			if strings.Contains(r.Path, "/..") || strings.Contains(r.Path, "/./") || strings.Contains(r.Path, "//") {
+				t.Errorf("Clerk was asked for %s", r.Path)
+			}
+		}
+	})
 }

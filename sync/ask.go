@@ -20,6 +20,9 @@ func (r *Reader) Get(ctx context.Context, k Kind, id string) (Evidence, error) {
 	if !known || d.ask == nil || id == "" {
 		return Evidence{}, fmt.Errorf("reading %q: Clerk does not have it by id", k)
 	}
+	if !validID(id) {
+		return Evidence{}, fmt.Errorf("reading %q: that can be no id of Clerk's: %w", k, ErrNotFound)
+	}
 	if _, err := r.Instance(ctx); err != nil {
 		return Evidence{}, err
 	}
@@ -131,7 +134,7 @@ func (m *Mirror) askingKeys(ctx context.Context, d *kind, id string) (map[string
 		var key sql.NullString
 		err := m.db.GetContext(ctx, &key, m.SQL(`SELECT `+column+` FROM {`+string(d.name)+`} WHERE id = $1`), plain(id))
 		switch {
-		case errors.Is(err, sql.ErrNoRows), err == nil && key.String == "":
+		case errors.Is(err, sql.ErrNoRows), err == nil && !validID(key.String):
 			return nil, fmt.Errorf("the mirror does not know its %s, and Clerk must be asked for it within that, which a full pass finds: %w", column, ErrNotFound)
 		case err != nil:
 			return nil, fmt.Errorf("reading the keys of a row: %w", unavailable(err))

@@ -50,10 +50,10 @@ var (
 // maxIDLength bounds ids: Clerk's have about 32 characters, and an index refuses kilobytes.
 const maxIDLength = 255
 
-// validID reports whether a text can be an object's id, in both databases and on a line of text. What was replaced while reading it
-// is none.
+// validID reports whether a text can be an object's id, in both databases, on a line of text and in the path of a request, where dots alone
+// would lead elsewhere. What was replaced while reading it is none.
 func validID(id string) bool {
-	return id != "" && len(id) <= maxIDLength && utf8.ValidString(id) && !strings.ContainsRune(id, utf8.RuneError) &&
+	return strings.Trim(id, ".") != "" && len(id) <= maxIDLength && utf8.ValidString(id) && !strings.ContainsRune(id, utf8.RuneError) &&
 		!strings.ContainsFunc(id, unicode.IsControl)
 }
 
