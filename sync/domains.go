@@ -40,8 +40,9 @@ var organizationDomains = &kind{
 		{"organization_id", projectText("organization_id")},
 		{"verification", func(dst []byte, o *object) []byte { return appendCanonicalText(dst, o.affiliation()) }},
 	},
-	omitted: []string{"public_organization_data", "affiliation_email_address"},
-	parents: []parent{{Organizations, "organization_id"}},
+	omitted:  []string{"public_organization_data", "affiliation_email_address"},
+	revision: 1, // before it, who verified was kept
+	parents:  []parent{{Organizations, "organization_id"}},
 }
 
 // affiliation is the status of a domain's verification.

@@ -39,9 +39,10 @@ var organizationMemberships = &kind{
 		{"role", projectText("role")},
 		{"user_id", projectNested("public_user_data", "user_id")},
 	},
-	free:    []string{"public_metadata", "private_metadata"},
-	private: []string{"private_metadata"},
-	ids:     []named{{"organization", "id"}, {"public_user_data", "user_id"}},
-	shared:  []string{"role", "role_name", "permissions"},
-	parents: []parent{{Organizations, "organization_id"}, {Users, "user_id"}},
+	free:     []string{"public_metadata", "private_metadata"},
+	private:  []string{"private_metadata"},
+	ids:      []named{{"organization", "id"}, {"public_user_data", "user_id"}},
+	revision: 2, // before it, both were kept whole
+	shared:   []string{"role", "role_name", "permissions"},
+	parents:  []parent{{Organizations, "organization_id"}, {Users, "user_id"}},
 }

@@ -41,11 +41,12 @@ var organizationInvitations = &kind{
 		{"role", projectText("role")},
 		{"status", projectText("status")},
 	},
-	free:    []string{"public_metadata", "private_metadata"},
-	private: []string{"private_metadata"},
-	omitted: []string{"url", "token", "ticket", "public_organization_data", "public_inviter_data"},
-	shared:  []string{"role", "role_name"},
-	parents: []parent{{Organizations, "organization_id"}},
+	free:     []string{"public_metadata", "private_metadata"},
+	private:  []string{"private_metadata"},
+	omitted:  []string{"url", "token", "ticket", "public_organization_data", "public_inviter_data"},
+	revision: 1, // before it, who invited was kept
+	shared:   []string{"role", "role_name"},
+	parents:  []parent{{Organizations, "organization_id"}},
 
 	invited:   "user_id",
 	addressee: "email_address",

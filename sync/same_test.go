@@ -111,3 +111,38 @@ func TestRowsWithCodes(t *testing.T) {
 		}
 	})
 }
+
+// TestRowsWithInviters has a pass meet rows from a release that stored who invited somebody and who verified a domain: their names and
+// addresses are taken out, once and without a word to anybody, or else they would outlive those people's erasure.
+func TestRowsWithInviters(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		for _, c := range []struct {
+			kind clerksync.Kind
+			id   string
+			text string
+		}{
+			{clerksync.OrganizationInvitations, "orginv_1", `{"object":"organization_invitation","id":"orginv_1","email_address":"b@example.com","organization_id":"org_1","inviter_id":"user_1",
+"public_inviter_data":{"user_id":"user_1","first_name":"opensesame","identifier":"opensesame@example.com"},"status":"pending","created_at":%d,"updated_at":%[1]d}`},
+			{clerksync.OrganizationDomains, "orgdmn_1", `{"object":"organization_domain","id":"orgdmn_1","name":"example.com","organization_id":"org_1",
+"affiliation_email_address":"opensesame@example.com","affiliation_verification":{"status":"verified"},"created_at":%d,"updated_at":%[1]d}`},
+		} {
+			object := fmt.Appendf(nil, c.text, past)
+			read := func(at int64) clerksync.Result { return apply(t, m, saw(c.kind, c.id, object, at))[0] }
+			read(past + hour)
+			db.MustExec(m.SQL(`UPDATE {`+string(c.kind)+`} SET data = $1, _digest = $2`), string(object), ^int64(xxhash.Sum64(object)+uint64(clerksync.ActivityFull)))
+			for i, want := range []clerksync.Outcome{clerksync.Refreshed, clerksync.Unchanged} {
+				if got := read(past + int64(i+2)*hour); got.Outcome != want {
+					t.Errorf("read %d of %s is %s, want %s", i, c.id, got.Outcome, want)
+				}
+			}
+			if data := values(t, m, c.kind, c.id, "data"); strings.Contains(data, "opensesame") || !strings.Contains(data, c.id) {
+				t.Errorf("kept is %s", data)
+			}
+		}
+		if got, err := m.Changes(t.Context(), 0, 10); len(got) != 2 || err != nil {
+			t.Errorf("the feed has %+v, %v; want a row each", got, err)
+		}
+	})
+}

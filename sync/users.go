@@ -52,9 +52,10 @@ var users = &kind{
 		{"username", projectText("username")},
 		{"web3_wallets", wallets.project},
 	},
-	free:    []string{"public_metadata", "unsafe_metadata", "private_metadata"},
-	private: []string{"private_metadata"},
-	codes:   []coded{{"phone_numbers", "backup_codes"}},
+	free:     []string{"public_metadata", "unsafe_metadata", "private_metadata"},
+	private:  []string{"private_metadata"},
+	codes:    []coded{{"phone_numbers", "backup_codes"}},
+	revision: 1, // before it, those were kept
 	addresses: func(o *object, proven bool) (all []string) {
 		for _, c := range []contacts{emails, phones, wallets} {
 			primary, _ := c.primaryOf(o)
