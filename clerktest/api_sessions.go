@@ -60,7 +60,7 @@ func (c *Clerk) postSession(w *writer, r *http.Request) *apiError {
 	case json.Unmarshal(raw, &userID) != nil:
 		return errType("user_id", "string")
 	}
-	s, err := c.createSession(requestOrigin(r), userID, SessionOptions{})
+	s, err := c.createSession(requestOrigin(r), userID, SessionOptions{}, nil)
 	return c.answerSession(w, s, userID, err)
 }
 

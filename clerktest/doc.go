@@ -117,7 +117,8 @@
 // SessionToken makes a session token that clerk-sdk-go verifies, against GET
 // /v1/jwks or JWTKey. SignIn says who impersonates the user and which
 // organization is active, SwitchOrganization changes that, and the tokens tell
-// it, with what the role in it allows. Two instances have two Issuers.
+// it, with what the role in it allows. SessionOptions.Claims gives them an
+// "azp" and claims of one's own. Two instances have two Issuers.
 //
 // Facts about Clerk come from its OpenAPI files (Backend API 2026-05-12,
 // webhooks 2025-04-15), its "Backend API errors" page, and observed payloads;

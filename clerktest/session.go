@@ -14,6 +14,7 @@ type session struct {
 	status                              string // before the clock ends it
 	activity                            *Activity
 	actor                               json.RawMessage
+	claims                              map[string]json.RawMessage // of its tokens, over their own
 	activeAt, expire, abandon           int64
 }
 
@@ -46,6 +47,11 @@ type SessionOptions struct {
 	// Session tokens tell it as "o" as long as the user is a member. See
 	// SwitchOrganization.
 	OrganizationID string
+	// Claims are further claims of its tokens: the "azp" of a frontend, such as
+	// "https://app.example.com", and what the instance adds by its settings, of
+	// which tokens have none without it. One that tokens have by themselves is
+	// replaced, such as "fva" or "iss".
+	Claims Fields
 	// Pending makes a session that waits for a task. It is announced as
 	// session.pending.
 	Pending bool
@@ -78,7 +84,11 @@ func (c *Clerk) CreateSession(userID string) (id string, err error) {
 
 // SignIn is CreateSession with options.
 func (c *Clerk) SignIn(userID string, options SessionOptions) (id string, err error) {
-	return made(c.createSession(fromGo, userID, options))
+	claims, err := options.Claims.raw()
+	if err != nil {
+		return "", err
+	}
+	return made(c.createSession(fromGo, userID, options, claims))
 }
 
 // lacks reports whether an organization that is to be active does not exist. The
@@ -119,7 +129,7 @@ func (c *Clerk) EndSession(id string) error { return failed(c.closeSession(fromG
 // session.removed.
 func (c *Clerk) RemoveSession(id string) error { return failed(c.closeSession(fromGo, id, "removed")) }
 
-func (c *Clerk) createSession(from origin, userID string, options SessionOptions) (*session, *apiError) {
+func (c *Clerk) createSession(from origin, userID string, options SessionOptions, claims map[string]json.RawMessage) (*session, *apiError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lacks(options.OrganizationID) {
@@ -137,7 +147,7 @@ func (c *Clerk) createSession(from origin, userID string, options SessionOptions
 		at = options.At.UnixMilli()
 	}
 	s := &session{head: c.newHeadAt(kindSession, at), clientID: c.newID(kindClient), activityID: c.newID(kindActivity), userID: userID,
-		orgID: options.OrganizationID, status: "active", activity: options.Activity, actor: options.Actor, activeAt: at,
+		orgID: options.OrganizationID, status: "active", activity: options.Activity, actor: options.Actor, claims: claims, activeAt: at,
 		expire:  at + cmp.Or(options.ExpiresIn, sessionExpires).Milliseconds(),
 		abandon: at + cmp.Or(options.AbandonsIn, sessionAbandon).Milliseconds()}
 	if s.activity == nil && !options.NoActivity {

@@ -8,7 +8,9 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"net/http"
 	"slices"
@@ -44,11 +46,12 @@ func (t *tokenKey) ready() {
 // grant is what a session token says.
 type grant struct {
 	userID, sessionID string
-	status            string        // of the session, "active" or "pending"
-	actor             []byte        // JSON; nil unless somebody impersonates the user
-	organization      *organization // the active one, nil if there is none
-	role              string        // in it
-	permissions       []string      // of that role, by their keys
+	status            string                     // of the session, "active" or "pending"
+	actor             json.RawMessage            // nil unless somebody impersonates the user
+	claims            map[string]json.RawMessage // over those that tokens have by themselves
+	organization      *organization              // the active one, nil if there is none
+	role              string                     // in it
+	permissions       []string                   // of that role, by their keys
 }
 
 // sign returns a session token of version 2.
@@ -57,29 +60,12 @@ func (t *tokenKey) sign(issuer string, g grant, now time.Time) string {
 	encode := base64.RawURLEncoding.EncodeToString
 	var head, claims writer
 	head.open("", '{').str("alg", "RS256").str("cat", "cl_B7d4PD111AAA").str("kid", t.kid).str("typ", "JWT").close('}')
+	all := g.all(issuer, now)
 	claims.open("", '{')
-	if g.actor != nil {
-		claims.raw("act", string(g.actor))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		claims.raw(name, string(all[name]))
 	}
-	features, names, masks := powers(g.permissions)
-	claims.num("exp", now.Add(tokenLifetime).Unix())
-	if len(features) > 0 {
-		claims.str("fea", "o:"+strings.Join(features, ",o:"))
-	}
-	claims.open("fva", '[').num("", 0).num("", -1).close(']')
-	claims.num("iat", now.Unix()).str("iss", issuer).num("nbf", now.Add(-10*time.Second).Unix())
-	if o := g.organization; o != nil {
-		claims.open("o", '{')
-		if len(features) > 0 {
-			claims.str("fpm", strings.Join(masks, ","))
-		}
-		claims.str("id", o.id)
-		if len(features) > 0 {
-			claims.str("per", strings.Join(names, ","))
-		}
-		claims.str("rol", strings.TrimPrefix(g.role, "org:")).str("slg", o.slug).close('}')
-	}
-	claims.str("sid", g.sessionID).str("sts", g.status).str("sub", g.userID).num("v", 2).close('}')
+	claims.close('}')
 	text := encode(head.buf) + "." + encode(claims.buf)
 	sum := sha256.Sum256([]byte(text))
 	signature, err := rsa.SignPKCS1v15(nil, t.key, crypto.SHA256, sum[:])
@@ -87,6 +73,34 @@ func (t *tokenKey) sign(issuer string, g grant, now time.Time) string {
 		panic(err) // a 2048-bit key signs any SHA-256 sum
 	}
 	return text + "." + encode(signature)
+}
+
+// all are the claims of a token that is made now.
+func (g grant) all(issuer string, now time.Time) map[string]json.RawMessage {
+	own := Fields{
+		"exp": now.Add(tokenLifetime).Unix(), "fva": []int{0, -1}, "iat": now.Unix(), "iss": issuer, "nbf": now.Add(-10 * time.Second).Unix(),
+		"sid": g.sessionID, "sts": g.status, "sub": g.userID, "v": 2,
+	}
+	if g.actor != nil {
+		own["act"] = g.actor
+	}
+	features, names, masks := powers(g.permissions)
+	if len(features) > 0 {
+		own["fea"] = "o:" + strings.Join(features, ",o:")
+	}
+	if o := g.organization; o != nil {
+		active := Fields{"id": o.id, "rol": strings.TrimPrefix(g.role, "org:"), "slg": o.slug}
+		if len(features) > 0 {
+			active["fpm"], active["per"] = strings.Join(masks, ","), strings.Join(names, ",")
+		}
+		own["o"] = active
+	}
+	all, err := own.raw()
+	if err != nil {
+		panic(err) // texts and numbers have a JSON form
+	}
+	maps.Copy(all, g.claims)
+	return all
 }
 
 // powers takes permissions such as "org:invoices:read" apart the way tokens
@@ -125,12 +139,12 @@ func powers(permissions []string) (features, names, masks []string) {
 
 // SessionToken returns a token that signs a user in for one minute: an RS256
 // JWT that clerk-sdk-go verifies against GET /v1/jwks. It names the user's
-// newest session, with its actor and its active organization as long as the
-// user is a member, with his role and its custom permissions; see
-// SessionOptions. A token outlives its session, so an
-// ended one is named like one that is open. Without a session it names one that
-// does not exist, and it is made for deleted users and for ids that never
-// existed, too.
+// newest session, with its actor, its further claims, and its active
+// organization as long as the user is a member, with his role and its custom
+// permissions; see SessionOptions. A token outlives its session, so an ended
+// one is named like one that is open. Without a session it names one that does
+// not exist, and it is made for deleted users and for ids that never existed,
+// too.
 func (c *Clerk) SessionToken(userID string) string {
 	c.mu.RLock()
 	g := grant{userID: userID, status: "active", sessionID: c.ids.id(kindSession, 1, 0, c.nowMilli())}
@@ -144,7 +158,7 @@ func (c *Clerk) SessionToken(userID string) string {
 // grant is what a token of a session says that was made while it was open. The
 // caller holds mu.
 func (c *Clerk) grant(s *session) grant {
-	g := grant{userID: s.userID, sessionID: s.id, status: "active", actor: s.actor}
+	g := grant{userID: s.userID, sessionID: s.id, status: "active", actor: s.actor, claims: s.claims}
 	if s.status == "pending" {
 		g.status = "pending"
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2/jwks"
 	"github.com/clerk/clerk-sdk-go/v2/jwt"
 	"github.com/clerk/clerk-sdk-go/v2/session"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/clerksync/clerksync/clerktest"
 )
@@ -107,6 +108,59 @@ func TestTokenPermissions(t *testing.T) {
 	slices.Sort(want)
 	if !slices.Equal(got.ActiveOrganizationPermissions, want) || !got.HasPermission("org:engines:start") || !got.HasRole("org:accountant") {
 		t.Errorf("an accountant's token tells %v, want %v", got.ActiveOrganizationPermissions, want)
+	}
+}
+
+// A session's tokens, also those that the API makes, have the claims that it
+// was given, which clerk-sdk-go checks and hands on.
+func TestTokenClaims(t *testing.T) {
+	t.Parallel()
+	s := clerktest.NewServer(t, clerktest.Config{})
+	id := create(t, s.Clerk, clerktest.Fields{})
+	keys := jwks.NewClient(sdk(t, s))
+	type custom struct {
+		Role     string `json:"https://example.com/role"`
+		Metadata struct {
+			Plan string `json:"plan"`
+		} `json:"metadata"`
+		Verified []int  `json:"fva"`
+		Status   string `json:"sts"`
+	}
+	verify := func(token string) (*clerk.SessionClaims, error) {
+		return jwt.Verify(t.Context(), &jwt.VerifyParams{
+			Token: token, JWKSClient: keys, CustomClaimsConstructor: func(context.Context) any { return &custom{} },
+			AuthorizedPartyHandler: func(party string) bool { return party == "https://app.example.com" },
+		})
+	}
+	given := clerktest.Fields{
+		"azp": "https://app.example.com", "https://example.com/role": "admin", "metadata": json.RawMessage(`{"plan":"pro"}`), "fva": []int{30, -1},
+	}
+	opened := text(t)(s.SignIn(id, clerktest.SessionOptions{Claims: given}))
+	given["azp"] = "https://evil.example.net" // too late for this session
+	made, err := session.NewClient(sdk(t, s)).CreateToken(t.Context(), &session.CreateTokenParams{ID: opened})
+	check(t, err)
+	for name, token := range map[string]string{"SessionToken": s.SessionToken(id), "the API": made.JWT} {
+		claims, err := verify(token)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got, want := claims.Custom.(*custom), custom{Role: "admin", Verified: []int{30, -1}, Status: "active"}
+		want.Metadata.Plan = "pro"
+		if diff := cmp.Diff(want, *got); diff != "" || claims.Subject != id || claims.SessionID != opened || claims.Issuer != s.Issuer() {
+			t.Errorf("%s: got the claims %+v and others (-want +got):\n%s", name, claims.RegisteredClaims, diff)
+		}
+	}
+	text(t)(s.SignIn(id, clerktest.SessionOptions{Claims: given}))
+	if _, err := verify(s.SessionToken(id)); err == nil {
+		t.Error("the token of a foreign frontend was accepted")
+	}
+	before := s.State()
+	if _, err := s.SignIn(id, clerktest.SessionOptions{Claims: clerktest.Fields{"no JSON": func() {}}}); err == nil {
+		t.Error("claims without a JSON form were accepted")
+	}
+	if after := s.State(); !cmp.Equal(before, after) {
+		t.Errorf("a refused sign-in changed the state from %+v to %+v", before, after)
 	}
 }
 
