@@ -3,7 +3,10 @@ package sync
 import (
 	"bytes"
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -131,6 +134,10 @@ const graceTime = time.Second
 // errAbandoned means that a hook did not return, so its transaction is left to it.
 var errAbandoned = errors.New("a hook did not return")
 
+// errLeftOpen means that a hook has not closed the rows that it reads, so that its connection took nothing more until they were closed
+// by a rollback.
+var errLeftOpen = fmt.Errorf("a hook left a query open: %w", sql.ErrTxDone)
+
 // errGone means that a hook has ended its goroutine instead of returning.
 var errGone = errors.New("a hook ended its goroutine")
 
@@ -218,15 +225,28 @@ func (c hookCall) run(ctx context.Context, tx *sqlx.Tx) (failure, err error) {
 	if failure == nil || isDone(failure) {
 		return failure, nil
 	}
-	if isNobodysFault(failure) {
+	lost := errors.Is(failure, driver.ErrBadConn)
+	if !lost && isNobodysFault(failure) {
 		return nil, failure
 	}
-	if _, err := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT hook`); isDone(err) {
-		return err, nil
-	} else if err != nil {
-		return nil, err
+	if !lost {
+		_, err := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT hook`)
+		switch {
+		case err == nil:
+			return failure, nil
+		case isDone(err):
+			return err, nil
+		case endedBySQL(failure, err):
+			return sql.ErrTxDone, nil
+		case sqlState(err) != "" || sqliteCode(err) != 0:
+			return nil, err
+		}
+		failure = err
 	}
-	return failure, nil
+	if tx.Rollback() == nil { // so the connection is well, and was only busy
+		return errLeftOpen, nil
+	}
+	return nil, failure
 }
 
 // call calls the hook. One that goes on when its time is over is left behind: it may be waiting for this very process to write something.

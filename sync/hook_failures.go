@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,6 +49,8 @@ func describeFailure(err error) string {
 	switch state := sqlState(err); {
 	case errors.As(err, &panicked):
 		return "panicked at " + panicked.Line
+	case errors.Is(err, errLeftOpen):
+		return "left a query open: close the rows that it reads, also where it fails"
 	case isDone(err):
 		return "ended the transaction"
 	case state != "":
@@ -59,6 +62,16 @@ func describeFailure(err error) string {
 
 // isDone reports whether an error says that the hook has committed the transaction, or rolled it back.
 func isDone(err error) bool { return errors.Is(err, sql.ErrTxDone) }
+
+// endedBySQL reports whether the savepoint to go back to after a failure is missing because the hook has ended the transaction by a
+// statement. SQLite does that by itself where memory or the disk fails.
+func endedBySQL(failure, err error) bool {
+	switch sqlState(err) {
+	case "25P01", "3B001":
+		return true
+	}
+	return sqliteCode(err) == 1 && !slices.Contains([]int{7, 10, 13}, sqliteCode(failure))
+}
 
 // isNobodysFault reports whether a hook met what could have met any statement: a clash of transactions, or a server that goes away.
 func isNobodysFault(err error) bool {

@@ -148,6 +148,23 @@ var failures = []struct {
 	{"a transaction that it ends", "ended the transaction", func(_ context.Context, tx *sqlx.Tx, _ clerksync.Transition) error {
 		return tx.Rollback()
 	}, false},
+	{"a transaction that it ends by SQL", "ended the transaction", func(ctx context.Context, tx *sqlx.Tx, _ clerksync.Transition) error {
+		_, err := tx.ExecContext(ctx, `ROLLBACK`)
+		return err
+	}, false},
+	{"rows that it does not close", "left a query open", func(ctx context.Context, tx *sqlx.Tx, _ clerksync.Transition) error {
+		_, err := tx.QueryxContext(ctx, `SELECT generate_series(1, 100000)`)
+		return err
+	}, true},
+	{"rows that it does not close when it fails", "left a query open", func(ctx context.Context, tx *sqlx.Tx, _ clerksync.Transition) error {
+		rows, err := tx.QueryxContext(ctx, `SELECT 'Ada' FROM generate_series(1, 100000)`)
+		if err != nil {
+			return err
+		}
+		var n int
+		rows.Next()
+		return rows.Scan(&n)
+	}, true},
 	{"no end", "did not end in time", func(ctx context.Context, _ *sqlx.Tx, _ clerksync.Transition) error {
 		<-ctx.Done()
 		return nil
