@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -102,6 +103,8 @@ var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
 //
 //	sqlx.Open("sqlite", "file:mirror.db?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
 //
+// A database in ":memory:" is one connection's own, so its pool must have no second: SetMaxOpenConns(1).
+//
 // Under lib/pq a call can outlast its context, since that driver reads on: for a quarter of an hour where the server's machine is gone, and
 // for as long as the server is stopped. It does not where its connections, by pq.Connector.Dialer, bound each read; nor does pgx.
 //
@@ -156,6 +159,9 @@ func Open(ctx context.Context, db *sqlx.DB, cfg Config) (*Mirror, error) {
 
 // load reads the birth of the mirror and the pinned instance, and readies what commits need.
 func (m *Mirror) load(ctx context.Context) error {
+	if err := m.checkMemory(ctx); err != nil {
+		return err
+	}
 	if err := m.loadBirth(ctx); err != nil {
 		return err
 	}
@@ -167,6 +173,34 @@ func (m *Mirror) load(ctx context.Context) error {
 	}
 	_, err := m.Pinned(ctx)
 	return err
+}
+
+// checkMemory refuses a database in memory of which each connection has one of its own: most calls would find no tables.
+func (m *Mirror) checkMemory(ctx context.Context) error {
+	if m.dialect.postgres || m.db.Stats().MaxOpenConnections == 1 {
+		return nil
+	}
+	var file string
+	if err := m.db.GetContext(ctx, &file, `SELECT file FROM pragma_database_list WHERE name = 'main'`); err != nil || file != "" {
+		return unavailable(err)
+	}
+	const tables = `SELECT count(*) FROM sqlite_master`
+	first, err := m.db.Connx(ctx)
+	if err != nil {
+		return unavailable(err)
+	}
+	defer first.Close()
+	var here, there int
+	if err := first.GetContext(ctx, &here, tables); err != nil {
+		return unavailable(err)
+	}
+	if err := m.db.GetContext(ctx, &there, tables); err != nil {
+		return unavailable(err)
+	}
+	if here != there {
+		return errors.New("the database is in memory, and each connection of the pool has one of its own: use a file, or SetMaxOpenConns(1) before the tables are made")
+	}
+	return nil
 }
 
 // SQL writes a query for the mirror's database: {users}, {events} and so on become the qualified names of those tables, {now}

@@ -10,6 +10,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/clerksync/clerksync/internal/pgtest"
+	"github.com/clerksync/clerksync/migrations"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
@@ -44,5 +45,29 @@ func TestSettings(t *testing.T) {
 	_, err := clerksync.Open(t.Context(), with("-c array_nulls=off"), clerksync.Config{InstanceID: instance})
 	if err == nil || errors.Is(err, clerksync.ErrUnavailable) || !strings.Contains(err.Error(), "array_nulls") {
 		t.Errorf("a mirror whose nulls are texts: %v", err)
+	}
+}
+
+// TestMemory opens a mirror in the memory of one connection, and none in those of several, which would find the tables in one of them.
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	for _, try := range []struct {
+		address     string
+		connections int
+		opens       bool
+	}{{":memory:", 1, true}, {":memory:", 0, false}, {":memory:", 2, false}, {"file:shared?mode=memory&cache=shared", 0, true}} {
+		db, err := sqlx.Open("sqlite", try.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		db.SetMaxOpenConns(try.connections)
+		if err := migrations.Up(t.Context(), db.DB, migrations.Options{Dialect: migrations.SQLite}); err != nil {
+			t.Fatal(err)
+		}
+		_, err = clerksync.Open(t.Context(), db, clerksync.Config{})
+		if try.opens != (err == nil) || !try.opens && (errors.Is(err, clerksync.ErrUnavailable) || !strings.Contains(err.Error(), "SetMaxOpenConns(1)")) {
+			t.Errorf("%s by %d connections: %v", try.address, try.connections, err)
+		}
 	}
 }
