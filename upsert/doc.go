@@ -39,6 +39,8 @@
 //	name an active organization         its [clerksync.Membership], too, if the mirror has one: see [MembershipFromContext]
 //	name another one than a minute ago  that one's, at once, since the claims of each request decide
 //	are another instance's              nothing: 401, at once with [Config.Issuer], after a request to Clerk without
+//	name no session                     their user, who is looked up with each request: so are tokens of a JWT template, or of an OAuth application
+//	name a machine in a user's place    nothing: 401, and Clerk is not asked; one that is no JWT, such as an API key, is like no token
 //	are of a pending session            its user, like any other's: clerk-sdk-go v2.7.0 leaves "sts" out
 //	name somebody banned or locked      that user, whose Banned and Locked tell: Clerk gives a banned one no further token
 //

@@ -204,9 +204,12 @@ func TestTokenInACookie(t *testing.T) {
 	t.Parallel()
 	h := build(t, pgtest.SQLite(t), loopback)
 	ada := h.signUp()
-	if _, err := h.clerk.CreateSession(ada); err != nil {
-		t.Fatal(err)
+	signIn := func(origin string) {
+		if _, err := h.clerk.SignIn(ada, clerktest.SessionOptions{Claims: clerktest.Fields{"azp": origin}}); err != nil {
+			t.Fatal(err)
+		}
 	}
+	signIn("https://app.example.com")
 	ask := func(options ...clerkhttp.AuthorizationOption) *httptest.ResponseRecorder {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.AddCookie(&http.Cookie{Name: "__session", Value: h.clerk.SessionToken(ada)})
@@ -215,7 +218,7 @@ func TestTokenInACookie(t *testing.T) {
 		return w
 	}
 	expect(t, ask(), "nobody")
-	expect(t, ask(clerkhttp.AuthorizationJWTExtractor(func(r *http.Request) string {
+	cookies := clerkhttp.AuthorizationJWTExtractor(func(r *http.Request) string {
 		if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 			return token
 		}
@@ -223,7 +226,39 @@ func TestTokenInACookie(t *testing.T) {
 			return cookie.Value
 		}
 		return ""
-	})), ada)
+	})
+	expect(t, ask(cookies), ada)
+	own := clerkhttp.AuthorizedPartyMatches("https://app.example.com", "https://admin.example.com")
+	expect(t, ask(cookies, own), ada)
+	signIn("https://other.example.com")
+	expect(t, ask(cookies, own), unauthorized)
+}
+
+// TestTokenOfNoSession is of tokens that are verified like a session's and are none: a user's is looked up each time, a machine's is nobody's.
+func TestTokenOfNoSession(t *testing.T) {
+	t.Parallel()
+	h := build(t, pgtest.SQLite(t), loopback)
+	handler, ada := h.logins.Middleware(greet), h.signUp()
+	with := func(claims clerktest.Fields) string {
+		if _, err := h.clerk.SignIn(ada, clerktest.SessionOptions{Claims: claims}); err != nil {
+			t.Fatal(err)
+		}
+		return h.clerk.SessionToken(ada)
+	}
+	for range 2 {
+		expect(t, bearer(h.net, with(clerktest.Fields{"sid": nil}), handler), ada)
+	}
+	if diff := cmp.Diff([]string{"read", "fresh"}, h.told.take()); diff != "" {
+		t.Errorf("observed of a user's (-want +got):\n%s", diff)
+	}
+	asked := h.asks("")
+	expect(t, bearer(h.net, with(clerktest.Fields{"sid": nil, "sub": "mch_123"}), handler), unauthorized)
+	if n := h.asks("") - asked; n != 0 {
+		t.Errorf("Clerk was asked %d times for a machine", n)
+	}
+	for _, opaque := range []string{"mt_123", "ak_123", "oat_123"} {
+		expect(t, bearer(h.net, opaque, handler), "nobody")
+	}
 }
 
 // TestTokenOfAnotherInstance has two instances in one process: clerk-sdk-go remembers the keys of both, and lets both their tokens pass.

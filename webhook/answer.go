@@ -88,7 +88,7 @@ func (d *delivery) answer(w http.ResponseWriter) {
 		w.Header().Set("Connection", "close")
 		text = "the body did not come in time"
 	case http.StatusRequestEntityTooLarge:
-		text = "the body is over 1 MiB"
+		text = "the body is over 1 MiB, or over the limit of a middleware"
 	case http.StatusUnsupportedMediaType:
 		text = "the body must not be encoded"
 	case http.StatusServiceUnavailable:

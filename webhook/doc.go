@@ -7,6 +7,9 @@
 //
 //	raw bytes → verify → parse strictly → evidence → Mirror.Apply → answer
 //
+// The signature is over the bytes as they came: behind a middleware that reads the body, or writes it anew, every delivery is answered 401
+// for the reason "signature". One that compresses answers does no harm.
+//
 // Until its signature is verified a body is bytes and nothing else. A success is answered only after the commit, so what Clerk
 // takes for delivered is in the database. Clerk delivers through Svix (https://docs.svix.com): 2xx within 15 s is success, and
 // anything else is delivered again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h, always with the same message id.
@@ -16,7 +19,7 @@
 //	401  not verified; why is told to the log and to Config.Observe alone
 //	405  not a POST
 //	408  the body did not come within 10 s
-//	413  the body is over 1 MiB
+//	413  the body is over 1 MiB, or over what a middleware lets through
 //	415  the body has a Content-Encoding
 //	503  the database cannot answer, too many deliveries at once, draining, or the request's context ended; with Retry-After
 //

@@ -77,6 +77,36 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// TestBehindMiddleware says what is wrong where a middleware has a limit of its own, which is not the handler's 1 MiB, or has read the body.
+func TestBehindMiddleware(t *testing.T) {
+	t.Parallel()
+	e := serve(t, pgtest.SQLite(t), clerksync.Config{})
+	const body = `{"type":"some.thing"}`
+	reads := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadAll(r.Body)
+		e.handler.ServeHTTP(w, r)
+	})
+	for _, try := range []struct {
+		site   http.Handler
+		code   int
+		reason string
+		text   string
+	}{
+		{http.MaxBytesHandler(e.handler, int64(len(body))-1), 413, "oversized", "middleware"},
+		{http.MaxBytesHandler(e.handler, int64(len(body))), 204, "", ""},
+		{reads, 401, "signature", "verified"},
+		{http.StripPrefix("/api", e.handler), 204, "", ""},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/webhooks/clerk", strings.NewReader(body))
+		r.Header = sign(secret, "msg_1", time.Now(), body)
+		w := httptest.NewRecorder()
+		try.site.ServeHTTP(w, r)
+		if d := e.last(); w.Code != try.code || d.Reason != try.reason || !strings.Contains(w.Body.String(), try.text) {
+			t.Errorf("%d %q, for the reason %q; want %+v", w.Code, w.Body, d.Reason, try)
+		}
+	}
+}
+
 // malformed are bodies that are no events, by what is wrong with them.
 func malformed() map[string]string {
 	return map[string]string{
