@@ -26,7 +26,13 @@ type PullConfig struct {
 }
 
 // pull answers requests for changes.
-type pull struct{ PullConfig }
+type pull struct {
+	PullConfig
+	turns chan struct{} // holds a token for each reader who asks the database now
+}
+
+// pullTurns is how many readers ask the database at once. Each commit wakes all who wait, and they share a pool with those who write.
+const pullTurns = 2
 
 // NewPull returns a handler from which programs read the feed at their own pace:
 //
@@ -34,13 +40,16 @@ type pull struct{ PullConfig }
 //
 // The answer is a JSON object: events, the CloudEvents after a seq, at most limit of them (100, or up to 500); next, the seq to ask
 // for after; newest, the seq of the newest change: if it is less than after, the database is an older copy than the reader has read
-// of; and oldest, the seq of the oldest change that is kept, or would be if there were one: if it is greater than after + 1, a
-// reader that was away for long may have missed some. With wait, at most 10s, an answer without events is held back until there are
-// some or the time is over. Where many changes follow that are left out, it comes after about 2 seconds all the same, and next has
-// moved on.
+// of; oldest, the seq of the oldest change that is kept, or would be if there were one: if it is greater than after + 1, a
+// reader that was away for long may have missed some; and mirror, which is the part before the dash of each [Message.ID]: if it is not
+// what it was, the mirror was started over, and all that the reader knows belongs to another one. With wait, at most 10s, an answer
+// without events is held back until there are some or the time is over. Where many changes follow that are left out, it comes after
+// about 2 seconds all the same, and next has moved on.
+//
+// However many read at once, two connections of the mirror's pool are used for it at a time.
 func NewPull(cfg PullConfig) http.Handler {
 	cfg.look = cmp.Or(cfg.look, lookTime)
-	return &pull{cfg}
+	return &pull{cfg, make(chan struct{}, pullTurns)}
 }
 
 // answer is what a request gets.
@@ -49,6 +58,7 @@ type answer struct {
 	Next   int64            `json:"next"`
 	Oldest int64            `json:"oldest"`
 	Newest int64            `json:"newest"`
+	Mirror string           `json:"mirror"`
 }
 
 // ServeHTTP implements [http.Handler].
@@ -120,7 +130,7 @@ func (p *pull) read(ctx context.Context, q pullQuery) (answer, error) {
 		default:
 		}
 	})()
-	a := answer{Events: []jsontext.Value{}, Next: q.after}
+	a := answer{Events: []jsontext.Value{}, Next: q.after, Mirror: e.born}
 	for over := time.Now().Add(q.wait); ; {
 		due, err := p.add(ctx, e, &a, q.limit)
 		if err != nil {
@@ -138,27 +148,56 @@ func (p *pull) read(ctx context.Context, q pullQuery) (answer, error) {
 		}
 		timer.Stop()
 	}
+	end, err := p.turn(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	defer end()
 	oldest, last, err := p.Mirror.FeedEnds(ctx)
 	a.Oldest, a.Newest = oldest, max(last, oldest-1) // last is 0 where all are gone
 	return a, err
+}
+
+// turn waits until it is this reader's turn to ask the database, and returns what ends it.
+func (p *pull) turn(ctx context.Context) (end func(), err error) {
+	select {
+	case p.turns <- struct{}{}:
+		return func() { <-p.turns }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // add reads on until there is something to answer, nothing more to read, or looking has taken long enough. It reports whether an answer
 // is due now, by which the reader goes on.
 func (p *pull) add(ctx context.Context, e *encoder, a *answer, limit int) (due bool, err error) {
 	for begun := time.Now(); ; {
-		changes, err := p.Mirror.Changes(ctx, a.Next, pageSize)
-		if err != nil || len(changes) == 0 {
+		read, err := p.page(ctx, e, a, limit)
+		switch {
+		case err != nil || read == 0:
 			return false, err
-		}
-		var wanted []clerksync.Change
-		if wanted, a.Next = p.choose(changes, limit); len(wanted) > 0 {
-			return true, p.fill(ctx, e, a, wanted)
-		}
-		if time.Since(begun) >= p.look {
+		case len(a.Events) > 0 || time.Since(begun) >= p.look:
 			return true, nil
 		}
 	}
+}
+
+// page adds what is wanted of the next page, and returns how many changes it read.
+func (p *pull) page(ctx context.Context, e *encoder, a *answer, limit int) (read int, err error) {
+	end, err := p.turn(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	changes, err := p.Mirror.Changes(ctx, a.Next, pageSize)
+	if err != nil || len(changes) == 0 {
+		return 0, err
+	}
+	var wanted []clerksync.Change
+	if wanted, a.Next = p.choose(changes, limit); len(wanted) == 0 {
+		return len(changes), nil
+	}
+	return len(changes), p.fill(ctx, e, a, wanted)
 }
 
 // choose takes what is wanted from a page, at most limit changes, and returns how far they reach.

@@ -1,16 +1,20 @@
 package feed_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
 
 	"github.com/jmoiron/sqlx"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/clerksync/clerksync/feed"
 	"github.com/clerksync/clerksync/internal/pgtest"
+	"github.com/clerksync/clerksync/migrations"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
@@ -20,6 +24,7 @@ type page struct {
 	Next   int64   `json:"next"`
 	Oldest int64   `json:"oldest"`
 	Newest int64   `json:"newest"`
+	Mirror string  `json:"mirror"`
 	Error  string  `json:"error"`
 }
 
@@ -182,5 +187,93 @@ func TestPullMistakes(t *testing.T) {
 	m.DB().Close()
 	if p, code := pull(t, m, ""); code != 503 || p.Error == "" {
 		t.Errorf("without a database: %d %q, want 503 and a reason", code, p.Error)
+	}
+}
+
+// TestPullLeavesConnections has many read at once by a pool of no more connections than they may have together: nobody ever waits for one,
+// so in a larger pool those who write have the others.
+func TestPullLeavesConnections(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := open(t, db)
+		write(t, db, 1, 20)
+		db.SetMaxOpenConns(2)
+		before := db.Stats().WaitCount
+		handler := feed.NewPull(feed.PullConfig{Mirror: m, Data: true})
+		var readers errgroup.Group
+		for range 30 {
+			readers.Go(func() error {
+				for after := range 10 {
+					w := httptest.NewRecorder()
+					if handler.ServeHTTP(w, httptest.NewRequest("GET", fmt.Sprint("/api/changes?limit=1&after=", after), nil)); w.Code != http.StatusOK {
+						return fmt.Errorf("answered %d: %s", w.Code, w.Body)
+					}
+				}
+				return nil
+			})
+		}
+		if err := readers.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if waited := db.Stats().WaitCount - before; waited > 0 {
+			t.Errorf("readers waited %d times for a connection, and so would have who writes", waited)
+		}
+	})
+}
+
+// TestPullWhoseTurnNeverComes gives up asking: while nobody gets an answer from the database, it stops waiting to ask.
+func TestPullWhoseTurnNeverComes(t *testing.T) {
+	t.Parallel()
+	m := open(t, pgtest.New(t))
+	locked := pgtest.Superuser(t, m.DB()).MustBegin()
+	defer locked.Rollback()
+	locked.MustExec(m.SQL(`LOCK TABLE {changes}`))
+	handler := feed.NewPull(feed.PullConfig{Mirror: m})
+	ctx, cancel := context.WithCancel(t.Context())
+	var readers errgroup.Group
+	for range 20 {
+		readers.Go(func() error {
+			handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "GET", "/api/changes?wait=10s", nil))
+			return nil
+		})
+	}
+	eventually(t, "two readers to ask", func() bool { return m.DB().Stats().InUse == 2 })
+	cancel()
+	if err := readers.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPullTellsWhichMirror starts a mirror over, which by then has as many changes again: only what the answer calls the mirror, as the
+// ids of messages do, shows whoever asks that it is another one.
+func TestPullTellsWhichMirror(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Superuser(t, pgtest.New(t)) // the schema made anew has no grants
+	answer := func() (p page) {
+		m := open(t, db)
+		write(t, db, 1, 6)
+		p, _ = pull(t, m, "limit=5")
+		var id string
+		stop := run(t, m, feed.Relay{Name: "all", Initial: true, Batch: 100, Receiver: feed.ReceiverFunc(func(_ context.Context, all ...feed.Message) error {
+			id = all[0].ID
+			return nil
+		})})
+		eventually(t, "the relay to have delivered", func() bool { return position(t, m, "all") >= 6 })
+		stop()
+		if want := fmt.Sprintf("%s-%d", p.Mirror, 1); id != want {
+			t.Errorf("a message has the id %s, want %s", id, want)
+		}
+		return p
+	}
+	first := answer()
+	if again, _ := pull(t, open(t, db), "after=5"); again.Mirror != first.Mirror {
+		t.Errorf("the next process says that the mirror is %q, and the first said %q", again.Mirror, first.Mirror)
+	}
+	db.MustExec(`DROP SCHEMA clerk CASCADE`)
+	if err := migrations.Up(t.Context(), db.DB, migrations.Options{Dialect: migrations.Postgres}); err != nil {
+		t.Fatal(err)
+	}
+	if over := answer(); over.Mirror == first.Mirror || over.Next != first.Next || over.Newest != first.Newest {
+		t.Errorf("started over, the answer is %+v after %+v, want another mirror alone", over, first)
 	}
 }

@@ -11,7 +11,6 @@ import (
 
 	clerksync "github.com/clerksync/clerksync/sync"
 
-	"github.com/clerksync/clerksync/feed"
 	"github.com/clerksync/clerksync/internal/admin"
 	"github.com/clerksync/clerksync/migrations"
 	"github.com/clerksync/clerksync/webhook"
@@ -52,7 +51,7 @@ func (d *daemon) serveChanges(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, errNotOpen.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	feed.NewPull(feed.PullConfig{Mirror: o.mirror, Data: d.publishData, Initial: d.publishInitial}).ServeHTTP(w, r)
+	o.outlet.pull.ServeHTTP(w, r)
 }
 
 func (d *daemon) adminHandler(closing <-chan struct{}) http.Handler {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
@@ -86,6 +87,7 @@ const notifyRelay = "listen"
 // outlet is the change feed with its receivers.
 type outlet struct {
 	feed    *feed.Feed
+	pull    http.Handler // one for all requests, which take turns
 	signers []*feed.HTTPReceiver
 	closers []io.Closer
 }
@@ -109,7 +111,7 @@ func (o *outlet) setSecrets(secrets []string) error {
 
 // openOutlet opens the receivers of the change feed and makes their relays.
 func (s *settings) openOutlet(mirror *clerksync.Mirror, log *slog.Logger, observe func(feed.Delivery)) (o *outlet, err error) {
-	o = &outlet{}
+	o = &outlet{pull: feed.NewPull(feed.PullConfig{Mirror: mirror, Data: s.publishData, Initial: s.publishInitial})}
 	defer func() {
 		if err != nil {
 			o.close()
