@@ -109,7 +109,7 @@ func (r *Receiver) publish(ctx context.Context, m feed.Message) error {
 	var refused *jetstream.APIError
 	switch {
 	case errors.Is(err, jetstream.ErrNoStreamResponse):
-		return fmt.Errorf("there is no stream for %s: make one, with `nats stream add %s --subjects 'clerk.>'` say: %w", msg.Subject, r.stream, err)
+		return fmt.Errorf("no stream takes %s now: there is none, and `nats stream add %s --subjects 'clerk.>'` makes one, or it has no leader, or the server has no JetStream: %w", msg.Subject, r.stream, err)
 	case errors.As(err, &refused) && refused.ErrorCode == wrongStream:
 		return fmt.Errorf("another stream than %s takes %s: %w", r.stream, msg.Subject, err)
 	case err != nil && !r.conn.IsConnected():
@@ -117,10 +117,22 @@ func (r *Receiver) publish(ctx context.Context, m feed.Message) error {
 			err = last
 		}
 		return fmt.Errorf("the NATS server cannot be reached: %w", err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("publishing: the stream does not answer in time: %w", r.silent(err))
 	case err != nil:
 		return fmt.Errorf("publishing: %w", err)
 	}
 	return nil
+}
+
+// silent begins another connection, since this one may be dead without a word, as when a NAT forgot it, or the server may have refused the
+// subscription to answers, which it would not take of itself once it may. It returns why no answer came, if the server has told that.
+func (r *Receiver) silent(err error) error {
+	if last := r.conn.LastError(); errors.Is(last, nats.ErrPermissionViolation) {
+		err = last
+	}
+	_ = r.conn.ForceReconnect() // fails where the connection is closed, and so is the receiver
+	return err
 }
 
 // Close ends the connection.

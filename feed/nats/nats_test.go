@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,7 +131,7 @@ func TestTroubles(t *testing.T) {
 		defer cancel()
 		return r.Send(ctx, message(1))
 	}
-	if err := send(r); err == nil || !strings.Contains(err.Error(), "nats stream add CLERK") {
+	if err := send(r); err == nil || !strings.Contains(err.Error(), "nats stream add CLERK") || !strings.Contains(err.Error(), "no leader") {
 		t.Errorf("without a stream: %v", err)
 	}
 	stream(t, url, "OTHER", "clerk.organization.>")
@@ -177,6 +179,100 @@ func TestRefusedForAWhile(t *testing.T) {
 	options.Password = "hunter2"
 	start(t, options)
 	eventually(t, "a message to be taken again", func() bool { return send(t, r) == nil })
+}
+
+// TestForbiddenForAWhile has the server forbid what publishing needs, which it tells beside an answer that never comes, and then allow it:
+// the receiver tells what is forbidden, and goes on without a restart.
+func TestForbiddenForAWhile(t *testing.T) {
+	elsewhere := &server.SubjectPermission{Allow: []string{"other.>"}}
+	for needed, without := range map[string]*server.Permissions{"clerk.user.updated": {Publish: elsewhere}, "_INBOX.": {Subscribe: elsewhere}} {
+		users := func(p *server.Permissions) []*server.User {
+			return []*server.User{{Username: "owner", Password: "hunter2"}, {Username: "clerk", Password: "hunter2", Permissions: p}}
+		}
+		options := server.Options{Host: "127.0.0.1", Port: -1, StoreDir: t.TempDir(), JetStream: true, NoLog: true, NoSigs: true, Users: users(without)}
+		s := start(t, options)
+		url := fmt.Sprintf("clerk:hunter2@127.0.0.1:%d", s.Addr().(*net.TCPAddr).Port)
+		stream(t, "nats://"+strings.Replace(url, "clerk", "owner", 1), "CLERK", "clerk.>")
+		r := receiver(t, "nats://"+url+"/CLERK")
+		if err := send(t, r); err == nil || !strings.Contains(err.Error(), `"`+needed) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("without the right to %s: %v", needed, err)
+		}
+		options.Users = users(nil)
+		if err := s.ReloadOptions(&options); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "a message to be taken", func() bool { return send(t, r) == nil })
+	}
+}
+
+// TestConnectionDiesSilently has a NAT forget the connection: the next message that finds no answer is the last one.
+func TestConnectionDiesSilently(t *testing.T) {
+	s := start(t, server.Options{Port: -1, StoreDir: t.TempDir()})
+	stream(t, s.ClientURL(), "CLERK", "clerk.>")
+	n := forgetful(t, s.Addr().String())
+	r := receiver(t, "nats://"+n.Addr().String()+"/CLERK")
+	if err := send(t, r); err != nil {
+		t.Fatal(err)
+	}
+	n.forgotten.Store(n.made.Load())
+	if err := send(t, r); err == nil || !strings.Contains(err.Error(), "does not answer in time") {
+		t.Errorf("over a dead connection: %v", err)
+	}
+	eventually(t, "a message to be taken over another connection", func() bool { return send(t, r) == nil })
+}
+
+// nat passes on what connections carry, and of those that it has forgotten nothing.
+type nat struct {
+	net.Listener
+	made, forgotten atomic.Int64
+}
+
+// forgetful starts a nat before a server.
+func forgetful(t *testing.T, server string) *nat {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &nat{Listener: l}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			here, err := l.Accept()
+			if err != nil {
+				return
+			}
+			there, err := net.Dial("tcp", server)
+			if err != nil {
+				here.Close()
+				continue
+			}
+			number := n.made.Add(1)
+			all.Go(func() { n.pass(here, there, number) })
+			all.Go(func() { n.pass(there, here, number) })
+		}
+	})
+	t.Cleanup(all.Wait) // once the receiver and the server have ended, and with them all connections
+	t.Cleanup(func() { l.Close() })
+	return n
+}
+
+func (n *nat) pass(to, from net.Conn, number int64) {
+	defer to.Close()
+	defer from.Close()
+	chunk := make([]byte, 4<<10)
+	for {
+		got, err := from.Read(chunk)
+		if err != nil {
+			return
+		}
+		if number <= n.forgotten.Load() {
+			continue
+		}
+		if _, err := to.Write(chunk[:got]); err != nil {
+			return
+		}
+	}
 }
 
 // send sends a message, if that takes no longer than half a second.
