@@ -3,6 +3,7 @@ package feed
 import (
 	"context"
 	"errors"
+	"regexp"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -25,7 +26,8 @@ type delivery struct {
 	pos     position
 	woken   chan struct{} // holds a token while this process has made changes that were not looked at
 	pause   *backoff.ExponentialBackOff
-	refused int // how many tries have failed since the last that did not
+	refused int             // how many tries have failed since the last that did not
+	told    map[string]bool // what an operator was told of since then
 }
 
 // follow delivers changes as they are made, until the context ends or the lease is lost.
@@ -185,13 +187,22 @@ func (d *delivery) watch(seq int64) (stop func() bool) {
 	}).Stop
 }
 
-// tellAfter is how many tries in a row must fail before an operator is told.
-const tellAfter = 3
+// tellAfter is how many tries in a row must fail before an operator is told, and tellSorts of how many sorts of failures: the first may
+// be over while another one, such as a stream that did not outlive its server, keeps the relay from going on.
+const (
+	tellAfter = 3
+	tellSorts = 10
+)
 
-// tell counts failures, and logs that a receiver is ill and that it is well again.
+// ports are what differs in errors of one sort.
+var ports = regexp.MustCompile(`:[0-9]+`)
+
+// tell counts failures, and logs that a receiver is ill, once for each sort of failure, and that it is well again.
 func (d *delivery) tell(err error, seq int64) {
 	if err != nil {
-		if d.refused++; d.refused == tellAfter {
+		d.refused++
+		if sort := ports.ReplaceAllString(err.Error(), ""); d.refused >= tellAfter && !d.told[sort] && len(d.told) < tellSorts {
+			d.told[sort] = true
 			d.Logger.Warn("a receiver does not take changes", "relay", d.relay.Name, "seq", seq, "error", err)
 		}
 		return
@@ -199,7 +210,7 @@ func (d *delivery) tell(err error, seq int64) {
 	if d.refused >= tellAfter {
 		d.Logger.Info("a receiver takes changes again", "relay", d.relay.Name, "seq", seq)
 	}
-	d.refused = 0
+	d.refused, d.told = 0, map[string]bool{}
 	d.pause.Reset()
 }
 

@@ -3,6 +3,7 @@ package feed_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -114,5 +115,34 @@ func TestReceiverThatPanics(t *testing.T) {
 	eventually(t, "the relay to be well again", func() bool { return strings.Contains(told.String(), "takes changes again") })
 	if n := strings.Count(told.String(), "level=WARN"); n != 1 || failed.Load() != 5 || strings.Contains(told.String(), "is mad") {
 		t.Errorf("%d failures were observed, and the log tells\n%s", failed.Load(), told.String())
+	}
+}
+
+// TestAnotherFailure has a receiver that fails in one way, then in another one: an operator is told of both, of each once although their
+// ports differ, and of no endless number of them.
+func TestAnotherFailure(t *testing.T) {
+	t.Parallel()
+	m := open(t, sqlite(t))
+	apply(t, m, user("user_1", time.Now()))
+	var n atomic.Int64
+	fails := feed.ReceiverFunc(func(context.Context, ...feed.Message) error {
+		switch i := n.Add(1); {
+		case i <= 10:
+			return fmt.Errorf("127.0.0.1:%d->127.0.0.1:4222: connection refused", 40000+i)
+		case i <= 20:
+			return errors.New("no stream")
+		case i <= 50:
+			return fmt.Errorf("failure %d", i)
+		}
+		return nil
+	})
+	var log lines
+	stop := runAll(t, feed.Config{Mirror: m, Logger: slog.New(slog.NewTextHandler(&log, nil)), Relays: []feed.Relay{{Name: "ill", Receiver: fails}}})
+	eventually(t, "the receiver to be well", func() bool { return strings.Contains(log.String(), "takes changes again") })
+	stop()
+	for what, want := range map[string]int{"connection refused": 1, "no stream": 1, "does not take changes": 10} {
+		if got := strings.Count(log.String(), what); got != want {
+			t.Errorf("%q was told %d times, want %d:\n%s", what, got, want, log.String())
+		}
 	}
 }
