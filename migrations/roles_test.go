@@ -2,16 +2,21 @@ package migrations_test
 
 import (
 	"bytes"
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
+	osexec "os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/clerksync/clerksync/internal/pgtest"
 	"github.com/clerksync/clerksync/migrations"
@@ -207,15 +212,7 @@ func TestRolesAgain(t *testing.T) {
 	up(t, db, e.options("mirror_3"))
 	exec(t, db, "CREATE PROCEDURE mirror_3.more() LANGUAGE sql AS 'SELECT 1'") // a team's own
 	for _, schema := range []string{"clerk", "mirror_3", "mirror_3"} {
-		var text bytes.Buffer
-		if err := migrations.PrintRoles(&text, e.options(schema)); err != nil {
-			t.Fatal(err)
-		}
-		file := filepath.Join(t.TempDir(), "roles.sql")
-		if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		run(t, e, db, file)
+		run(t, e, db, printRoles(t, e, schema))
 	}
 	other := engine{e.dialect, e.driver, pgtest.As(t, e.address, "mirror_3_daemon")}.open(t)
 	exec(t, other, "SELECT count(*) FROM mirror_3.users")
@@ -224,5 +221,87 @@ func TestRolesAgain(t *testing.T) {
 	}
 	if err := migrations.PrintRoles(&bytes.Buffer{}, migrations.Options{Dialect: migrations.SQLite}); err == nil {
 		t.Error("SQLite has roles")
+	}
+}
+
+// printRoles returns a file with what PrintRoles writes.
+func printRoles(t *testing.T, e engine, schema string) (file string) {
+	t.Helper()
+	var text bytes.Buffer
+	if err := migrations.PrintRoles(&text, e.options(schema)); err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(t.TempDir(), "roles.sql")
+	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// TestRolesBesideADaemon makes the roles while somebody's transaction takes the tables in the opposite order: neither ends in a deadlock.
+// A transaction that nobody ends has it give up, and once the roles are there it keeps nobody from making them again, as each update does.
+func TestRolesBesideADaemon(t *testing.T) {
+	t.Parallel()
+	e := engine{migrations.Postgres, "postgres", pgtest.URL(t)}
+	db := e.open(t)
+	up(t, db, e.options("mirror_4"))
+	file := printRoles(t, e, "mirror_4")
+	psql := func(ctx context.Context) error {
+		out, err := osexec.CommandContext(ctx, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", file, e.address).CombinedOutput()
+		if err != nil || len(out) > 0 {
+			return fmt.Errorf("psql: %w: %s", err, out)
+		}
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tables := texts(t, db, `SELECT oid::regclass FROM pg_class WHERE relnamespace = 'mirror_4'::regnamespace AND relkind = 'r' ORDER BY ctid DESC`)
+	write := func() (tx *sql.Tx, next func()) {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		return tx, func() {
+			if _, err := tx.ExecContext(ctx, "LOCK TABLE "+tables[n]+" IN ROW EXCLUSIVE MODE"); err != nil { // as whoever writes there
+				t.Fatal(err)
+			}
+			n++
+		}
+	}
+
+	forgotten, next := write()
+	next()
+	if err := psql(ctx); err == nil || !strings.Contains(err.Error(), "somebody else's transaction holds one of ") {
+		t.Errorf("beside a transaction that nobody ends: %v", err)
+	}
+	if err := forgotten.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+
+	daemon, next := write()
+	next()
+	var group errgroup.Group
+	group.Go(func() error { return psql(ctx) })
+	for waits := 0; waits == 0 && ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		waits = len(texts(t, db, `SELECT pid::text FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' AND relation = '`+tables[0]+`'::regclass`))
+	}
+	for range tables[1:] {
+		next()
+	}
+	if err := daemon.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+
+	daemon, next = write()
+	defer daemon.Rollback()
+	for range tables {
+		next()
+	}
+	if err := psql(ctx); err != nil {
+		t.Errorf("once more: %v", err)
 	}
 }
