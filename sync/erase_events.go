@@ -1,13 +1,16 @@
 package sync
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/jmoiron/sqlx"
 )
 
@@ -156,15 +159,54 @@ func (f *fold) erasable() (ids []string) {
 	return ids
 }
 
-// tellsOf finds the ids of whom and what Clerk's JSON tells something: whoever made or invited something is named by a bare id, elsewhere.
-var tellsOf = regexp.MustCompile(`"(?:id|user_id|organization_id)"\s*:\s*"([a-z]+_[A-Za-z0-9_]+)"`)
+// naming are the members by which Clerk's JSON names whom and what it tells something of: whoever made or invited something is named by a
+// bare id, elsewhere.
+var naming = []string{"id", "user_id", "organization_id"}
 
-// told returns the ids of what an event's content tells of.
+// idForm is what an erased object's id looks like; tellsOf finds such ids in those members, wherever they are.
+const idForm = `([a-z]+_[A-Za-z0-9_]+)`
+
+var (
+	plainID = regexp.MustCompile(`^` + idForm + `$`)
+	tellsOf = regexp.MustCompile(`"(?:` + strings.Join(naming, "|") + `)"\s*:\s*"` + idForm + `"`)
+)
+
+// told returns the ids of what an event's content tells of. Metadata tells nothing: people and programs write there what they like.
 func told(content []byte) (ids []string) {
-	for _, match := range tellsOf.FindAllSubmatch(content, -1) {
-		ids = append(ids, string(match[1]))
+	d := jsontext.NewDecoder(bytes.NewReader(content), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	for {
+		name, err := memberName(d)
+		switch {
+		case err == io.EOF:
+			return ids
+		case err == nil && strings.HasSuffix(name, "_metadata"):
+			err = d.SkipValue()
+		case err == nil && slices.Contains(naming, name) && d.PeekKind() == '"':
+			var id jsontext.Token
+			if id, err = d.ReadToken(); err == nil && plainID.MatchString(id.String()) {
+				ids = append(ids, id.String())
+			}
+		}
+		if err != nil { // deeper than the decoder goes: rather too many ids than too few
+			for _, match := range tellsOf.FindAllSubmatch(content, -1) {
+				ids = append(ids, string(match[1]))
+			}
+			return ids
+		}
 	}
-	return ids
+}
+
+// memberName reads on to the next name of a member, of whatever object.
+func memberName(d *jsontext.Decoder) (string, error) {
+	for {
+		token, err := d.ReadToken()
+		if err != nil {
+			return "", err
+		}
+		if kind, read := d.StackIndex(d.StackDepth()); kind == '{' && read%2 == 1 && token.Kind() == '"' {
+			return token.String(), nil
+		}
+	}
 }
 
 // forget drops the content of those event rows that tell of an erased object: what arrives late must not bring back what was erased.

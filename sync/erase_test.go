@@ -262,6 +262,46 @@ func TestEventAboutWhatTheErasedMade(t *testing.T) {
 	})
 }
 
+// TestMetadataThatNamesTheErased has people name an erased person in their metadata, which they and programs write as they like. Their own
+// events that wait are not given up for that: one may tell of a ban.
+func TestMetadataThatNamesTheErased(t *testing.T) {
+	t.Parallel()
+	pgtest.Both(t, func(t *testing.T, db *sqlx.DB) {
+		m := everything(t, db)
+		p := person{word: "quokka", born: past}
+		p.arrive(t, m, past)
+		soon := time.Now().Add(time.Hour).UnixMilli()
+		waits := func(name, more string) {
+			body := fmt.Appendf(nil, `{"object":"user","id":"user_%s","banned":true,"created_at":1,"updated_at":%d,%s}`, name, soon, more)
+			if r := apply(t, m, tells("msg_"+name, clerksync.Users, "user_"+name, body, soon)); r[0].Outcome != clerksync.Deferred {
+				t.Errorf("%s: %+v", name, r[0])
+			}
+		}
+		const unsafe, public, text = `"unsafe_metadata":{"a":[{"user_id":%q}]}`, `"public_metadata":{"id":%q}`, `"unsafe_metadata":{"a":"\"b\u005d}"},"last_name":"{\"id\":\"%s\"}"`
+		waits("before", fmt.Sprintf(unsafe, p.id()))
+		waits("text_before", fmt.Sprintf(text, p.id()))
+		p.leave(t, m, past+hour)
+		if done := p.erase(t, m, clerksync.Anonymize); done.Events != 0 {
+			t.Errorf("erasing did %+v", done)
+		}
+		waits("after", fmt.Sprintf(unsafe, p.id()))
+		waits("public", fmt.Sprintf(public, p.id()))
+		odd := tells("msg_odd", clerksync.Users, "", nil, past)
+		odd.Event.Body, odd.Event.Quarantine = []byte(`{"type":"x","data":{"id":"\u0000","user_id":"\ud800","organization_id":7}}`), "a test"
+		apply(t, m, odd)
+		escaped := tells("msg_escaped", clerksync.Users, "", nil, past)
+		escaped.Event.Body, escaped.Event.Quarantine = []byte(`{"type":"x","data":{"user_id":"`+strings.Replace(p.id(), "_", `\u005f`, 1)+`"}}`), "a test"
+		if r := apply(t, m, escaped); r[0].Outcome != clerksync.Ignored {
+			t.Errorf("an event that spells the erased one's id otherwise is %+v", r[0])
+		}
+		for _, name := range []string{"before", "after", "public"} {
+			if e := events(t, m)["msg_"+name]; e.Outcome != clerksync.Deferred || e.Payload == nil {
+				t.Errorf("%s: the event is %+v", name, e)
+			}
+		}
+	})
+}
+
 // TestEraseUnknown erases somebody of whom only an event speaks.
 func TestEraseUnknown(t *testing.T) {
 	t.Parallel()
