@@ -44,6 +44,27 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestArgumentsHoldNoPassword looks at each block of commands that gives psql an address: everybody on the machine sees it.
+func TestArgumentsHoldNoPassword(t *testing.T) {
+	t.Parallel()
+	password := regexp.MustCompile(`://[^/@\s]*:[^/@\s]*@`)
+	looked := 0
+	for _, page := range pages(t) {
+		for _, block := range regexp.MustCompile("(?ms)^ *```.*?^ *```$").FindAllString(readPage(t, page), -1) {
+			if !strings.Contains(block, `psql`) {
+				continue
+			}
+			looked++
+			if at := password.FindString(block); at != "" {
+				t.Errorf("%s has psql take an address with a password, %s", page, at)
+			}
+		}
+	}
+	if looked < 2 {
+		t.Errorf("looked at only %d blocks", looked)
+	}
+}
+
 func pages(t *testing.T) (all []string) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
