@@ -57,18 +57,15 @@ const (
 
 // saveLastRow writes the row of a pass that has ended, whatever ended it.
 func (p *pass) saveLastRow(ctx context.Context) error {
-	patience := rowPatience
-	if ctx.Err() != nil {
-		patience = rowLastPatience
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), rowPatience)
 	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(rowLastPatience, cancel) })()
 	for {
-		err := p.saveRow(ctx)
+		err := p.saveRow(within)
 		if err == nil {
 			return nil
 		}
-		if wait(ctx, rowPause); ctx.Err() != nil {
+		if wait(within, rowPause); within.Err() != nil {
 			return err
 		}
 	}

@@ -3,8 +3,11 @@ package reconcile_test
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -158,4 +161,56 @@ func TestRunTriesTheFirstPassAgain(t *testing.T) {
 	if err := end(); err != nil {
 		t.Errorf("Run: %v", err)
 	}
+}
+
+// inProcess answers requests without a network, which would keep a bubble's time from passing, and first tells of each.
+type inProcess struct {
+	clerk http.Handler
+	told  func(path string)
+}
+
+func (i inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	i.told(r.URL.Path)
+	w := httptest.NewRecorder()
+	i.clerk.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
+// TestStopsWhileTheDatabaseIsAway is told to stop when a pass has failed because the database is gone, and waits no longer for that one to
+// take the pass's row than a pass that is stopped does.
+func TestStopsWhileTheDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		clerk, err := clerktest.New(clerktest.Config{Users: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer clerk.Close()
+		db := pgtest.SQLite(t)
+		mirror, err := clerksync.Open(t.Context(), db, clerksync.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone := func(path string) {
+			if path == "/v1/users" {
+				db.Close()
+			}
+		}
+		api, err := clerksync.NewAPI(clerksync.APIConfig{SecretKey: clerk.SecretKey(), URL: "http://127.0.0.1:1", RateLimit: -1, Transport: inProcess{clerk, gone}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- reconcile.New(reconcile.Config{Mirror: mirror, Clerk: api}).Run(ctx) }()
+		time.Sleep(2 * time.Second)
+		told := time.Now()
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(told); took > 10*time.Second {
+			t.Errorf("it took %v of the bubble's time to stop", took)
+		}
+	})
 }
