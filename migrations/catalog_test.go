@@ -3,8 +3,8 @@ package migrations_test
 import (
 	"bytes"
 	"database/sql"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
@@ -106,17 +106,8 @@ func TestPrintAfter(t *testing.T) {
 	onBoth(t, func(t *testing.T, e engine) {
 		const version = 3
 		o := e.options("")
-		var all, rest bytes.Buffer
-		if err := errors.Join(migrations.Print(&all, o), migrations.PrintAfter(&rest, o, version)); err != nil {
-			t.Fatal(err)
-		}
-		mark := fmt.Sprintf("(version_id, is_applied) VALUES (%d, true);\n", version)
-		old, _, found := strings.Cut(all.String(), mark)
-		if !found {
-			t.Fatalf("the SQL does not note version %d", version)
-		}
 		db := e.open(t)
-		for i, text := range []string{old + mark + "COMMIT;\n", rest.String()} {
+		for i, text := range []string{printed(t, o, 0, version), printed(t, o, version, 0)} {
 			file := filepath.Join(t.TempDir(), fmt.Sprint(i))
 			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
@@ -130,11 +121,68 @@ func TestPrintAfter(t *testing.T) {
 			t.Errorf("the printed SQL makes other tables than Up (-want +got):\n%s", diff)
 		}
 		for _, none := range []int64{-1, 99} {
-			if err := migrations.PrintAfter(&rest, o, none); err == nil || !strings.Contains(err.Error(), "no version comes after") {
+			if err := migrations.PrintAfter(io.Discard, o, none); err == nil || !strings.Contains(err.Error(), "no version comes after") {
 				t.Errorf("after version %d: %v", none, err)
 			}
 		}
 	})
+}
+
+// TestPrintAfterAnotherVersion has what comes after a version change nothing in tables that are at another one, or that lack one in between:
+// Up does not make up for what was left out.
+func TestPrintAfterAnotherVersion(t *testing.T) {
+	onBoth(t, func(t *testing.T, e engine) {
+		o := e.options("")
+		conn, err := e.open(t).Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		versions := map[migrations.Dialect]string{migrations.Postgres: "clerk.migrations", migrations.SQLite: "clerk_migrations"}[e.dialect]
+		for _, c := range []struct {
+			before string // a statement
+			after  int64
+			fits   bool
+		}{
+			{printed(t, o, 0, 5), 4, false},
+			{"SELECT 1", 6, false},
+			{"SELECT 1", 7, false},
+			{"DELETE FROM " + versions + " WHERE version_id = 4", 5, false},
+			{"INSERT INTO " + versions + " (version_id, is_applied) VALUES (4, true)", 5, true},
+		} {
+			if _, err := conn.ExecContext(t.Context(), c.before); err != nil {
+				t.Fatal(err)
+			}
+			_, err := conn.ExecContext(t.Context(), printed(t, o, c.after, 0))
+			if c.fits != (err == nil) || err != nil && !strings.Contains(err.Error(), fmt.Sprint("not at version ", c.after)) {
+				t.Errorf("after version %d: %v; fits: %v", c.after, err, c.fits)
+			}
+			if err == nil {
+				continue
+			}
+			if _, err := conn.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// printed is what PrintAfter writes, up to a version where that is not 0.
+func printed(t *testing.T, o migrations.Options, after, last int64) string {
+	t.Helper()
+	var text bytes.Buffer
+	if err := migrations.PrintAfter(&text, o, after); err != nil {
+		t.Fatal(err)
+	}
+	if last == 0 {
+		return text.String()
+	}
+	mark := fmt.Sprintf("(version_id, is_applied) VALUES (%d, true);\n", last)
+	old, _, found := strings.Cut(text.String(), mark)
+	if !found {
+		t.Fatalf("the SQL does not note version %d", last)
+	}
+	return old + mark + "COMMIT;\n"
 }
 
 func TestPrintedSQLRefusesToRunIntoATable(t *testing.T) {

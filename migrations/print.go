@@ -12,7 +12,8 @@ import (
 // transaction, for an empty schema: psql and sqlite3 -bail leave nothing behind when a statement of it fails.
 func Print(w io.Writer, o Options) error { return PrintAfter(w, o, 0) }
 
-// PrintAfter is like [Print] for tables that are at a version already: it writes what comes after that one. With 0 it writes all.
+// PrintAfter is like [Print] for tables that are at a version already: it writes what comes after that one, and fails where they are at
+// another. With 0 it writes all.
 func PrintAfter(w io.Writer, o Options, version int64) error {
 	t, err := o.tables()
 	if err != nil {
@@ -31,6 +32,8 @@ func PrintAfter(w io.Writer, o Options, version int64) error {
 		if err := t.printFile(&b, "versions.sql"); err != nil {
 			return err
 		}
+	} else {
+		b.WriteString(t.onlyAt(version))
 	}
 	for _, s := range t.steps {
 		if s.Version <= version {
@@ -46,6 +49,16 @@ func PrintAfter(w io.Writer, o Options, version int64) error {
 		return fmt.Errorf("printing migrations: %w", err)
 	}
 	return nil
+}
+
+// onlyAt is SQL that fails unless the tables are at a version: [Up] makes up for none that was left out.
+func (t *tables) onlyAt(version int64) string {
+	at := fmt.Sprintf("SELECT max(version_id) = %[1]d AND count(*) = %[1]d + 1 FROM %[2]s", version, t.name("migrations")) // and the zeroth
+	if t.dialect == Postgres {
+		return fmt.Sprintf("DO $$ BEGIN IF (%s) IS NOT TRUE THEN\n    RAISE EXCEPTION 'the tables are not at version %d: migrate status tells at which they are';\nEND IF; END $$;\n\n", at, version)
+	}
+	name := fmt.Sprintf(`temp."%s_check"`, t.schema)
+	return fmt.Sprintf("CREATE TABLE %[1]s (at BOOLEAN CONSTRAINT \"the tables are not at version %[2]d\" CHECK (at));\nINSERT INTO %[1]s %[3]s;\nDROP TABLE %[1]s;\n\n", name, version, at)
 }
 
 // PrintRoles writes plain SQL for PostgreSQL that makes three roles and gives them their rights: an owner of the tables, a daemon
