@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -46,7 +47,8 @@ type HTTPReceiver struct {
 // Limits of one post. A receiver that needs longer should answer first and work later.
 const (
 	postTime   = 10 * time.Second
-	answerSize = 64 << 10 // read of an answer, so that its connection can be used again
+	answerSize = 64 << 10    // read of an answer, so that its connection can be used again
+	answerTime = time.Second // for that: the status has told everything, and more changes wait
 )
 
 // NewHTTP returns a receiver that posts each message as a CloudEvent to a URL, with the headers webhook-id, webhook-timestamp and
@@ -116,6 +118,8 @@ func (r *HTTPReceiver) Send(ctx context.Context, messages ...Message) error {
 func (r *HTTPReceiver) Serial() {}
 
 func (r *HTTPReceiver) post(ctx context.Context, m Message) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url, bytes.NewReader(m.Event))
 	if err != nil {
 		return errors.New("the request cannot be made") // the error quotes the URL
@@ -138,10 +142,14 @@ func (r *HTTPReceiver) post(ctx context.Context, m Message) error {
 		if errors.As(err, &failed) {
 			err = failed.Err // without the URL
 		}
+		if strings.Contains(err.Error(), "malformed HTTP") { // and then it quotes what came, which may be what was sent
+			err = errors.New("it does not speak HTTP")
+		}
 		return fmt.Errorf("posting: %w", err)
 	}
 	defer resp.Body.Close()
-	_, _ = io.CopyN(io.Discard, resp.Body, answerSize) // the status has told everything
+	defer time.AfterFunc(answerTime, cancel).Stop()
+	_, _ = io.CopyN(io.Discard, resp.Body, answerSize)
 	return judge(resp)
 }
 
@@ -159,8 +167,8 @@ func judge(resp *http.Response) error {
 
 // asked returns how long a Retry-After asks to wait, which has seconds or a date.
 func asked(text string) time.Duration {
-	if seconds, err := strconv.Atoi(text); err == nil {
-		return time.Duration(seconds) * time.Second
+	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(max(min(seconds, math.MaxInt32), 0)) * time.Second // as many as there are nanoseconds for, and more than are heeded
 	}
 	if at, err := http.ParseTime(text); err == nil {
 		return time.Until(at)

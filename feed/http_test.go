@@ -4,18 +4,23 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log"
+	"math"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	svix "github.com/svix/svix-webhooks/go"
 
 	"github.com/clerksync/clerksync/feed"
+	"github.com/clerksync/clerksync/internal/pipes"
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
@@ -48,7 +53,7 @@ func TestAnswers(t *testing.T) {
 func TestRetryAfterForms(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Duration{
-		"90": 90 * time.Second, "0": 0, "-1": 0, "soon": 0, "": 0,
+		"90": 90 * time.Second, "9223372037": math.MaxInt32 * time.Second, "99999999999999999999": math.MaxInt32 * time.Second, "-99999999999999999999": 0, "0": 0, "-1": 0, "soon": 0, "": 0,
 		time.Now().Add(time.Hour).UTC().Format(http.TimeFormat):  time.Hour,
 		time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat): 0,
 	} {
@@ -131,6 +136,47 @@ func TestSigned(t *testing.T) {
 	}
 }
 
+// TestAnswerWithoutEnd answers that each message is taken, and goes on talking: the next one is posted all the same, and the connection that
+// waits for the end of the answer is given up.
+func TestAnswerWithoutEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		there := pipes.Listen("127.0.0.1:80")
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			for tick := time.Tick(100 * time.Millisecond); ; {
+				if _, err := io.WriteString(w, "."); err != nil || http.NewResponseController(w).Flush() != nil {
+					return
+				}
+				select {
+				case <-tick:
+				case <-r.Context().Done():
+					return
+				}
+			}
+		}))
+		s.Listener.Close()
+		s.Listener = there
+		s.Start()
+		defer s.Close()
+		transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return there.Dial(ctx) }}
+		r, err := feed.NewHTTP(feed.HTTPConfig{URL: "http://127.0.0.1", Secrets: []string{secret}, Transport: transport})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		began := time.Now()
+		for range 3 {
+			if err := r.Send(t.Context(), message); err != nil {
+				t.Error("a message that was taken: ", err)
+			}
+		}
+		if took := time.Since(began); took > 5*time.Second { // by the bubble's clock
+			t.Errorf("three messages took %s", took)
+		}
+	})
+}
+
 // TestErrorsTellNoSecret fails in many ways: no error tells the URL, which may hold a password or a token.
 func TestErrorsTellNoSecret(t *testing.T) {
 	t.Parallel()
@@ -143,7 +189,17 @@ func TestErrorsTellNoSecret(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer slow.Close()
-	for _, url := range []string{broken.URL, closed.URL, slow.URL} {
+	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "%s %s %s\r\n", r.Method, r.RequestURI, r.Proto)
+	}))
+	defer echo.Close()
+	for _, url := range []string{broken.URL, closed.URL, slow.URL, echo.URL} {
 		r := httpReceiver(t, strings.Replace(url, "http://", "http://user:hunter2@", 1)+"/T0KEN?key=hunter2")
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		err := r.Send(ctx, message)

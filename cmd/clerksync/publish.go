@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	clerksync "github.com/clerksync/clerksync/sync"
 
@@ -27,6 +29,9 @@ type destination struct {
 	nats bool
 	name string // of its relay
 }
+
+// hostSize is how much of a host's name, which has up to 253 letters, a relay is called by.
+const hostSize = 80
 
 var fragment = regexp.MustCompile(`^[A-Za-z0-9._-]{1,60}$`)
 
@@ -69,9 +74,18 @@ func parseDestination(text string) (t destination, err error) {
 		}
 		u.User = nil // a new password is no new receiver
 		sum := sha256.Sum256([]byte(u.String()))
-		t.name = u.Hostname() + "-" + hex.EncodeToString(sum[:4])
+		host := strings.Map(inName, u.Hostname())
+		t.name = host[:min(len(host), hostSize)] + "-" + hex.EncodeToString(sum[:4])
 	}
 	return t, nil
+}
+
+// inName returns a letter of a host as it stands in the name of a relay: in place of those of other alphabets, and of a zone's %, a hyphen.
+func inName(letter rune) rune {
+	if strings.ContainsRune("._~:-", letter) || letter < utf8.RuneSelf && (unicode.IsLetter(letter) || unicode.IsDigit(letter)) {
+		return letter
+	}
+	return '-'
 }
 
 // plain reports whether what is sent may go over a network in the clear: nats:// encrypts only where the server asks for it, and who
