@@ -28,6 +28,7 @@ type delivery struct {
 	pause   *backoff.ExponentialBackOff
 	refused int             // how many tries have failed since the last that did not
 	told    map[string]bool // what an operator was told of since then
+	unread  int             // how many times in a row the database did not tell what there is to deliver
 }
 
 // follow delivers changes as they are made, until the context ends or the lease is lost.
@@ -39,14 +40,18 @@ func (d *delivery) follow(ctx context.Context) error {
 	})()
 	defer d.leave(ctx)
 	for {
-		begun := time.Now()
+		begun, refused := time.Now(), d.refused
 		more, err := d.page(ctx)
+		if err == nil {
+			d.unread = 0
+		}
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.Is(err, lease.ErrLost):
 			return err
 		case err != nil:
+			d.tellUnread(err, d.refused > refused)
 			d.wait(ctx, after(err, d.pause.NextBackOff()), nil)
 		case !more:
 			d.wait(ctx, pollTime, d.woken)
@@ -212,6 +217,21 @@ func (d *delivery) tell(err error, seq int64) {
 	}
 	d.refused, d.told = 0, map[string]bool{}
 	d.pause.Reset()
+}
+
+// tellUnreadAfter is how many times in a row the database must fail before an operator is told by a relay. They take some 20 seconds, by when
+// one that answers nobody has cost it the lease, which tells more.
+const tellUnreadAfter = 15
+
+// tellUnread counts failures to read what there is to deliver, and logs that a relay stands still for them: once, since it may go on at any time.
+func (d *delivery) tellUnread(err error, refused bool) {
+	if refused { // by the receiver, so it was read
+		d.unread = 0
+		return
+	}
+	if d.unread++; d.unread == tellUnreadAfter {
+		d.Logger.Warn("a relay cannot read what it has to deliver", "relay", d.relay.Name, "after", d.pos.seq, "error", err)
+	}
 }
 
 // look reads the position again, and tells an operator where the relay goes on from another one than it had reached.

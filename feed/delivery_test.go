@@ -146,3 +146,21 @@ func TestAnotherFailure(t *testing.T) {
 		}
 	}
 }
+
+// TestFeedThatCannotBeRead takes from a relay's database what it needs to tell of an object: an operator is told what stands in its way.
+func TestFeedThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	m := open(t, db)
+	apply(t, m, user("user_1", time.Now()))
+	pgtest.Superuser(t, db).MustExec(m.SQL(`ALTER TABLE {users} RENAME COLUMN data TO moved`))
+	var log lines
+	took := feed.ReceiverFunc(func(context.Context, ...feed.Message) error { return nil })
+	runAll(t, feed.Config{Mirror: m, Logger: slog.New(slog.NewTextHandler(&log, nil)), Relays: []feed.Relay{{Name: "blind", Receiver: took, Data: true}}})
+	eventually(t, "an operator to be told", func() bool { return strings.Contains(log.String(), "a relay cannot read what it has to deliver") })
+	pgtest.Superuser(t, db).MustExec(m.SQL(`ALTER TABLE {users} RENAME COLUMN moved TO data`))
+	eventually(t, "the change to be delivered", func() bool { return position(t, m, "blind") == 1 })
+	if n := strings.Count(log.String(), "level=WARN"); n != 1 {
+		t.Errorf("an operator was told %d times:\n%s", n, log.String())
+	}
+}

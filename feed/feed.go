@@ -74,8 +74,8 @@ type Config struct {
 	Mirror *clerksync.Mirror
 	Relays []Relay
 
-	// Logger is told when a relay fails, when it is well again, when its receiver does not return although its time is over, and when
-	// it goes back with its database. Nil means nobody.
+	// Logger is told when a relay fails, when it is well again, when its receiver does not return although its time is over, when the
+	// database does not tell what there is to deliver, and when it goes back with its database. Nil means nobody.
 	Logger *slog.Logger
 
 	// Observe, if not nil, is called after every delivery that was tried, by several goroutines at once.
