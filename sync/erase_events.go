@@ -3,6 +3,7 @@ package sync
 import (
 	"bytes"
 	"context"
+	"errors"
 	"database/sql"
 	"io"
 	"regexp"
@@ -177,7 +178,7 @@ func told(content []byte) (ids []string) {
 	for {
 		name, err := memberName(d)
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return ids
 		case err == nil && strings.HasSuffix(name, "_metadata"):
 			err = d.SkipValue()
