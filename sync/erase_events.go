@@ -3,8 +3,8 @@ package sync
 import (
 	"bytes"
 	"context"
-	"errors"
 	"database/sql"
+	"errors"
 	"io"
 	"regexp"
 	"slices"
