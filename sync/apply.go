@@ -88,7 +88,7 @@ func (m *Mirror) prepare(ctx context.Context, evidence []Evidence) (*request, er
 	if err := m.doubt(ctx, pieces, now); err != nil {
 		return nil, err
 	}
-	return newRequest(pieces, pinned), nil
+	return m.newRequest(pieces, pinned), nil
 }
 
 // triage settles pieces that never reach an object's row.

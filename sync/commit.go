@@ -31,9 +31,13 @@ func (m *Mirror) commitTimeout() time.Duration {
 }
 
 // commitAll commits a batch and sets every request's error. A batch that the database refuses for one piece's sake is split until
-// that piece stands alone, so that it cannot fail its neighbours; alone, it is quarantined. What a hook refuses is known at once.
+// that piece stands alone, so that it cannot fail its neighbours; alone, it is quarantined. What a hook refuses is known at once. A batch
+// for which hooks have no time is split, too.
 func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
-	err := m.commitPastHooks(ctx, batch)
+	err := errCrowded
+	if !m.crowds(batch) {
+		err = m.commitPastHooks(ctx, batch)
+	}
 	if violated(err) {
 		agreed, renumberErr := m.renumber(ctx, func(k *kind) []string { return unsettled(batch, k) })
 		switch {
@@ -52,10 +56,13 @@ func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
 			return
 		}
 	}
-	switch poisoned := diagnose(err) == poison; {
-	case poisoned && len(batch) > 1:
+	switch poisoned, crowded := diagnose(err) == poison, errors.Is(err, errCrowded); {
+	case (poisoned || crowded) && len(batch) > 1:
 		m.commitAll(ctx, batch[:len(batch)/2])
 		m.commitAll(ctx, batch[len(batch)/2:])
+	case crowded:
+		parts := batch[0].apart()
+		m.commitParts(ctx, batch[0], parts, min(m.mostCalls(), (len(parts)+1)/2))
 	case poisoned:
 		m.commitApart(ctx, batch[0], err)
 	default:
@@ -77,6 +84,9 @@ func (m *Mirror) commitPastHooks(ctx context.Context, batch []*request) error {
 	for failed := (hookFailures)(nil); errors.As(err, &failed); failed = nil {
 		var l late
 		if errors.As(err, &l) {
+			if l.crowded && divisible(batch) {
+				return errCrowded
+			}
 			if tooLate++; tooLate > 1 { // a third time would be more than callers wait
 				failed = failed.with("could not be called: others took the time", l.rest...)
 			}
@@ -89,20 +99,26 @@ func (m *Mirror) commitPastHooks(ctx context.Context, batch []*request) error {
 
 // commitApart commits the events and reads of one refused request each by itself, and quarantines what is refused alone.
 func (m *Mirror) commitApart(ctx context.Context, r *request, refusal error) {
-	r.err = nil
 	parts := r.apart()
-	if len(parts) <= 1 {
-		r.quarantine(refusal)
-		if err := m.tryCommit(ctx, []*request{r}); err != nil {
-			r.err = unavailable(err)
-		}
+	if len(parts) > 1 {
+		m.commitParts(ctx, r, parts, 1)
 		return
 	}
-	for _, pieces := range parts {
-		alone := newRequest(pieces, r.pinned)
-		m.commitAll(ctx, []*request{alone})
-		if alone.err != nil {
-			r.err = alone.err
+	r.err = nil
+	r.quarantine(refusal)
+	if err := m.tryCommit(ctx, []*request{r}); err != nil {
+		r.err = unavailable(err)
+	}
+}
+
+// commitParts commits so many parts of a request at a time.
+func (m *Mirror) commitParts(ctx context.Context, r *request, parts [][]*piece, size int) {
+	r.err = nil
+	for some := range slices.Chunk(parts, size) {
+		part := m.newRequest(slices.Concat(some...), r.pinned)
+		m.commitAll(ctx, []*request{part})
+		if part.err != nil {
+			r.err = part.err
 			return
 		}
 	}

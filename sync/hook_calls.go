@@ -163,17 +163,20 @@ func (m *Mirror) callHooks(ctx context.Context, tx *sqlx.Tx, calls []hookCall) e
 		return err
 	}
 	var failures hookFailures
+	begun := time.Now()
 	for i, c := range calls {
+		called := time.Now()
 		failure, err := c.run(within, tx)
 		switch {
 		case errors.Is(failure, errAbandoned) && ctx.Err() != nil:
 			return abandoned{ctx.Err()}
 		case errors.Is(failure, errAbandoned):
-			return abandoned{late{failures.with("did not return when its time was over", c), calls[i+1:]}}
+			return abandoned{late{failures.with("did not return when its time was over", c), calls[i+1:], false}}
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case within.Err() != nil:
-			return late{failures.with("did not end in time", c), calls[i+1:]}
+			m.pace.note(i, called.Sub(begun))
+			return late{failures.with("did not end in time", c), calls[i+1:], i > 0 && time.Since(called) < m.hookTimeout()/2}
 		case err != nil:
 			return err
 		case failure != nil:
@@ -183,6 +186,7 @@ func (m *Mirror) callHooks(ctx context.Context, tx *sqlx.Tx, calls []hookCall) e
 			return failures
 		}
 	}
+	m.pace.note(len(calls), time.Since(begun))
 	if len(failures) > 0 {
 		return failures
 	}

@@ -26,7 +26,8 @@ func (f hookFailures) Unwrap() error { return ErrHook }
 // late are failures of which the last one took the time that others needed.
 type late struct {
 	hookFailures
-	rest []hookCall // that were not made
+	rest    []hookCall // that were not made
+	crowded bool       // it took little of it: no call did, and together they were too many
 }
 
 func (l late) Unwrap() error { return l.hookFailures }

@@ -70,6 +70,7 @@ type Mirror struct {
 	statements statements
 	births     births
 	queue      queue
+	pace       pace // of hooks
 	sheets     sheets
 	turns      sync.Mutex // see Turn
 	clock      clock

@@ -11,6 +11,7 @@ type request struct {
 	pieces []*piece
 	pinned string // the pin under which the pieces were prepared
 	size   int    // bytes of JSON
+	calls  int    // pieces that may call a hook
 
 	lead   chan struct{} // closed when this request's caller must commit the next batch
 	handOn func()        // hands the lead on, once, if this request's caller has it
@@ -18,10 +19,15 @@ type request struct {
 	err    error         // meaningful once done is closed
 }
 
-func newRequest(pieces []*piece, pinned string) *request {
+func (m *Mirror) newRequest(pieces []*piece, pinned string) *request {
 	r := &request{pieces: pieces, pinned: pinned, lead: make(chan struct{}), done: make(chan struct{}), handOn: func() {}}
 	for _, p := range pieces {
 		r.size += len(p.Object)
+		if p.kind != nil {
+			if _, hooked := m.cfg.Hooks[p.kind.name]; hooked {
+				r.calls++
+			}
+		}
 	}
 	return r
 }
@@ -84,14 +90,14 @@ func (q *queue) join(r *request) (leads bool) {
 	return false
 }
 
-// batch takes out of the queue what is committed together with the leader's request.
-func (q *queue) batch(leader *request) []*request {
+// batch takes out of the queue what is committed together with the leader's request, with so many calls of hooks at most.
+func (q *queue) batch(leader *request, mostCalls int) []*request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	batch, pieces, size := []*request{leader}, len(leader.pieces), leader.size
+	batch, pieces, size, calls := []*request{leader}, len(leader.pieces), leader.size, leader.calls
 	for _, r := range q.waiting {
-		pieces, size = pieces+len(r.pieces), size+r.size
-		if pieces > maxBatchPieces || size > maxBatchBytes {
+		pieces, size, calls = pieces+len(r.pieces), size+r.size, calls+r.calls
+		if pieces > maxBatchPieces || size > maxBatchBytes || calls > mostCalls {
 			break
 		}
 		batch = append(batch, r)
@@ -175,7 +181,7 @@ func (m *Mirror) lead(ctx context.Context, r *request) {
 	if len(r.pieces) >= ample {
 		r.handOn()
 	}
-	m.answer(context.WithoutCancel(ctx), m.queue.batch(r))
+	m.answer(context.WithoutCancel(ctx), m.queue.batch(r, m.mostCalls()))
 }
 
 // answer commits a batch and answers its callers, also if committing panics: nobody may wait for ever.

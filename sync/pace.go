@@ -1,0 +1,45 @@
+package sync
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// errCrowded means that the hooks of one transaction had no time for all its changes, though each took little.
+var errCrowded = errors.New("the hooks of one transaction were too many for their time")
+
+// pace is how long a hook's call took in the last transaction. The zero value knows of none.
+type pace struct{ each atomic.Int64 } // nanoseconds
+
+func (p *pace) note(calls int, took time.Duration) {
+	if calls > 0 {
+		p.each.Store(max(1, int64(took)/int64(calls)))
+	}
+}
+
+// fits is how many calls fit into a time.
+func (p *pace) fits(within time.Duration) int {
+	each := p.each.Load()
+	if each == 0 {
+		return maxBatchPieces
+	}
+	return int(min(max(1, int64(within)/each), maxBatchPieces))
+}
+
+// mostCalls is how many pieces that may call a hook one transaction takes, so that half of the time that hooks have is enough.
+func (m *Mirror) mostCalls() int { return m.pace.fits(m.hookTimeout() / 2) }
+
+// crowds reports whether a batch may call hooks more often than that, and can be divided.
+func (m *Mirror) crowds(batch []*request) bool {
+	if len(m.cfg.Hooks) == 0 || !divisible(batch) {
+		return false
+	}
+	calls := 0
+	for _, r := range batch {
+		calls += r.calls
+	}
+	return calls > m.mostCalls()
+}
+
+func divisible(batch []*request) bool { return len(batch) > 1 || len(batch[0].apart()) > 1 }
