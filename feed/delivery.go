@@ -28,7 +28,7 @@ type delivery struct {
 	pause   *backoff.ExponentialBackOff
 	refused int             // how many tries have failed since the last that did not
 	told    map[string]bool // what an operator was told of since then
-	unread  int             // how many times in a row the database did not tell what there is to deliver
+	unread  int             // how many times in a row nothing came to be sent, although the database was asked
 }
 
 // follow delivers changes as they are made, until the context ends or the lease is lost.
@@ -40,7 +40,7 @@ func (d *delivery) follow(ctx context.Context) error {
 	})()
 	defer d.leave(ctx)
 	for {
-		begun, refused := time.Now(), d.refused
+		begun := time.Now()
 		more, err := d.page(ctx)
 		if err == nil {
 			d.unread = 0
@@ -51,7 +51,7 @@ func (d *delivery) follow(ctx context.Context) error {
 		case errors.Is(err, lease.ErrLost):
 			return err
 		case err != nil:
-			d.tellUnread(err, d.refused > refused)
+			d.tellUnread(err)
 			d.wait(ctx, after(err, d.pause.NextBackOff()), nil)
 		case !more:
 			d.wait(ctx, pollTime, d.woken)
@@ -204,6 +204,7 @@ var ports = regexp.MustCompile(`:[0-9]+`)
 
 // tell counts failures, and logs that a receiver is ill, once for each sort of failure, and that it is well again.
 func (d *delivery) tell(err error, seq int64) {
+	d.unread = 0 // what was sent was read
 	if err != nil {
 		d.refused++
 		if sort := ports.ReplaceAllString(err.Error(), ""); d.refused >= tellAfter && !d.told[sort] && len(d.told) < tellSorts {
@@ -223,12 +224,8 @@ func (d *delivery) tell(err error, seq int64) {
 // one that answers nobody has cost it the lease, which tells more.
 const tellUnreadAfter = 15
 
-// tellUnread counts failures to read what there is to deliver, and logs that a relay stands still for them: once, since it may go on at any time.
-func (d *delivery) tellUnread(err error, refused bool) {
-	if refused { // by the receiver, so it was read
-		d.unread = 0
-		return
-	}
+// tellUnread counts failures since something was sent, and logs that a relay stands still for them: once, since it may go on at any time.
+func (d *delivery) tellUnread(err error) {
 	if d.unread++; d.unread == tellUnreadAfter {
 		d.Logger.Warn("a relay cannot read what it has to deliver", "relay", d.relay.Name, "after", d.pos.seq, "error", err)
 	}

@@ -164,3 +164,28 @@ func TestFeedThatCannotBeRead(t *testing.T) {
 		t.Errorf("an operator was told %d times:\n%s", n, log.String())
 	}
 }
+
+// TestReceiverThatTakesOneAtATime takes a change and refuses the next one, as one that limits its rate does: nobody is told that the relay
+// cannot read what it has to deliver.
+func TestReceiverThatTakesOneAtATime(t *testing.T) {
+	t.Parallel()
+	m := open(t, sqlite(t))
+	const changes = 40
+	for i := range changes {
+		apply(t, m, user(fmt.Sprint("user_", i), time.Now()))
+	}
+	var n atomic.Int64
+	limited := feed.ReceiverFunc(func(context.Context, ...feed.Message) error {
+		if n.Add(1)%2 == 0 {
+			return errors.New("it answers 429")
+		}
+		return nil
+	})
+	var log lines
+	stop := runAll(t, feed.Config{Mirror: m, Logger: slog.New(slog.NewTextHandler(&log, nil)), Relays: []feed.Relay{{Name: "limited", Receiver: limited, Batch: 1}}})
+	eventually(t, "all to be taken", func() bool { return n.Load() >= 2*changes-1 })
+	stop()
+	if log.String() != "" {
+		t.Errorf("an operator was told\n%s", log.String())
+	}
+}
