@@ -43,6 +43,9 @@ func (t *tables) prepare(ctx context.Context, db *sql.DB) error {
 // enter keeps processes apart for the length of a transaction, since even CREATE … IF NOT EXISTS fails when two run it at once.
 // Unlike a session's lock, a transaction's works behind a pooler.
 func (t *tables) enter(ctx context.Context, tx *sql.Tx) error {
+	if _, err := tx.ExecContext(ctx, ownFunctions); err != nil {
+		return err
+	}
 	if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(hashtext($1))`, "clerksync "+t.schema); err != nil {
 		return err
 	}

@@ -8,7 +8,8 @@ import (
 // dialect is what differs between the two databases. Their statements are otherwise the same.
 //
 // PostgreSQL looks in the schema public, too, where others may make functions and operators, and takes one that fits better than its own,
-// with the rights of whoever asks. So what takes any type, or converts what it is given, is called by its full name here.
+// with the rights of whoever asks. So what takes any type, or converts what it is given, is called by its full name, and operands of two
+// types are cast to those of an operator.
 type dialect struct {
 	postgres bool
 	schema   string

@@ -80,7 +80,7 @@ WHERE id IN `+m.dialect.among(), string(parameter))
 // contains is a condition: the bytes in a column contain one of the texts in a JSON array, the statement's one parameter.
 func (d dialect) contains(column string) string {
 	if d.postgres {
-		return `EXISTS (SELECT 1 FROM jsonb_array_elements_text(cast($1 as jsonb)) AS mark WHERE position(convert_to(mark, 'UTF8') in ` + column + `) > 0)`
+		return `EXISTS (SELECT 1 FROM jsonb_array_elements_text(cast($1 as jsonb)) AS mark WHERE position(pg_catalog.convert_to(mark, 'UTF8') in ` + column + `) > 0)`
 	}
 	return `EXISTS (SELECT 1 FROM json_each($1) AS mark WHERE instr(` + column + `, cast(mark.value AS blob)) > 0)`
 }

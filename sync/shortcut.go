@@ -50,11 +50,11 @@ func replaced(exprs []string, pairs ...string) []string {
 func (d dialect) untriggered(tables ...string) string {
 	literals := make([]string, len(tables))
 	for i, table := range tables {
-		literals[i] = "'" + strings.ReplaceAll(d.table(table), "'", "''") + "'::regclass"
+		literals[i] = "'" + strings.ReplaceAll(d.table(table), "'", "''") + "'::regclass::oid"
 	}
 	return `NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger
-WHERE tgrelid IN (` + strings.Join(literals, ", ") + `) AND tgenabled <> 'D' AND tgtype & 2 = 0 AND NOT tginitdeferred
-AND (NOT tgisinternal OR tgfoid IN ('pg_catalog."RI_FKey_check_ins"'::regproc, 'pg_catalog."RI_FKey_check_upd"'::regproc, 'pg_catalog.unique_key_recheck'::regproc)))`
+WHERE tgrelid IN (` + strings.Join(literals, ", ") + `) AND tgenabled <> 'D' AND tgtype & 2::smallint = 0::smallint AND NOT tginitdeferred
+AND (NOT tgisinternal OR tgfoid IN ('pg_catalog."RI_FKey_check_ins"'::regproc::oid, 'pg_catalog."RI_FKey_check_upd"'::regproc::oid, 'pg_catalog.unique_key_recheck'::regproc::oid)))`
 }
 
 // large is how many pieces make a batch large. While a smaller one is on its way, those who wait for it become more, which saves more than

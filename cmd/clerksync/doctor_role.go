@@ -28,17 +28,17 @@ SELECT r.rolname AS role, r.rolsuper AS super, r.rolcreaterole OR r.rolcreatedb 
     has_schema_privilege($1, 'CREATE') AS makes,
     coalesce(bool_or(pg_has_role(c.relowner, 'MEMBER')), false) AS owns,
     coalesce(bool_or(has_table_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE')) FILTER (WHERE c.relname = 'audit'), false) AS editsaudit,
-    coalesce(string_agg(c.relname, ', ' ORDER BY c.relname) FILTER (WHERE c.relname NOT IN ('audit', 'migrations', 'migrations_lock')
+    coalesce(pg_catalog.string_agg(c.relname, ', ' ORDER BY c.relname) FILTER (WHERE c.relname NOT IN ('audit', 'migrations', 'migrations_lock')
         AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE'))), '') AS unreachable,
-    coalesce(string_agg(c.relname, ', ' ORDER BY c.relname) FILTER (WHERE row_security_active(c.oid) AND (SELECT count(*) FILTER (WHERE NOT p.polpermissive) > 0 OR count(*) FILTER (WHERE p.polpermissive
+    coalesce(pg_catalog.string_agg(c.relname, ', ' ORDER BY c.relname) FILTER (WHERE row_security_active(c.oid) AND (SELECT count(*) FILTER (WHERE NOT p.polpermissive) > 0 OR count(*) FILTER (WHERE p.polpermissive
             AND p.polcmd = '*' AND pg_get_expr(p.polqual, p.polrelid) = 'true' AND coalesce(pg_get_expr(p.polwithcheck, p.polrelid), 'true') = 'true') = 0
-        FROM pg_policy AS p WHERE p.polrelid = c.oid AND (0 = ANY (p.polroles) OR EXISTS (SELECT FROM unnest(p.polroles) AS of WHERE pg_has_role(of, 'USAGE'))))), '') AS veiled
+        FROM pg_policy AS p WHERE p.polrelid = c.oid AND (0::oid = ANY (p.polroles) OR EXISTS (SELECT FROM pg_catalog.unnest(p.polroles) AS of WHERE pg_has_role(of, 'USAGE'))))), '') AS veiled
 FROM pg_roles AS r, pg_class AS c
-WHERE r.rolname = current_user AND c.relnamespace = $1::regnamespace AND c.relkind = 'r'
+WHERE r.rolname = current_user AND c.relnamespace = $1::regnamespace::oid AND c.relkind = 'r'
 GROUP BY r.rolname, r.rolsuper, r.rolcreaterole, r.rolcreatedb`
 
 // askOpen finds the schemas in which everybody may make functions that this user's queries find.
-const askOpen = `SELECT coalesce(string_agg(s::text, ', '), '') FROM pg_catalog.unnest(current_schemas(false)) AS s WHERE has_schema_privilege('public', s::text, 'CREATE')`
+const askOpen = `SELECT coalesce(string_agg(s::text, ', '), '') FROM pg_catalog.unnest(current_schemas(false)) AS s WHERE pg_catalog.has_schema_privilege('public', s::text, 'CREATE')`
 
 func (d *doctor) checkRoles(ctx context.Context) {
 	const check = "role"

@@ -122,7 +122,8 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("a log without parameters is said to quote people's data:\n%s", found)
 	}
 	shadowed := pgtest.Direct(t)
-	connect(t, pgtest.As(t, shadowed, "postgres")).MustExec(`GRANT CREATE ON SCHEMA public TO PUBLIC`)
+	connect(t, pgtest.As(t, shadowed, "postgres")).MustExec(`GRANT CREATE, USAGE ON SCHEMA public TO PUBLIC; SET ROLE clerk_reader;
+CREATE FUNCTION public.has_schema_privilege(text, text, text) RETURNS boolean LANGUAGE sql AS 'SELECT false'`)
 	wantFindings(t, diagnosis(t, 0, with("DATABASE_URL="+shadowed)), "warning role: everybody may make functions in the schema public", "REVOKE CREATE ON SCHEMA public FROM PUBLIC", "ok role")
 	stdout, stderr := run(t, 1, with("CLERK_SECRET_KEY=sk_test_hush"), "doctor")
 	wantFindings(t, stdout, "failed ", "→ look whether this machine reaches")
