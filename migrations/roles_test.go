@@ -180,7 +180,6 @@ func TestViewsAsBarriers(t *testing.T) {
 	}
 }
 
-// TestRolesAgain runs what PrintRoles writes by psql, a second time and for another schema.
 // TestFunctionsOfOthers has somebody with few rights make functions that fit better than PostgreSQL's own, where everybody may make some: they
 // would run with the rights of whoever migrates, or gives rights, or of the daemon.
 func TestFunctionsOfOthers(t *testing.T) {
@@ -205,6 +204,7 @@ func TestFunctionsOfOthers(t *testing.T) {
 	}
 }
 
+// TestRolesAgain runs what PrintRoles writes by psql, a second time and for another schema.
 func TestRolesAgain(t *testing.T) {
 	t.Parallel()
 	e := engine{migrations.Postgres, "postgres", pgtest.URL(t)}
@@ -238,6 +238,15 @@ func printRoles(t *testing.T, e engine, schema string) (file string) {
 	return file
 }
 
+// psql runs a file, which must say nothing.
+func psql(ctx context.Context, e engine, file string) error {
+	out, err := osexec.CommandContext(ctx, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", file, e.address).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		return fmt.Errorf("psql: %w: %s", err, out)
+	}
+	return nil
+}
+
 // TestRolesBesideADaemon makes the roles while somebody's transaction takes the tables in the opposite order: neither ends in a deadlock.
 // A transaction that nobody ends has it give up, and once the roles are there it keeps nobody from making them again, as each update does.
 func TestRolesBesideADaemon(t *testing.T) {
@@ -246,13 +255,6 @@ func TestRolesBesideADaemon(t *testing.T) {
 	db := e.open(t)
 	up(t, db, e.options("mirror_4"))
 	file := printRoles(t, e, "mirror_4")
-	psql := func(ctx context.Context) error {
-		out, err := osexec.CommandContext(ctx, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", file, e.address).CombinedOutput()
-		if err != nil || len(out) > 0 {
-			return fmt.Errorf("psql: %w: %s", err, out)
-		}
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	tables := texts(t, db, `SELECT oid::regclass FROM pg_class WHERE relnamespace = 'mirror_4'::regnamespace AND relkind = 'r' ORDER BY ctid DESC`)
@@ -272,7 +274,7 @@ func TestRolesBesideADaemon(t *testing.T) {
 
 	forgotten, next := write()
 	next()
-	if err := psql(ctx); err == nil || !strings.Contains(err.Error(), "somebody else's transaction holds one of ") {
+	if err := psql(ctx, e, file); err == nil || !strings.Contains(err.Error(), "somebody else's transaction holds one of ") {
 		t.Errorf("beside a transaction that nobody ends: %v", err)
 	}
 	if err := forgotten.Rollback(); err != nil {
@@ -282,7 +284,7 @@ func TestRolesBesideADaemon(t *testing.T) {
 	daemon, next := write()
 	next()
 	var group errgroup.Group
-	group.Go(func() error { return psql(ctx) })
+	group.Go(func() error { return psql(ctx, e, file) })
 	for waits := 0; waits == 0 && ctx.Err() == nil; time.Sleep(time.Millisecond) {
 		waits = len(texts(t, db, `SELECT pid::text FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' AND relation = '`+tables[0]+`'::regclass`))
 	}
@@ -301,7 +303,64 @@ func TestRolesBesideADaemon(t *testing.T) {
 	for range tables {
 		next()
 	}
-	if err := psql(ctx); err != nil {
+	if err := psql(ctx, e, file); err != nil {
 		t.Errorf("once more: %v", err)
+	}
+}
+
+// TestRolesBesideAnAutovacuum has an autovacuum work on a table for long. It makes way for who waits for a second, and not for who looks for a
+// moment again and again.
+func TestRolesBesideAnAutovacuum(t *testing.T) {
+	t.Parallel()
+	e := engine{migrations.Postgres, "postgres", pgtest.URL(t)}
+	db := e.open(t)
+	up(t, db, e.options("mirror_5"))
+	autovacuum, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer autovacuum.Rollback()
+	if _, err := autovacuum.ExecContext(t.Context(), `LOCK TABLE mirror_5.events IN SHARE UPDATE EXCLUSIVE MODE`); err != nil { // as it does
+		t.Fatal(err)
+	}
+	made, file := make(chan error, 1), printRoles(t, e, "mirror_5")
+	go func() {
+		made <- psql(t.Context(), e, file)
+	}()
+	const waiting = `SELECT pid::text FROM pg_locks WHERE NOT granted AND mode = 'ShareUpdateExclusiveLock' AND relation = 'mirror_5.events'::regclass`
+	for len(texts(t, db, waiting)) == 0 {
+		select {
+		case err := <-made:
+			t.Fatalf("nobody waited for the autovacuum to make way: %v", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	if err := autovacuum.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-made; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRolesOfATeamsView has a team's view in the schema, whose owner may read the mirror's table alone, and which shows a table of the team's,
+// too: nobody needs more rights for it, nor the lock of that table.
+func TestRolesOfATeamsView(t *testing.T) {
+	t.Parallel()
+	e := engine{migrations.Postgres, "postgres", pgtest.URL(t)}
+	db := e.open(t)
+	up(t, db, e.options("mirror_6"))
+	exec(t, db, `CREATE TABLE public.orders (user_id text); GRANT USAGE ON SCHEMA mirror_6 TO clerk_reader; GRANT SELECT ON mirror_6.users, public.orders TO clerk_reader;
+CREATE VIEW mirror_6.customers AS SELECT u.id FROM mirror_6.users AS u JOIN public.orders AS o ON o.user_id = u.id; ALTER VIEW mirror_6.customers OWNER TO clerk_reader`)
+	team, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer team.Rollback()
+	if _, err := team.ExecContext(t.Context(), `INSERT INTO public.orders VALUES ('user_1')`); err != nil {
+		t.Fatal(err)
+	}
+	if err := psql(t.Context(), e, printRoles(t, e, "mirror_6")); err != nil {
+		t.Error(err)
 	}
 }

@@ -62,22 +62,27 @@ ALTER FUNCTION {schema}.keep_visible() OWNER TO {schema}_owner;
 -- To give a table away, or a trigger to it, takes a lock that keeps everybody out, and a daemon at work has some tables while it waits for
 -- others. So what lacks neither is let alone, and the rest is locked at once or not at all: what is not to be had within a moment is tried
 -- again, and in the end left until somebody has ended the transaction that holds it.
-SET LOCAL lock_timeout = '100ms';
+SET LOCAL lock_timeout = '6s';
 DO $$
 DECLARE
     thing record;
     definition text;
     statement text;
     statements text[] := '{}';
+    views text[] := '{}';
+    tables text[] := '{}';
     lacking text[] := '{}';
     tries int := 0;
 BEGIN
     FOR thing IN SELECT c.oid, c.oid::regclass AS name, c.relname, c.relkind, c.relowner = '{schema}_owner'::regrole AS owned,
                      c.relkind <> 'v' AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attname = 'deleted_at') AS buries
                  FROM pg_class AS c WHERE c.relnamespace = '{schema}'::regnamespace AND c.relkind IN ('r', 'p', 'v') LOOP
-        IF NOT thing.owned THEN
-            statements := statements || format('ALTER %s %s OWNER TO {schema}_owner', CASE thing.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, thing.name);
+        IF NOT thing.owned AND thing.relkind = 'v' THEN
+            views := views || format('ALTER VIEW %s OWNER TO {schema}_owner', thing.name);
             lacking := lacking || thing.name::text;
+        ELSIF NOT thing.owned THEN
+            statements := statements || format('ALTER TABLE %s OWNER TO {schema}_owner', thing.name);
+            tables := tables || thing.name::text;
         END IF;
         definition := format('CREATE TRIGGER visible_rows_stay BEFORE DELETE ON %s FOR EACH ROW '
             'WHEN (OLD.deleted_at IS NULL AND OLD.erased_at IS NULL%s) EXECUTE FUNCTION {schema}.keep_visible()', thing.name,
@@ -87,22 +92,37 @@ BEGIN
                 AND obj_description(t.oid, 'pg_trigger') = definition) THEN
             statements := statements || ARRAY[format('DROP TRIGGER IF EXISTS visible_rows_stay ON %s', thing.name), definition,
                 format('COMMENT ON TRIGGER visible_rows_stay ON %s IS %L', thing.name, definition)];
-            lacking := lacking || thing.name::text;
+            tables := array_remove(tables, thing.name::text) || thing.name::text;
         END IF;
     END LOOP;
-    WHILE cardinality(lacking) > 0 LOOP
-        BEGIN
-            EXECUTE 'LOCK TABLE ' || array_to_string(lacking, ', ') || ' IN ACCESS EXCLUSIVE MODE';
-            EXIT;
-        EXCEPTION WHEN lock_not_available THEN
-            tries := tries + 1;
-            IF tries = 40 THEN
-                RAISE EXCEPTION 'somebody else''s transaction holds one of %: end it, and run this again', array_to_string(lacking, ', ')
-                    USING ERRCODE = 'lock_not_available';
-            END IF;
-            PERFORM pg_sleep(0.05);
-        END;
-    END LOOP;
+    lacking := lacking || tables;
+    BEGIN
+        -- An autovacuum makes way for who has waited for a second. Who waits for this lock keeps no daemon waiting meanwhile.
+        IF cardinality(tables) > 0 THEN
+            EXECUTE 'LOCK TABLE ' || array_to_string(tables, ', ') || ' IN SHARE UPDATE EXCLUSIVE MODE';
+        END IF;
+        SET LOCAL lock_timeout = '100ms';
+        LOOP
+            BEGIN
+                FOREACH statement IN ARRAY views LOOP -- LOCK TABLE would lock what they read, too, such as the team's tables
+                    EXECUTE statement;
+                END LOOP;
+                IF cardinality(tables) > 0 THEN
+                    EXECUTE 'LOCK TABLE ' || array_to_string(tables, ', ') || ' IN ACCESS EXCLUSIVE MODE';
+                END IF;
+                EXIT;
+            EXCEPTION WHEN lock_not_available THEN
+                tries := tries + 1;
+                IF tries = 40 THEN
+                    RAISE;
+                END IF;
+                PERFORM pg_sleep(0.05);
+            END;
+        END LOOP;
+    EXCEPTION WHEN lock_not_available THEN
+        RAISE EXCEPTION 'somebody else''s transaction holds one of %: end it, and run this again',
+            array_to_string(lacking, ', ') USING ERRCODE = 'lock_not_available';
+    END;
     FOREACH statement IN ARRAY statements LOOP
         EXECUTE statement;
     END LOOP;
