@@ -142,7 +142,7 @@ func (r *HTTPReceiver) post(ctx context.Context, m Message) error {
 		if errors.As(err, &failed) {
 			err = failed.Err // without the URL
 		}
-		if strings.Contains(err.Error(), "malformed HTTP") { // and then it quotes what came, which may be what was sent
+		if quotes(err.Error()) {
 			err = errors.New("it does not speak HTTP")
 		}
 		return fmt.Errorf("posting: %w", err)
@@ -151,6 +151,12 @@ func (r *HTTPReceiver) post(ctx context.Context, m Message) error {
 	defer time.AfterFunc(answerTime, cancel).Stop()
 	_, _ = io.CopyN(io.Discard, resp.Body, answerSize)
 	return judge(resp)
+}
+
+// quotes reports whether an error of a transport tells what is wrong with an answer in the words that came, which may be those that were
+// sent.
+func quotes(text string) bool {
+	return strings.Contains(text, "malformed HTTP") || strings.Contains(text, "transport connection broken") && strings.Contains(text, `"`)
 }
 
 // judge returns why an answer is a refusal, or nil.

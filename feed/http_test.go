@@ -189,17 +189,21 @@ func TestErrorsTellNoSecret(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer slow.Close()
-	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer conn.Close()
-		fmt.Fprintf(conn, "%s %s %s\r\n", r.Method, r.RequestURI, r.Proto)
-	}))
-	defer echo.Close()
-	for _, url := range []string{broken.URL, closed.URL, slow.URL, echo.URL} {
+	urls := []string{broken.URL, closed.URL, slow.URL}
+	for _, before := range []string{"", "HTTP/1.1 ", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: ", "HTTP/1.1 200 OK\r\nTransfer-Encoding: ", "HTTP/1.1 200 OK\r\n "} {
+		echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			fmt.Fprintf(conn, "%s%s %s %s\r\n\r\n", before, r.Method, r.RequestURI, r.Proto)
+		}))
+		defer echo.Close()
+		urls = append(urls, echo.URL)
+	}
+	for _, url := range urls {
 		r := httpReceiver(t, strings.Replace(url, "http://", "http://user:hunter2@", 1)+"/T0KEN?key=hunter2")
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		err := r.Send(ctx, message)

@@ -30,8 +30,9 @@ type destination struct {
 	name string // of its relay
 }
 
-// hostSize is how much of a host's name, which has up to 253 letters, a relay is called by.
-const hostSize = 80
+// hostSize is how much of a host's name, which has up to 253 letters, a relay is called by: all that fits into its name, or one that had all of
+// it would begin anew.
+const hostSize = 91
 
 var fragment = regexp.MustCompile(`^[A-Za-z0-9._-]{1,60}$`)
 

@@ -279,9 +279,10 @@ func TestPublishToAnyHost(t *testing.T) {
 	t.Parallel()
 	clerk := emulate(t, clerktest.Config{Users: 1})
 	long := strings.TrimSuffix(strings.Repeat("hook.", 45), ".") + ".invalid"
+	fits := strings.Repeat("a", 40) + "." + strings.Repeat("b", 42) + ".invalid"
 	_, stderr := run(t, 1, environment(clerk, "sqlite:"+t.TempDir()+"/mirror.db", "CLERKSYNC_PUBLISH_SECRET="+publishSecret, "CLERKSYNC_PUBLISH_INITIAL=true",
-		"CLERKSYNC_PUBLISH=https://"+long+"/x,https://b\u00fccher.invalid/x,https://[fe80::1%25none]/x"), "reconcile")
-	for _, want := range []string{"hook.hook.", "b-cher.invalid-", "fe80::1-none-"} {
+		"CLERKSYNC_PUBLISH=https://"+long+"/x,https://"+fits+"/x,https://b\u00fccher.invalid/x,https://[fe80::1%25none]/x"), "reconcile")
+	for _, want := range []string{"hook.hook.", fits + "-", "b-cher.invalid-", "fe80::1-none-"} {
 		if !strings.Contains(stderr, "delivering changes to "+want) {
 			t.Errorf("nothing tells of the relay %s:\n%s", want, stderr)
 		}
