@@ -138,6 +138,9 @@ var errAbandoned = errors.New("a hook did not return")
 // by a rollback.
 var errLeftOpen = fmt.Errorf("a hook left a query open: %w", sql.ErrTxDone)
 
+// errCutOff means that a hook has ended a query by a context of its own, for which drivers give up the connection.
+var errCutOff = fmt.Errorf("a hook ended a query: %w", sql.ErrTxDone)
+
 // errGone means that a hook has ended its goroutine instead of returning.
 var errGone = errors.New("a hook ended its goroutine")
 
@@ -218,6 +221,7 @@ func (c hookCall) run(ctx context.Context, tx *sqlx.Tx) (failure, err error) {
 		return nil, err
 	}
 	failure = c.call(ctx, tx)
+	cutOff := endedQuery(failure) && ctx.Err() == nil
 	if errors.Is(failure, errAbandoned) {
 		return failure, nil
 	}
@@ -249,6 +253,9 @@ func (c hookCall) run(ctx context.Context, tx *sqlx.Tx) (failure, err error) {
 	}
 	if tx.Rollback() == nil { // so the connection is well, and was only busy
 		return errLeftOpen, nil
+	}
+	if cutOff {
+		return errCutOff, nil
 	}
 	return nil, failure
 }

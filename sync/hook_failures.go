@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -52,6 +53,8 @@ func describeFailure(err error) string {
 		return "panicked at " + panicked.Line
 	case errors.Is(err, errLeftOpen):
 		return "left a query open: close the rows that it reads, also where it fails"
+	case errors.Is(err, errCutOff):
+		return "ended a query by a context of its own, and with it the connection: give queries the hook's"
 	case isDone(err):
 		return "ended the transaction"
 	case state != "":
@@ -63,6 +66,11 @@ func describeFailure(err error) string {
 
 // isDone reports whether an error says that the hook has committed the transaction, or rolled it back.
 func isDone(err error) bool { return errors.Is(err, sql.ErrTxDone) }
+
+// endedQuery reports whether an error is that of a query whose context has ended.
+func endedQuery(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || sqlState(err) == "57014"
+}
 
 // endedBySQL reports whether the savepoint to go back to after a failure is missing because the hook has ended the transaction by a
 // statement. SQLite does that by itself where memory or the disk fails.

@@ -165,6 +165,12 @@ var failures = []struct {
 		rows.Next()
 		return rows.Scan(&n)
 	}, true},
+	{"a query that it ends", "ended a query by a context of its own", func(ctx context.Context, tx *sqlx.Tx, _ clerksync.Transition) error {
+		ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+		defer cancel()
+		_, err := tx.ExecContext(ctx, `SELECT pg_sleep(60)`)
+		return err
+	}, true},
 	{"no end", "did not end in time", func(ctx context.Context, _ *sqlx.Tx, _ clerksync.Transition) error {
 		<-ctx.Done()
 		return nil
