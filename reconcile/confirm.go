@@ -26,7 +26,7 @@ type confirmation struct {
 	answers []clerksync.Sighting // what Clerk told and is not applied yet; guarded by the pass's mu, as is the rest
 	settled int                  // candidates about which it told
 	doubts  int                  // those about which it could not
-	doubt   error                // why, the first time
+	doubt   error                // why, the first time: of one that was asked about, if there is any
 }
 
 // confirm deletes those candidates that Clerk, asked for each one, answers with a 404. Those that it has after all are applied.
@@ -107,10 +107,11 @@ func (c *confirmation) ask(ctx context.Context, id string) error {
 		if _, skewed := c.mirror.Skew(); skewed {
 			return nil // no 404 proves anything now, which the skew metric tells; this pass has done what it can
 		}
-		if !errors.Is(err, clerksync.ErrNotFound) { // or those of which Clerk can never be asked would keep all others for ever
+		never := errors.Is(err, clerksync.ErrNotFound)
+		if !never { // or those of which Clerk can never be asked would keep all others for ever
 			c.doubts++
 		}
-		if c.doubt == nil {
+		if c.doubt == nil || !never && errors.Is(c.doubt, clerksync.ErrNotFound) {
 			c.doubt = err
 		}
 		return ctx.Err()

@@ -261,3 +261,30 @@ func TestForgedWithoutAnOrganization(t *testing.T) {
 		}
 	})
 }
+
+// TestForgedHidesNoReason has Clerk refuse to answer about an invitation, beside forged ones of which it can never be asked: an operator is
+// told what he can do something about.
+func TestForgedHidesNoReason(t *testing.T) {
+	t.Parallel()
+	h := openWorld(t, pgtest.SQLite(t), clerktest.Config{Users: 20, Organizations: 2, Members: 5, Invitations: 5, Seed: 73})
+	h.cfg.MaxDeletes, h.cfg.MaxDeletePercent = 1000, 100
+	h.do(reconcile.Pass{})
+	long := time.Now().Add(-time.Hour).UnixMilli()
+	for i := range 8 { // more than are asked about side by side
+		id := fmt.Sprint("!", i)
+		raw := fmt.Appendf(nil, `{"object":"organization_invitation","id":%q,"organization_id":null,"created_at":%d,"updated_at":%[2]d}`, id, long)
+		_, err := h.mirror.Apply(t.Context(), clerksync.Evidence{Kind: clerksync.OrganizationInvitations, Object: raw, At: long, Source: clerksync.Webhook,
+			Event: &clerksync.Event{ID: "msg_" + id, Type: "forged", ObjectID: id, InstanceID: h.clerk.InstanceID()}})
+		must(t, err)
+	}
+	ghost := h.haunt(clerksync.OrganizationInvitations)
+	h.cfg.Clerk = h.newAPI(clerksync.APIConfig{RateLimit: -1, Transport: answering(func(r *http.Request) (int, string) {
+		if strings.HasSuffix(r.URL.Path, ghost) {
+			return http.StatusForbidden, `{"errors":[{"code":"out_of_order"}]}`
+		}
+		return 0, ""
+	})})
+	if report, err := h.run(reconcile.Pass{}); err == nil || !strings.Contains(report.Error, "403") {
+		t.Errorf("the pass ended with %q", report.Error)
+	}
+}
