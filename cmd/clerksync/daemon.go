@@ -75,13 +75,13 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	operators, err := listen(ctx, door{setting: "CLERKSYNC_ADMIN_LISTEN", address: d.adminListen, room: adminRoom,
+	operators, err := listen(ctx, door{setting: "CLERKSYNC_ADMIN_LISTEN", address: d.adminListen, room: roomAmong(openFiles(), adminRoom),
 		left: d.metrics.crowdedOut("admin"), log: d.log, net: d.net}, d.adminHandler(ctx.Done()))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = operators.stop(time.Second) }() // last, so that it tells of the drain
-	public, err := listen(ctx, door{setting: "CLERKSYNC_LISTEN", address: d.listen, room: publicRoom, tls: certificates,
+	public, err := listen(ctx, door{setting: "CLERKSYNC_LISTEN", address: d.listen, room: roomAmong(openFiles(), publicRoom), tls: certificates,
 		left: d.metrics.crowdedOut("public"), log: d.log, net: d.net}, http.HandlerFunc(d.servePublic))
 	if err != nil {
 		return err

@@ -170,3 +170,8 @@ func Read(key, signing, token, database string) (any, error) {
 	}
 	return s, nil
 }
+
+var (
+	OpenFiles = openFiles
+	RoomAmong = roomAmong
+)

@@ -43,6 +43,16 @@ const (
 	adminRoom  = 256
 )
 
+// roomAmong returns how much of a room there is where the process may open so many files, of which the two listeners get 9 of 16: a crowd that
+// took them all would leave none for the database, nor for the newcomer who puts somebody out.
+func roomAmong(files uint64, room int) int {
+	const most = publicRoom * 2
+	if files == 0 || files >= most {
+		return room
+	}
+	return max(room*int(files)/most, 1)
+}
+
 // newServer returns a server. Its limits keep a slow or chatty client from holding what others need; a whole delivery takes Clerk's
 // sender 15 seconds at most. It speaks HTTP/1.1 alone: a delivery is one small request, for which HTTP/2 is but a larger door.
 func newServer(log *slog.Logger, handler http.Handler) *http.Server {

@@ -46,6 +46,13 @@ func serve(t *testing.T, clerk *clerktest.Server, env []string, args ...string) 
 func listening(t *testing.T, clerk *clerktest.Server, env []string, args ...string) *daemon {
 	t.Helper()
 	d := &daemon{clerk: clerk, process: start(t, env, append([]string{"serve"}, args...)...)}
+	d.listens(t)
+	return d
+}
+
+// listens waits until the daemon tells where it listens.
+func (d *daemon) listens(t *testing.T) {
+	t.Helper()
 	eventually(t, 30*time.Second, "listening", func() bool {
 		for line := range strings.Lines(d.stderr.String()) {
 			var entry struct{ Msg, Webhooks, Admin string }
@@ -55,7 +62,6 @@ func listening(t *testing.T, clerk *clerktest.Server, env []string, args ...stri
 		}
 		return d.admin != ""
 	})
-	return d
 }
 
 // order has the daemon begin a pass, once no other one runs.
