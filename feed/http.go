@@ -108,6 +108,8 @@ func CheckURL(text string) error {
 func (r *HTTPReceiver) Send(ctx context.Context, messages ...Message) error {
 	for _, m := range messages {
 		if err := r.post(ctx, m); err != nil {
+			// The name may lead elsewhere by now, and tries never are so far apart that an idle connection would end by itself.
+			r.client.CloseIdleConnections()
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,6 +47,53 @@ func TestAnswers(t *testing.T) {
 		if !taken && (!errors.As(err, &later) || later.Duration != 7*time.Second) {
 			t.Errorf("an answer %d: %v does not say when to try again", code, err)
 		}
+	}
+}
+
+// TestReceiverThatMoves has the name of a receiver lead to another machine, while the one before keeps its connections and refuses what comes.
+func TestReceiverThatMoves(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(*httptest.Server){"HTTP/1": (*httptest.Server).Start, "HTTP/2": func(s *httptest.Server) {
+		s.EnableHTTP2 = true
+		s.StartTLS()
+	}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var moved atomic.Bool
+			before := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if moved.Load() {
+					http.Error(w, "we have moved", http.StatusServiceUnavailable)
+				}
+			}))
+			start(before)
+			defer before.Close()
+			after := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+			start(after)
+			defer after.Close()
+			transport := before.Client().Transport.(*http.Transport).Clone()
+			transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+				address := before.Listener.Addr()
+				if moved.Load() {
+					address = after.Listener.Addr()
+				}
+				return (&net.Dialer{}).DialContext(ctx, network, address.String())
+			}
+			r, err := feed.NewHTTP(feed.HTTPConfig{URL: before.URL, Secrets: []string{secret}, Transport: transport})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			if err := r.Send(t.Context(), message); err != nil {
+				t.Fatal(err)
+			}
+			moved.Store(true)
+			if err := r.Send(t.Context(), message); err == nil {
+				t.Fatal("a connection is not used again, so this test shows nothing")
+			}
+			if err := r.Send(t.Context(), message); err != nil {
+				t.Errorf("a receiver is looked for where it was: %v", err)
+			}
+		})
 	}
 }
 
