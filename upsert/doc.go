@@ -55,6 +55,13 @@
 // the public key of the tokens, by clerkhttp.JSONWebKey: otherwise it asks Clerk for the key at first, and again after an hour without requests,
 // and answers 401 to everybody while Clerk does not tell.
 //
+// Without the key anybody can have Clerk asked for it as often as he likes, by tokens that name keys which there are not: each takes one of
+// the requests that Clerk allows the whole instance, logins too. So give it wherever strangers come. And bound the headers of your server:
+// clerk-sdk-go reads a token's own headers, however deep they are nested, before it verifies anything, and one of 1 MiB, which is the bound
+// of net/http, takes more than 100 MiB. Clerk's tokens are smaller than 4 KiB:
+//
+//	server := &http.Server{Handler: handler, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: 5 * time.Second}
+//
 // While the database is down, sessions that were seen go on until their rows are too old, but for those in an organization of which the
 // mirror has no membership: each request looks for that again.
 package upsert

@@ -9,6 +9,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/clerk/clerk-sdk-go/v2"
 	clerkhttp "github.com/clerk/clerk-sdk-go/v2/http"
@@ -30,7 +31,12 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	log.Fatal(http.ListenAndServe("127.0.0.1:3000", routes(verify(cfg), users)))
+	log.Fatal(serve(routes(verify(cfg), users)).ListenAndServe())
+}
+
+// serve bounds the headers that anybody can send: a made-up token of 1 MiB, which is Go's bound, takes clerk-sdk-go more than 100 MiB to read.
+func serve(site http.Handler) *http.Server {
+	return &http.Server{Addr: "127.0.0.1:3000", Handler: site, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: 5 * time.Second}
 }
 
 // open opens the mirror, whose tables "clerksync migrate up" has made.
@@ -50,7 +56,8 @@ func open(ctx context.Context, db *sqlx.DB, cfg clerksync.APIConfig) (*upsert.Up
 }
 
 // verify has clerk-sdk-go verify the session tokens of the same Clerk, be it an emulator. Their claims say who has signed in. Without
-// CLERK_JWT_KEY it first asks Clerk for the public key, and one that begins while Clerk is down answers 401 to everybody.
+// CLERK_JWT_KEY it first asks Clerk for the public key, and one that begins while Clerk is down answers 401 to everybody. It asks, too, for
+// each token that names another key, which anybody can make up, and so takes Clerk's rate limit from your product: set it where strangers come.
 func verify(cfg clerksync.APIConfig) func(http.Handler) http.Handler {
 	if key := os.Getenv("CLERK_JWT_KEY"); key != "" {
 		return clerkhttp.WithHeaderAuthorization(clerkhttp.JSONWebKey(key))

@@ -1,10 +1,16 @@
 package main
 
 import (
+	"encoding/base64"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jmoiron/sqlx"
@@ -83,6 +89,97 @@ func TestLoginWhileClerkIsDown(t *testing.T) {
 	verify(cfg)(login(users)).ServeHTTP(w, r)
 	if w.Code != http.StatusOK {
 		t.Errorf("%d %q", w.Code, w.Body)
+	}
+}
+
+// TestLargeTokens sends a token whose header is nested as deep as Go's own bound of headers allows: clerk-sdk-go, which reads that by recursion
+// before it verifies anything, does not get it.
+func TestLargeTokens(t *testing.T) {
+	t.Parallel()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("a token of %d bytes is read", len(r.Header.Get("Authorization")))
+	}))
+	left := make(chan struct{}, 1)
+	site.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			left <- struct{}{}
+		}
+	}
+	done := make(chan error, 1)
+	go func() { done <- site.Serve(listener) }()
+	defer func() {
+		<-left
+		site.Close()
+		<-done
+	}()
+	deep := strings.Repeat("[", 380_000) + strings.Repeat("]", 380_000)
+	token := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","kid":"x","deep":`+deep+`}`)) + ".e30.AAAA"
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+listener.Addr().String()+"/login", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	transport := &http.Transport{DisableKeepAlives: true}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return // the server has closed the connection before all had come
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("answered %d", resp.StatusCode)
+	}
+}
+
+// TestSitesBoundTokens is of all examples that have clerk-sdk-go verify tokens.
+func TestSitesBoundTokens(t *testing.T) {
+	t.Parallel()
+	sites, err := filepath.Glob("../*/main.go")
+	if err != nil || len(sites) < 4 {
+		t.Fatal(sites, err)
+	}
+	for _, name := range sites {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if site := string(text); strings.Contains(site, "clerkhttp.") && (!strings.Contains(site, "MaxHeaderBytes: 16 << 10") || strings.Contains(site, "http.ListenAndServe")) {
+			t.Errorf("%s takes tokens of any size", name)
+		}
+	}
+}
+
+// TestMadeUpKeys sends tokens that name keys which there are not to a site that was given the key: Clerk is not asked for others.
+func TestMadeUpKeys(t *testing.T) {
+	var asked atomic.Int64
+	there := clerktest.NewServer(t, clerktest.Config{OnRequest: func(r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/jwks") {
+			asked.Add(1)
+		}
+	}})
+	cfg := clerksync.APIConfig{SecretKey: there.SecretKey(), URL: there.URL()}
+	for _, c := range []struct {
+		key  string
+		want int64
+	}{{"", 3}, {there.JWTKey(), 0}} { // without it each of them has Clerk asked, as the comments and the documentation say
+		t.Setenv("CLERK_JWT_KEY", c.key)
+		site := verify(cfg)(http.NotFoundHandler())
+		asked.Store(0)
+		for _, kid := range []string{"a", "b", "c"} {
+			r := httptest.NewRequest(http.MethodPost, "/login", nil)
+			r.Header.Set("Authorization", "Bearer "+base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","kid":"`+kid+`"}`))+".e30.AAAA")
+			w := httptest.NewRecorder()
+			site.ServeHTTP(w, r)
+			if w.Code != http.StatusUnauthorized {
+				t.Errorf("answered %d", w.Code)
+			}
+		}
+		if got := asked.Load(); got != c.want {
+			t.Errorf("with the key %t: Clerk was asked %d times, want %d", c.key != "", got, c.want)
+		}
 	}
 }
 
