@@ -66,6 +66,8 @@ func TestTriesAgain(t *testing.T) {
 		{"too many requests", always(429, fails("too_many_requests"), "Retry-After", "7"), 7 * time.Second, false, true},
 		{"too many requests without a date", always(429, ""), time.Second, false, true},
 		{"too many requests for ever", always(429, "", "Retry-After", "99999999"), time.Minute, false, true},
+		{"too many requests for more seconds than there are nanoseconds", always(429, "", "Retry-After", "9223372037"), time.Minute, false, true},
+		{"too many requests for more seconds than a number holds", always(429, "", "Retry-After", "99999999999999999999"), time.Minute, false, true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

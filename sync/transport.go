@@ -109,11 +109,11 @@ func (t *transport) judge(resp *http.Response, c *call) error {
 // retryAfter reads the header of that name, which Clerk gives in seconds. An answer without one means a second, one with an
 // absurd one a minute.
 func retryAfter(h http.Header) time.Duration {
-	n, err := strconv.Atoi(h.Get("Retry-After"))
-	if err != nil || n < 1 {
+	n, err := strconv.ParseInt(h.Get("Retry-After"), 10, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // of a number that is too large it is the largest
 		n = 1
 	}
-	return min(time.Duration(n)*time.Second, time.Minute)
+	return time.Duration(max(min(n, 60), 1)) * time.Second // bounded before, since there are not as many nanoseconds
 }
 
 // admit waits until the rate limit allows another request.
