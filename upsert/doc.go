@@ -56,7 +56,8 @@
 // and answers 401 to everybody while Clerk does not tell.
 //
 // Without the key anybody can have Clerk asked for it as often as he likes, by tokens that name keys which there are not: each takes one of
-// the requests that Clerk allows the whole instance, logins too. So give it wherever strangers come. And bound the headers of your server:
+// the requests that Clerk allows the whole instance, logins too. So give it wherever strangers come. Either way restart your program once you
+// have rolled keys: a token that names a key, verified or not, has clerk-sdk-go keep that for another hour. And bound the headers of your server:
 // clerk-sdk-go reads a token's own headers, however deep they are nested, before it verifies anything, and one of 1 MiB, which is the bound
 // of net/http, takes more than 100 MiB. Clerk's tokens are smaller than 4 KiB:
 //

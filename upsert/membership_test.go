@@ -329,3 +329,27 @@ func TestKeysWhileClerkIsDown(t *testing.T) {
 		t.Errorf("observed (-want +got):\n%s", diff)
 	}
 }
+
+// at is a clock of the SDK's that stands still.
+type at time.Time
+
+func (a at) Now() time.Time { return time.Time(a) }
+
+// TestKeysThatAreKept is why a site is to be restarted once keys were rolled: whatever names a key, verified or not, has the SDK keep it for
+// another hour. Once it asks anew, Clerk, which is down here, does not tell.
+func TestKeysThatAreKept(t *testing.T) {
+	t.Parallel()
+	h := build(t, pgtest.SQLite(t), loopback)
+	handler, ada := h.logins.Middleware(greet), h.mirrored(old)
+	token, now := h.clerk.SessionToken(ada), time.Now()
+	visit := func(after time.Duration, token string) *httptest.ResponseRecorder {
+		return bearer(h.net, token, handler, clerkhttp.Clock(at(now.Add(after))), clerkhttp.Leeway(24*time.Hour))
+	}
+	expect(t, visit(0, token), ada)
+	h.faults(clerktest.Faults{ErrorRate: 1})
+	unsigned := token[:strings.LastIndex(token, ".")] + ".AAAA"
+	expect(t, visit(50*time.Minute, unsigned), unauthorized)
+	expect(t, visit(100*time.Minute, unsigned), unauthorized)
+	expect(t, visit(150*time.Minute, token), ada)
+	expect(t, visit(220*time.Minute, token), unauthorized)
+}
