@@ -199,15 +199,15 @@ const (
 	tellSorts = 10
 )
 
-// ports are what differs in errors of one sort.
-var ports = regexp.MustCompile(`:[0-9]+`)
+// passing is what differs in errors of one sort: ports, and the time, which errors about certificates tell.
+var passing = regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]+|:[0-9]+`)
 
 // tell counts failures, and logs that a receiver is ill, once for each sort of failure, and that it is well again.
 func (d *delivery) tell(err error, seq int64) {
 	d.unread = 0 // what was sent was read
 	if err != nil {
 		d.refused++
-		if sort := ports.ReplaceAllString(err.Error(), ""); d.refused >= tellAfter && !d.told[sort] && len(d.told) < tellSorts {
+		if sort := passing.ReplaceAllString(err.Error(), ""); d.refused >= tellAfter && !d.told[sort] && len(d.told) < tellSorts {
 			d.told[sort] = true
 			d.Logger.Warn("a receiver does not take changes", "relay", d.relay.Name, "seq", seq, "error", err)
 		}

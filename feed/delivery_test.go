@@ -2,6 +2,7 @@ package feed_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -141,6 +142,35 @@ func TestAnotherFailure(t *testing.T) {
 	eventually(t, "the receiver to be well", func() bool { return strings.Contains(log.String(), "takes changes again") })
 	stop()
 	for what, want := range map[string]int{"connection refused": 1, "no stream": 1, "does not take changes": 10} {
+		if got := strings.Count(log.String(), what); got != want {
+			t.Errorf("%q was told %d times, want %d:\n%s", what, got, want, log.String())
+		}
+	}
+}
+
+// TestCertificateThatHasExpired has a receiver fail for hours with an expired certificate, and then in another way: an operator is told of
+// the first once, although the error tells the time, and so of the second.
+func TestCertificateThatHasExpired(t *testing.T) {
+	t.Parallel()
+	m := open(t, sqlite(t))
+	apply(t, m, user("user_1", time.Now()))
+	expired := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	var n atomic.Int64
+	fails := feed.ReceiverFunc(func(context.Context, ...feed.Message) error {
+		switch i := n.Add(1); {
+		case i <= 30:
+			now := expired.Add(time.Duration(i) * 63 * time.Minute)
+			return x509.CertificateInvalidError{Reason: x509.Expired, Detail: fmt.Sprintf("current time %s is after %s", now.Format(time.RFC3339), expired.Format(time.RFC3339))}
+		case i <= 35:
+			return errors.New("it answers 404")
+		}
+		return nil
+	})
+	var log lines
+	stop := runAll(t, feed.Config{Mirror: m, Logger: slog.New(slog.NewTextHandler(&log, nil)), Relays: []feed.Relay{{Name: "ill", Receiver: fails}}})
+	eventually(t, "the receiver to be well", func() bool { return strings.Contains(log.String(), "takes changes again") })
+	stop()
+	for what, want := range map[string]int{"certificate has expired": 1, "it answers 404": 1} {
 		if got := strings.Count(log.String(), what); got != want {
 			t.Errorf("%q was told %d times, want %d:\n%s", what, got, want, log.String())
 		}
