@@ -147,3 +147,36 @@ func TestEventsTable(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestAllOfQuarantineIsGivenUp runs the command by which the documentation frees a disk of what somebody with the signing secret has made,
+// who chooses the names of his events, too.
+func TestAllOfQuarantineIsGivenUp(t *testing.T) {
+	t.Parallel()
+	clerk := emulate(t, clerktest.Config{})
+	url := pgtest.URL(t)
+	db := connect(t, url)
+	env := environment(clerk, url)
+	run(t, 0, env, "reconcile")
+	for i := range 60 { // more than are listed without a limit
+		keep(t, db, clerk, fmt.Sprintf("msg_%d", i), "quarantined", "user_1", "{}")
+	}
+	for _, id := range []string{"--held", "msg two", "$(touch made)", "'", "*"} {
+		keep(t, db, clerk, id, "quarantined", "user_1", "{}")
+	}
+	keep(t, db, clerk, "msg_done", "created", "user_1", "{}")
+	var command string
+	for line := range strings.Lines(read(t, operations)) {
+		if strings.HasPrefix(line, "clerksync events list") && strings.Contains(line, "xargs") {
+			command = line
+		}
+	}
+	p := startShell(t, env, "set -e; "+command)
+	p.wantExit(0, time.Minute)
+	var left []string
+	if err := db.Select(&left, `SELECT id FROM clerk.events WHERE outcome = 'quarantined' OR outcome = 'ignored' AND payload IS NOT NULL`); err != nil {
+		t.Fatal(err)
+	}
+	if len(left) > 0 || strings.Count(p.stdout.String(), "dropped") != 65 {
+		t.Errorf("%q are left, and the command told:\n%s", left, p.stdout)
+	}
+}
