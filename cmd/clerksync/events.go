@@ -46,10 +46,14 @@ func eventsCommand() *cli.Command {
 				Action: withSettings(scopeRetry, runEventsRetry),
 			},
 			{
-				Name: "drop", Usage: "give up an event that is quarantined or deferred", ArgsUsage: "ID… | --held",
-				Description: "It stays in the list as ignored, without its content.\n\n" + secretsHelp(scopeEvents),
-				Flags:       append([]cli.Flag{linesFlag(), &cli.BoolFlag{Name: "held", Usage: "all deletions that are held for approval"}}, settingFlags(scopeEvents)...),
-				Action:      withSettings(scopeEvents, runEventsDrop),
+				Name: "drop", Usage: "give up events that are quarantined or deferred", ArgsUsage: "ID… | --all | --held",
+				Description: "They stay in the list as ignored, without their content.\n\n" + secretsHelp(scopeEvents),
+				Flags: append([]cli.Flag{
+					linesFlag(),
+					&cli.BoolFlag{Name: "all", Usage: "all that are quarantined; none that is held for approval"},
+					&cli.BoolFlag{Name: "held", Usage: "all deletions that are held for approval"},
+				}, settingFlags(scopeEvents)...),
+				Action: withSettings(scopeEvents, runEventsDrop),
 			},
 		},
 	}
@@ -133,17 +137,17 @@ func runEventsShow(ctx context.Context, c *cli.Command, s settings) error {
 }
 
 func runEventsDrop(ctx context.Context, c *cli.Command, s settings) error {
-	if c.Args().Present() == c.Bool("held") {
-		return mistake("events drop needs either the ids of events, as clerksync events list --outcome quarantined prints them, or --held")
+	ids, all, held := c.Args().Slice(), c.Bool("all"), c.Bool("held")
+	if !oneOf(len(ids) > 0, all, held) {
+		return mistake("events drop needs either the ids of events, as clerksync events list --outcome quarantined prints them, or --all, or --held")
 	}
 	mirror, closeMirror, err := s.openMirror(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer closeMirror()
-	ids := c.Args().Slice()
-	if c.Bool("held") {
-		if ids, err = quarantinedIDs(ctx, mirror, true); err != nil {
+	if all || held {
+		if ids, err = quarantinedIDs(ctx, mirror, held); err != nil {
 			return err
 		}
 	}

@@ -52,8 +52,9 @@ func TestHoldDeletes(t *testing.T) {
 		t.Errorf("%d held events listed:\n%s", n, stdout)
 	}
 	run(t, 0, env, "events", "retry", "--all")
+	run(t, 0, env, "events", "drop", "--all")
 	if visible() != 20 || held() != 3 {
-		t.Errorf("--all approved held deletions: %d visible, %d held", visible(), held())
+		t.Errorf("--all approved or dropped held deletions: %d visible, %d held", visible(), held())
 	}
 	if _, stderr := run(t, 1, env, "events", "retry", "--held"); !strings.Contains(stderr, "Clerk still has "+forged) {
 		t.Errorf("approving says %q", stderr)
@@ -76,7 +77,7 @@ func TestHoldDeletes(t *testing.T) {
 			t.Errorf("%d rows %s in the audit log, want %d", n, action, want)
 		}
 	}
-	for _, args := range [][]string{{"retry", "--all", "--held"}, {"retry", "--held", "msg_1"}, {"drop", "--held", "msg_1"}} {
+	for _, args := range [][]string{{"retry", "--all", "--held"}, {"retry", "--held", "msg_1"}, {"drop", "--held", "msg_1"}, {"drop", "--all", "--held"}, {"drop"}} {
 		run(t, 2, env, append([]string{"events"}, args...)...)
 	}
 }
