@@ -160,45 +160,55 @@ func (f *fold) erasable() (ids []string) {
 	return ids
 }
 
-// naming are the members by which Clerk's JSON names whom and what it tells something of: whoever made or invited something is named by a
-// bare id, elsewhere.
+// naming are the members by which Clerk's JSON names whom and what it tells something of. Whoever made or invited something is named in
+// others.
 var naming = []string{"id", "user_id", "organization_id"}
 
-// idForm is what an erased object's id looks like; tellsOf finds such ids in those members, wherever they are.
+// idForm is what an erased object's id looks like.
 const idForm = `([a-z]+_[A-Za-z0-9_]+)`
 
 var (
-	plainID = regexp.MustCompile(`^` + idForm + `$`)
-	tellsOf = regexp.MustCompile(`"(?:` + strings.Join(naming, "|") + `)"\s*:\s*"` + idForm + `"`)
+	wholeID = regexp.MustCompile(`^` + idForm + `$`)
+	namedID = regexp.MustCompile(`"(?:` + strings.Join(naming, "|") + `)"\s*:\s*"` + idForm + `"`)
 )
 
-// told returns the ids of what an event's content tells of. Metadata tells nothing: people and programs write there what they like.
-func told(content []byte) (ids []string) {
+// told returns the ids of what an event's content tells of.
+func told(content []byte) []string {
+	ids, err := readTold(content)
+	if err != nil { // deeper than the decoder goes: rather too many ids than too few
+		for _, match := range namedID.FindAllSubmatch(content, -1) {
+			ids = append(ids, string(match[1]))
+		}
+	}
+	return ids
+}
+
+// readTold passes over metadata, which tells nothing: people and programs write there what they like.
+func readTold(content []byte) (ids []string, err error) {
 	d := jsontext.NewDecoder(bytes.NewReader(content), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	for {
-		name, err := memberName(d)
+		name, err := nextMember(d)
 		switch {
 		case errors.Is(err, io.EOF):
-			return ids
-		case err == nil && strings.HasSuffix(name, "_metadata"):
+			return ids, nil
+		case err != nil:
+			return ids, err
+		case strings.HasSuffix(name, "_metadata"):
 			err = d.SkipValue()
-		case err == nil && slices.Contains(naming, name) && d.PeekKind() == '"':
+		case slices.Contains(naming, name) && d.PeekKind() == '"':
 			var id jsontext.Token
-			if id, err = d.ReadToken(); err == nil && plainID.MatchString(id.String()) {
+			if id, err = d.ReadToken(); err == nil && wholeID.MatchString(id.String()) {
 				ids = append(ids, id.String())
 			}
 		}
-		if err != nil { // deeper than the decoder goes: rather too many ids than too few
-			for _, match := range tellsOf.FindAllSubmatch(content, -1) {
-				ids = append(ids, string(match[1]))
-			}
-			return ids
+		if err != nil {
+			return ids, err
 		}
 	}
 }
 
-// memberName reads on to the next name of a member, of whatever object.
-func memberName(d *jsontext.Decoder) (string, error) {
+// nextMember reads on to the next member of whatever object, and returns its name.
+func nextMember(d *jsontext.Decoder) (string, error) {
 	for {
 		token, err := d.ReadToken()
 		if err != nil {

@@ -157,7 +157,7 @@ func (e *eraser) empty(ctx context.Context, tx *sqlx.Tx, k *kind, rows []former)
 			continue
 		}
 		ids = append(ids, h.id)
-		if _, hooked := e.mirror.cfg.Hooks[k.name]; hooked {
+		if e.mirror.hooked(k) {
 			e.keep(k, h)
 		}
 		e.done.values = append(append(e.done.values, h.values...), h.addresses(k, false)...)

@@ -34,7 +34,7 @@ type previous struct {
 // are there and rows that come into being in one order, that of ids, which nothing ahead of it can keep. Whoever was overtaken in between
 // shows by the version; see calls.
 func (m *Mirror) previous(ctx context.Context, tx *sqlx.Tx, k *kind, folds []*fold) (map[string]previous, error) {
-	if _, hooked := m.cfg.Hooks[k.name]; !hooked {
+	if !m.hooked(k) {
 		return nil, nil
 	}
 	var ids []string
@@ -134,8 +134,7 @@ const graceTime = time.Second
 // errAbandoned means that a hook did not return, so its transaction is left to it.
 var errAbandoned = errors.New("a hook did not return")
 
-// errLeftOpen means that a hook has not closed the rows that it reads, so that its connection took nothing more until they were closed
-// by a rollback.
+// errLeftOpen means that a hook has not closed the rows that it reads: until then its connection takes nothing but a rollback.
 var errLeftOpen = fmt.Errorf("a hook left a query open: %w", sql.ErrTxDone)
 
 // errCutOff means that a hook has ended a query by a context of its own, for which drivers give up the connection.
@@ -174,12 +173,13 @@ func (m *Mirror) callHooks(ctx context.Context, tx *sqlx.Tx, calls []hookCall) e
 		case errors.Is(failure, errAbandoned) && ctx.Err() != nil:
 			return abandoned{ctx.Err()}
 		case errors.Is(failure, errAbandoned):
-			return abandoned{late{failures.with("did not return when its time was over", c), calls[i+1:], false}}
+			return abandoned{late{hookFailures: failures.with("did not return when its time was over", c), rest: calls[i+1:]}}
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case within.Err() != nil:
 			m.pace.note(i, called.Sub(begun))
-			return late{failures.with("did not end in time", c), calls[i+1:], i > 0 && time.Since(called) < m.hookTimeout()/2}
+			crowded := i > 0 && time.Since(called) < m.hookTimeout()/2
+			return late{hookFailures: failures.with("did not end in time", c), rest: calls[i+1:], crowded: crowded}
 		case err != nil:
 			return err
 		case failure != nil:
@@ -221,7 +221,6 @@ func (c hookCall) run(ctx context.Context, tx *sqlx.Tx) (failure, err error) {
 		return nil, err
 	}
 	failure = c.call(ctx, tx)
-	cutOff := endedQuery(failure) && ctx.Err() == nil
 	if errors.Is(failure, errAbandoned) {
 		return failure, nil
 	}
@@ -233,31 +232,37 @@ func (c hookCall) run(ctx context.Context, tx *sqlx.Tx) (failure, err error) {
 	if failure == nil || isDone(failure) {
 		return failure, nil
 	}
-	lost := errors.Is(failure, driver.ErrBadConn)
-	if !lost && isNobodysFault(failure) {
-		return nil, failure
-	}
-	if !lost {
+	return undo(ctx, tx, failure)
+}
+
+// undo goes back to before a call, so that others can follow. Where it cannot, it finds out whether the hook is to blame for that.
+func undo(ctx context.Context, tx *sqlx.Tx, failed error) (failure, err error) {
+	cutOff, broken := endedQuery(failed) && ctx.Err() == nil, failed
+	if !errors.Is(failed, driver.ErrBadConn) {
+		if isNobodysFault(failed) {
+			return nil, failed
+		}
 		_, err := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT hook`)
 		switch {
 		case err == nil:
-			return failure, nil
+			return failed, nil
 		case isDone(err):
 			return err, nil
-		case endedBySQL(failure, err):
+		case endedBySQL(failed, err):
 			return sql.ErrTxDone, nil
 		case sqlState(err) != "" || sqliteCode(err) != 0:
 			return nil, err
 		}
-		failure = err
+		broken = err
 	}
-	if tx.Rollback() == nil { // so the connection is well, and was only busy
+	switch {
+	case tx.Rollback() == nil: // so the connection is well, and was only busy
 		return errLeftOpen, nil
-	}
-	if cutOff {
+	case cutOff:
 		return errCutOff, nil
+	default:
+		return nil, broken
 	}
-	return nil, failure
 }
 
 // call calls the hook. One that goes on when its time is over is left behind: it may be waiting for this very process to write something.

@@ -28,7 +28,7 @@ func (f hookFailures) Unwrap() error { return ErrHook }
 type late struct {
 	hookFailures
 	rest    []hookCall // that were not made
-	crowded bool       // it took little of it: no call did, and together they were too many
+	crowded bool       // no call took much of it: they were too many
 }
 
 func (l late) Unwrap() error { return l.hookFailures }

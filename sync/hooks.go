@@ -93,6 +93,11 @@ func (h KindHooks) of(op Outcome) (Hook, string) {
 	return nil, ""
 }
 
+func (m *Mirror) hooked(k *kind) bool {
+	_, hooked := m.cfg.Hooks[k.name]
+	return hooked
+}
+
 // check makes sure that hooks can ever be called.
 func (h Hooks) check(m *Mirror) error {
 	for k := range h {

@@ -49,7 +49,7 @@ type kind struct {
 	free      []string                              // members that hold whatever a user or the team puts there; what cannot be stored becomes null
 	private   []string                              // members that are kept only on request
 	omitted   []string                              // members that are never stored: secrets, and what tells of other objects and people
-	revision  int                                   // another one than an earlier release's has the rows read anew of which that kept more
+	revision  int                                   // is raised when less of the kind is kept, so that rows which hold more are read anew
 	codes     []coded                               // lists of objects of which a member is never stored: it lets whoever reads it in
 	ids       []named                               // members that tell of other objects and people, too, and of which the id is stored alone
 	shared    []string                              // columns of words that the team gave to many: what they held is not looked for after an erasure

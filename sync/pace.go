@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// errCrowded means that the hooks of one transaction had no time for all its changes, though each took little.
+// errCrowded means that a transaction has too many calls of hooks for their time, though each takes little of it.
 var errCrowded = errors.New("the hooks of one transaction were too many for their time")
 
-// pace is how long a hook's call took in the last transaction. The zero value knows of none.
+// pace is how long a hook's call took on average in the last transaction. The zero value knows of none.
 type pace struct{ each atomic.Int64 } // nanoseconds
 
 func (p *pace) note(calls int, took time.Duration) {
@@ -27,10 +27,10 @@ func (p *pace) fits(within time.Duration) int {
 	return int(min(max(1, int64(within)/each), maxBatchPieces))
 }
 
-// mostCalls is how many pieces that may call a hook one transaction takes, so that half of the time that hooks have is enough.
+// mostCalls is how many pieces that may call a hook one transaction takes: at the pace of the last, half of the time is enough for them.
 func (m *Mirror) mostCalls() int { return m.pace.fits(m.hookTimeout() / 2) }
 
-// crowds reports whether a batch may call hooks more often than that, and can be divided.
+// crowds reports whether a batch has more of them, and can be divided.
 func (m *Mirror) crowds(batch []*request) bool {
 	if len(m.cfg.Hooks) == 0 || !divisible(batch) {
 		return false

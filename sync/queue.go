@@ -23,10 +23,8 @@ func (m *Mirror) newRequest(pieces []*piece, pinned string) *request {
 	r := &request{pieces: pieces, pinned: pinned, lead: make(chan struct{}), done: make(chan struct{}), handOn: func() {}}
 	for _, p := range pieces {
 		r.size += len(p.Object)
-		if p.kind != nil {
-			if _, hooked := m.cfg.Hooks[p.kind.name]; hooked {
-				r.calls++
-			}
+		if p.kind != nil && m.hooked(p.kind) {
+			r.calls++
 		}
 	}
 	return r
@@ -90,7 +88,7 @@ func (q *queue) join(r *request) (leads bool) {
 	return false
 }
 
-// batch takes out of the queue what is committed together with the leader's request, with so many calls of hooks at most.
+// batch takes out of the queue what is committed together with the leader's request.
 func (q *queue) batch(leader *request, mostCalls int) []*request {
 	q.mu.Lock()
 	defer q.mu.Unlock()

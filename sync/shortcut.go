@@ -143,7 +143,7 @@ func unanswered(k *kind, folds []*fold) Commit {
 // shortcutFolds are those of a batch that shortcutStatement may take: live evidence of which nothing is read, hooked or audited in its
 // transaction, nor kept of its events' content.
 func (m *Mirror) shortcutFolds(k *kind, batch []*request) []*fold {
-	if _, hooked := m.cfg.Hooks[k.name]; hooked || len(k.parents) > 0 || m.cfg.EventPayloads == PayloadsAll {
+	if m.hooked(k) || len(k.parents) > 0 || m.cfg.EventPayloads == PayloadsAll {
 		return nil
 	}
 	var pieces []*piece
