@@ -3,7 +3,6 @@ package feed
 import (
 	"context"
 	"errors"
-	"regexp"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -26,9 +25,7 @@ type delivery struct {
 	pos     position
 	woken   chan struct{} // holds a token while this process has made changes that were not looked at
 	pause   *backoff.ExponentialBackOff
-	refused int             // how many tries have failed since the last that did not
-	told    map[string]bool // what an operator was told of since then
-	unread  int             // how many times in a row nothing came to be sent, although the database was asked
+	illness
 }
 
 // follow delivers changes as they are made, until the context ends or the lease is lost.
@@ -179,56 +176,6 @@ func graceful(ctx context.Context) (context.Context, context.CancelFunc) {
 		}
 	})
 	return within, func() { stop(); cancel() }
-}
-
-// watch tells an operator of a receiver that does not return, until stop: the relay can only wait for it, since what is on its way may
-// arrive yet.
-func (d *delivery) watch(seq int64) (stop func() bool) {
-	return time.AfterFunc(d.late, func() {
-		_ = crash.Contain(func() error {
-			d.Logger.Warn("a receiver does not return although its time is over, so nothing more is sent to it", "relay", d.relay.Name, "seq", seq)
-			return nil
-		})
-	}).Stop
-}
-
-// tellAfter is how many tries in a row must fail before an operator is told, and tellSorts of how many sorts of failures: the first may
-// be over while another one, such as a stream that did not outlive its server, keeps the relay from going on.
-const (
-	tellAfter = 3
-	tellSorts = 10
-)
-
-// passing is what differs in errors of one sort: ports, and the time, which errors about certificates tell.
-var passing = regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]+|:[0-9]+`)
-
-// tell counts failures, and logs that a receiver is ill, once for each sort of failure, and that it is well again.
-func (d *delivery) tell(err error, seq int64) {
-	d.unread = 0 // what was sent was read
-	if err != nil {
-		d.refused++
-		if sort := passing.ReplaceAllString(err.Error(), ""); d.refused >= tellAfter && !d.told[sort] && len(d.told) < tellSorts {
-			d.told[sort] = true
-			d.Logger.Warn("a receiver does not take changes", "relay", d.relay.Name, "seq", seq, "error", err)
-		}
-		return
-	}
-	if d.refused >= tellAfter {
-		d.Logger.Info("a receiver takes changes again", "relay", d.relay.Name, "seq", seq)
-	}
-	d.refused, d.told = 0, map[string]bool{}
-	d.pause.Reset()
-}
-
-// tellUnreadAfter is how many times in a row the database must fail before an operator is told by a relay. They take some 20 seconds, by when
-// one that answers nobody has cost it the lease, which tells more.
-const tellUnreadAfter = 15
-
-// tellUnread counts failures since something was sent, and logs that a relay stands still for them: once, since it may go on at any time.
-func (d *delivery) tellUnread(err error) {
-	if d.unread++; d.unread == tellUnreadAfter {
-		d.Logger.Warn("a relay cannot read what it has to deliver", "relay", d.relay.Name, "after", d.pos.seq, "error", err)
-	}
 }
 
 // look reads the position again, and tells an operator where the relay goes on from another one than it had reached.

@@ -182,7 +182,7 @@ func (f *Feed) lead(ctx context.Context, r Relay, work func(context.Context, *de
 		return err
 	}
 	return l.Hold(ctx, func(ctx context.Context) (err error) {
-		d := &delivery{Config: f.cfg, relay: r, lease: l, encoder: newEncoder(f.cfg.Mirror), woken: make(chan struct{}, 1), pause: f.cfg.pause(), told: map[string]bool{}}
+		d := &delivery{Config: f.cfg, relay: r, lease: l, encoder: newEncoder(f.cfg.Mirror), woken: make(chan struct{}, 1), pause: f.cfg.pause()}
 		if d.pos, err = claim(ctx, f.cfg.Mirror, r.Name, l.Term()); err != nil {
 			return err
 		}

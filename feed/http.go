@@ -140,14 +140,7 @@ func (r *HTTPReceiver) post(ctx context.Context, m Message) error {
 	req.Header.Set("Webhook-Signature", strings.Join(signatures, " "))
 	resp, err := r.client.Do(req)
 	if err != nil {
-		var failed *url.Error
-		if errors.As(err, &failed) {
-			err = failed.Err // without the URL
-		}
-		if quotes(err.Error()) {
-			err = errors.New("it does not speak HTTP")
-		}
-		return fmt.Errorf("posting: %w", err)
+		return fmt.Errorf("posting: %w", discreet(err))
 	}
 	defer resp.Body.Close()
 	defer time.AfterFunc(answerTime, cancel).Stop()
@@ -155,8 +148,19 @@ func (r *HTTPReceiver) post(ctx context.Context, m Message) error {
 	return judge(resp)
 }
 
-// quotes reports whether an error of a transport tells what is wrong with an answer in the words that came, which may be those that were
-// sent.
+// discreet returns a client's error without the URL, and without what it quotes of an answer.
+func discreet(err error) error {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		err = failed.Err
+	}
+	if quotes(err.Error()) {
+		return errors.New("it does not speak HTTP")
+	}
+	return err
+}
+
+// quotes reports whether a transport's error has words of an answer, which may be those that were sent.
 func quotes(text string) bool {
 	return strings.Contains(text, "malformed HTTP") || strings.Contains(text, "transport connection broken") && strings.Contains(text, `"`)
 }
@@ -176,7 +180,7 @@ func judge(resp *http.Response) error {
 // asked returns how long a Retry-After asks to wait, which has seconds or a date.
 func asked(text string) time.Duration {
 	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		return time.Duration(max(min(seconds, math.MaxInt32), 0)) * time.Second // as many as there are nanoseconds for, and more than are heeded
+		return time.Duration(max(min(seconds, math.MaxInt32), 0)) * time.Second // bounded first, since there are not as many nanoseconds
 	}
 	if at, err := http.ParseTime(text); err == nil {
 		return time.Until(at)
