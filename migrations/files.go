@@ -33,10 +33,11 @@ func newTables(dialect Dialect, schema string) (*tables, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading migrations: %w", err)
 	}
-	t := &tables{dialect: dialect, schema: schema, files: filledFS{folder, strings.NewReplacer("{schema}", schema)}}
+	fill := []string{"{schema}", schema}
 	if dialect == Postgres {
-		t.files = filledFS{folder, strings.NewReplacer("{schema}", schema, gooseUp, gooseUp+ownFunctions)}
+		fill = append(fill, gooseUp, gooseUp+ownFunctions)
 	}
+	t := &tables{dialect: dialect, schema: schema, files: filledFS{folder, strings.NewReplacer(fill...)}}
 	files, err := fs.Glob(t.files, "[0-9]*.sql")
 	if err != nil {
 		return nil, fmt.Errorf("reading migrations: %w", err)
@@ -87,8 +88,8 @@ func (t *tables) engine() goose.Dialect {
 // gooseUp begins each migration.
 const gooseUp = "-- +goose Up\n"
 
-// ownFunctions has the rest of a transaction find PostgreSQL's own functions and no others. Before PostgreSQL 15, and after an upgrade from
-// there, everybody may make some in the schema public that fit better, and they would run with the rights of whoever migrates.
+// ownFunctions has the rest of a transaction find PostgreSQL's own functions and no others. In databases from before PostgreSQL 15 everybody
+// may make some in the schema public that fit better, and they would run with the rights of whoever migrates.
 const ownFunctions = "SET LOCAL search_path = pg_catalog;\n"
 
 // filledFS fills the schema's name, and what else the migrations of a database need, into the files below it.

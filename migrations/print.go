@@ -55,10 +55,17 @@ func PrintAfter(w io.Writer, o Options, version int64) error {
 func (t *tables) onlyAt(version int64) string {
 	at := fmt.Sprintf("SELECT max(version_id) = %[1]d AND count(*) = %[1]d + 1 FROM %[2]s", version, t.name("migrations")) // and the zeroth
 	if t.dialect == Postgres {
-		return fmt.Sprintf("DO $$ BEGIN IF (%s) IS NOT TRUE THEN\n    RAISE EXCEPTION 'the tables are not at version %d: migrate status tells at which they are';\nEND IF; END $$;\n\n", at, version)
+		return fmt.Sprintf(`DO $$ BEGIN IF (%s) IS NOT TRUE THEN
+    RAISE EXCEPTION 'the tables are not at version %d: migrate status tells at which they are';
+END IF; END $$;
+
+`, at, version)
 	}
-	name := fmt.Sprintf(`temp."%s_check"`, t.schema)
-	return fmt.Sprintf("CREATE TABLE %[1]s (at BOOLEAN CONSTRAINT \"the tables are not at version %[2]d\" CHECK (at));\nINSERT INTO %[1]s %[3]s;\nDROP TABLE %[1]s;\n\n", name, version, at)
+	return fmt.Sprintf(`CREATE TABLE %[1]s (at BOOLEAN CONSTRAINT "the tables are not at version %[2]d" CHECK (at));
+INSERT INTO %[1]s %[3]s;
+DROP TABLE %[1]s;
+
+`, `temp."`+t.schema+`_check"`, version, at)
 }
 
 // PrintRoles writes plain SQL for PostgreSQL that makes three roles and gives them their rights: an owner of the tables, a daemon

@@ -67,22 +67,22 @@ DO $$
 DECLARE
     thing record;
     definition text;
+    view_name text;
+    views text[] := '{}'; -- whose owner is another
+    tables text[] := '{}'; -- that lack something
+    lacking text[]; -- what brings one of them what it lacks
     statement text;
-    statements text[] := '{}';
-    views text[] := '{}';
-    tables text[] := '{}';
-    lacking text[] := '{}';
+    statements text[] := '{}'; -- the same for all
     tries int := 0;
 BEGIN
     FOR thing IN SELECT c.oid, c.oid::regclass AS name, c.relname, c.relkind, c.relowner = '{schema}_owner'::regrole AS owned,
                      c.relkind <> 'v' AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attname = 'deleted_at') AS buries
                  FROM pg_class AS c WHERE c.relnamespace = '{schema}'::regnamespace AND c.relkind IN ('r', 'p', 'v') LOOP
+        lacking := '{}';
         IF NOT thing.owned AND thing.relkind = 'v' THEN
-            views := views || format('ALTER VIEW %s OWNER TO {schema}_owner', thing.name);
-            lacking := lacking || thing.name::text;
+            views := views || thing.name::text;
         ELSIF NOT thing.owned THEN
-            statements := statements || format('ALTER TABLE %s OWNER TO {schema}_owner', thing.name);
-            tables := tables || thing.name::text;
+            lacking := lacking || format('ALTER TABLE %s OWNER TO {schema}_owner', thing.name);
         END IF;
         definition := format('CREATE TRIGGER visible_rows_stay BEFORE DELETE ON %s FOR EACH ROW '
             'WHEN (OLD.deleted_at IS NULL AND OLD.erased_at IS NULL%s) EXECUTE FUNCTION {schema}.keep_visible()', thing.name,
@@ -90,12 +90,14 @@ BEGIN
         -- Its comment tells by which words a trigger was made: the catalog spells them otherwise.
         IF thing.buries AND NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = thing.oid AND t.tgname = 'visible_rows_stay' AND t.tgenabled = 'O'
                 AND obj_description(t.oid, 'pg_trigger') = definition) THEN
-            statements := statements || ARRAY[format('DROP TRIGGER IF EXISTS visible_rows_stay ON %s', thing.name), definition,
+            lacking := lacking || ARRAY[format('DROP TRIGGER IF EXISTS visible_rows_stay ON %s', thing.name), definition,
                 format('COMMENT ON TRIGGER visible_rows_stay ON %s IS %L', thing.name, definition)];
-            tables := array_remove(tables, thing.name::text) || thing.name::text;
+        END IF;
+        IF cardinality(lacking) > 0 THEN
+            tables := tables || thing.name::text;
+            statements := statements || lacking;
         END IF;
     END LOOP;
-    lacking := lacking || tables;
     BEGIN
         -- An autovacuum makes way for who has waited for a second. Who waits for this lock keeps no daemon waiting meanwhile.
         IF cardinality(tables) > 0 THEN
@@ -104,8 +106,8 @@ BEGIN
         SET LOCAL lock_timeout = '100ms';
         LOOP
             BEGIN
-                FOREACH statement IN ARRAY views LOOP -- LOCK TABLE would lock what they read, too, such as the team's tables
-                    EXECUTE statement;
+                FOREACH view_name IN ARRAY views LOOP -- LOCK TABLE would lock what they read, too, such as the team's tables
+                    EXECUTE format('ALTER VIEW %s OWNER TO {schema}_owner', view_name);
                 END LOOP;
                 IF cardinality(tables) > 0 THEN
                     EXECUTE 'LOCK TABLE ' || array_to_string(tables, ', ') || ' IN ACCESS EXCLUSIVE MODE';
@@ -121,7 +123,7 @@ BEGIN
         END LOOP;
     EXCEPTION WHEN lock_not_available THEN
         RAISE EXCEPTION 'somebody else''s transaction holds one of %: end it, and run this again',
-            array_to_string(lacking, ', ') USING ERRCODE = 'lock_not_available';
+            array_to_string(views || tables, ', ') USING ERRCODE = 'lock_not_available';
     END;
     FOREACH statement IN ARRAY statements LOOP
         EXECUTE statement;
