@@ -43,8 +43,8 @@ const (
 	adminRoom  = 256
 )
 
-// roomAmong returns how much of a room there is where the process may open so many files, of which the two listeners get 9 of 16: a crowd that
-// took them all would leave none for the database, nor for the newcomer who puts somebody out.
+// roomAmong returns how much of a room there is where the process may open so many files. Both rooms together are 9 of 16 at most: a crowd
+// that took all would leave none for the database, nor for the newcomer who puts somebody out.
 func roomAmong(files uint64, room int) int {
 	const most = publicRoom * 2
 	if files == 0 || files >= most {

@@ -13,8 +13,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	clerksync "github.com/clerksync/clerksync/sync"
 
@@ -30,11 +28,13 @@ type destination struct {
 	name string // of its relay
 }
 
-// hostSize is how much of a host's name, which has up to 253 letters, a relay is called by: all that fits into its name, or one that had all of
-// it would begin anew.
+// hostSize is how many letters of a host stand in the name of its relay: all that it has room for, since a relay of another name begins anew.
 const hostSize = 91
 
-var fragment = regexp.MustCompile(`^[A-Za-z0-9._-]{1,60}$`)
+var (
+	fragment = regexp.MustCompile(`^[A-Za-z0-9._-]{1,60}$`)
+	unnamed  = regexp.MustCompile(`[^A-Za-z0-9._~:-]`) // what hosts may have and names of relays may not: other alphabets, and a zone's %
+)
 
 // parsePublish reads the URLs of the change feed's receivers.
 func parsePublish(v string) (all []destination, err error) {
@@ -75,18 +75,10 @@ func parseDestination(text string) (t destination, err error) {
 		}
 		u.User = nil // a new password is no new receiver
 		sum := sha256.Sum256([]byte(u.String()))
-		host := strings.Map(inName, u.Hostname())
+		host := unnamed.ReplaceAllString(u.Hostname(), "-")
 		t.name = host[:min(len(host), hostSize)] + "-" + hex.EncodeToString(sum[:4])
 	}
 	return t, nil
-}
-
-// inName returns a letter of a host as it stands in the name of a relay: in place of those of other alphabets, and of a zone's %, a hyphen.
-func inName(letter rune) rune {
-	if strings.ContainsRune("._~:-", letter) || letter < utf8.RuneSelf && (unicode.IsLetter(letter) || unicode.IsDigit(letter)) {
-		return letter
-	}
-	return '-'
 }
 
 // plain reports whether what is sent may go over a network in the clear: nats:// encrypts only where the server asks for it, and who
