@@ -31,11 +31,11 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	log.Fatal(serve(routes(verify(cfg), users)).ListenAndServe())
+	log.Fatal(server(routes(verify(cfg), users)).ListenAndServe())
 }
 
-// serve bounds the headers that anybody can send: a made-up token of 1 MiB, which is Go's bound, takes clerk-sdk-go more than 100 MiB to read.
-func serve(site http.Handler) *http.Server {
+// server bounds headers: a made-up token of 1 MiB, which is Go's bound, costs clerk-sdk-go more than 100 MiB.
+func server(site http.Handler) *http.Server {
 	return &http.Server{Addr: "127.0.0.1:3000", Handler: site, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: 5 * time.Second}
 }
 
@@ -55,9 +55,9 @@ func open(ctx context.Context, db *sqlx.DB, cfg clerksync.APIConfig) (*upsert.Up
 	return upsert.New(upsert.Config{Mirror: mirror, Clerk: api})
 }
 
-// verify has clerk-sdk-go verify the session tokens of the same Clerk, be it an emulator. Their claims say who has signed in. Without
-// CLERK_JWT_KEY it first asks Clerk for the public key, and one that begins while Clerk is down answers 401 to everybody. It asks, too, for
-// each token that names another key, which anybody can make up, and so takes Clerk's rate limit from your product: set it where strangers come.
+// verify has clerk-sdk-go verify the session tokens of the same Clerk, be it an emulator. Their claims say who has signed in. Set
+// CLERK_JWT_KEY where strangers come: without it Clerk is asked for each key that a made-up token names, which uses up Clerk's rate
+// limit, and a program that begins while Clerk is down answers 401 to everybody.
 func verify(cfg clerksync.APIConfig) func(http.Handler) http.Handler {
 	if key := os.Getenv("CLERK_JWT_KEY"); key != "" {
 		return clerkhttp.WithHeaderAuthorization(clerkhttp.JSONWebKey(key))

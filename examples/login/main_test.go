@@ -100,7 +100,7 @@ func TestLargeTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site := serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	site := server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t.Errorf("a token of %d bytes is read", len(r.Header.Get("Authorization")))
 	}))
 	left := make(chan struct{}, 1)
