@@ -51,18 +51,24 @@
 // to know them by it gives clerkhttp.AuthorizationJWTExtractor a function that returns the header's token or else the cookie's, and
 // names its own origins to clerkhttp.AuthorizedPartyMatches, since other sites of the same domain get that cookie, too.
 //
+// # While Clerk or the database is down
+//
 // While Clerk is down whoever the mirror has goes on, and a user whom it does not have yet waits. That takes a clerk-sdk-go which was given
-// the public key of the tokens, by clerkhttp.JSONWebKey: otherwise it asks Clerk for the key at first, and again after an hour without requests,
-// and answers 401 to everybody while Clerk does not tell.
-//
-// Without the key anybody can have Clerk asked for it as often as he likes, by tokens that name keys which there are not: each takes one of
-// the requests that Clerk allows the whole instance, logins too. So give it wherever strangers come. Either way restart your program once you
-// have rolled keys: a token that names a key, verified or not, has clerk-sdk-go keep that for another hour. And bound the headers of your server:
-// clerk-sdk-go reads a token's own headers, however deep they are nested, before it verifies anything, and one of 1 MiB, which is the bound
-// of net/http, takes more than 100 MiB. Clerk's tokens are smaller than 4 KiB:
-//
-//	server := &http.Server{Handler: handler, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: 5 * time.Second}
+// the public key of the tokens, by clerkhttp.JSONWebKey: otherwise it asks Clerk for the key at first, and again after an hour without
+// requests, and answers 401 to everybody while Clerk does not tell.
 //
 // While the database is down, sessions that were seen go on until their rows are too old, but for those in an organization of which the
 // mirror has no membership: each request looks for that again.
+//
+// # Where strangers come
+//
+// Give clerk-sdk-go the key. Without it, each token that names a key which there is not has Clerk asked, and takes one of the requests
+// that Clerk allows the whole instance, logins too.
+//
+// Restart your program once you have rolled keys: a token that names a key, verified or not, has clerk-sdk-go keep that for another hour.
+//
+// Bound the headers of your server: clerk-sdk-go reads a token's own headers, however deep they are nested, before it verifies anything.
+// One of 1 MiB, which is the bound of net/http, takes more than 100 MiB. Clerk's tokens are smaller than 4 KiB:
+//
+//	server := &http.Server{Handler: handler, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: 5 * time.Second}
 package upsert
