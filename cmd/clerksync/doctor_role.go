@@ -37,8 +37,8 @@ FROM pg_roles AS r, pg_class AS c
 WHERE r.rolname = current_user AND c.relnamespace = $1::regnamespace::oid AND c.relkind = 'r'
 GROUP BY r.rolname, r.rolsuper, r.rolcreaterole, r.rolcreatedb`
 
-// askOpen finds the schemas in which everybody may make functions that this user's queries find.
-const askOpen = `SELECT coalesce(string_agg(s::text, ', '), '') FROM pg_catalog.unnest(current_schemas(false)) AS s WHERE pg_catalog.has_schema_privilege('public', s::text, 'CREATE')`
+// askOpenSchemas finds the schemas in which everybody may make functions that this user's queries find.
+const askOpenSchemas = `SELECT coalesce(string_agg(s::text, ', '), '') FROM pg_catalog.unnest(current_schemas(false)) AS s WHERE pg_catalog.has_schema_privilege('public', s::text, 'CREATE')`
 
 func (d *doctor) checkRoles(ctx context.Context) {
 	const check = "role"
@@ -61,11 +61,7 @@ func (d *doctor) checkRoles(ctx context.Context) {
 		d.note(check, failed, "reading what the user may do: "+err.Error(), "")
 		return
 	}
-	var open string
-	if err := d.db.GetContext(ctx, &open, askOpen); err == nil && open != "" {
-		d.note(check, warned, fmt.Sprintf("everybody may make functions in the schema %s, which run with the rights of whoever asks for one like them", open),
-			fmt.Sprintf("let an administrator run REVOKE CREATE ON SCHEMA %s FROM PUBLIC, as it is where a database was made by PostgreSQL 15 or later", open))
-	}
+	d.checkOpenSchemas(ctx, check)
 	var beyond []string
 	for what, is := range map[string]bool{
 		"is a superuser": p.Super, "makes roles or databases": p.Creates, "owns the tables": p.Owns,
@@ -88,5 +84,13 @@ func (d *doctor) checkRoles(ctx context.Context) {
 			"make a role that can do less: clerksync migrate print --roles")
 	default:
 		d.note(check, fine, p.Role+" may do what it needs, and no more", "")
+	}
+}
+
+func (d *doctor) checkOpenSchemas(ctx context.Context, check string) {
+	var open string
+	if err := d.db.GetContext(ctx, &open, askOpenSchemas); err == nil && open != "" {
+		d.note(check, warned, fmt.Sprintf("everybody may make functions in the schema %s, which run with the rights of whoever asks for one like them", open),
+			fmt.Sprintf("let an administrator run REVOKE CREATE ON SCHEMA %s FROM PUBLIC, as it is where a database was made by PostgreSQL 15 or later", open))
 	}
 }
