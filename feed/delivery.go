@@ -32,7 +32,7 @@ type delivery struct {
 func (d *delivery) follow(ctx context.Context) error {
 	defer d.Mirror.Watch(func(c clerksync.Commit) {
 		if len(c.Changes) > 0 {
-			d.wake()
+			wake(d.woken)
 		}
 	})()
 	defer d.leave(ctx)
@@ -49,10 +49,10 @@ func (d *delivery) follow(ctx context.Context) error {
 			return err
 		case err != nil:
 			d.tellUnread(err)
-			d.wait(ctx, after(err, d.pause.NextBackOff()), nil)
+			wait(ctx, after(err, d.pause.NextBackOff()), nil)
 		case !more:
-			d.wait(ctx, pollTime, d.woken)
-			d.wait(ctx, gatherTime-time.Since(begun), nil)
+			wait(ctx, pollTime, d.woken)
+			wait(ctx, gatherTime-time.Since(begun), nil)
 		}
 		if err := d.save(ctx); errors.Is(err, lease.ErrLost) {
 			return err
@@ -82,7 +82,7 @@ func (d *delivery) drain(ctx context.Context) error {
 		if failures++; failures == onceTries {
 			return err
 		}
-		d.wait(ctx, min(after(err, d.pause.NextBackOff()), time.Second), nil)
+		wait(ctx, min(after(err, d.pause.NextBackOff()), time.Second), nil)
 	}
 }
 
@@ -214,15 +214,16 @@ func (d *delivery) write(ctx context.Context) error {
 	return d.pos.save(ctx)
 }
 
-func (d *delivery) wake() {
+// wake leaves a token for whoever waits, or will.
+func wake(woken chan<- struct{}) {
 	select {
-	case d.woken <- struct{}{}:
+	case woken <- struct{}{}:
 	default:
 	}
 }
 
-// wait waits until the time is over, the relay is woken or the context ends.
-func (d *delivery) wait(ctx context.Context, pause time.Duration, woken <-chan struct{}) {
+// wait waits until the time is over, somebody wakes or the context ends.
+func wait(ctx context.Context, pause time.Duration, woken <-chan struct{}) {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {

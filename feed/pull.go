@@ -38,13 +38,18 @@ const pullTurns = 2
 //
 //	GET …?after=SEQ&limit=N&wait=DURATION
 //
-// The answer is a JSON object: events, the CloudEvents after a seq, at most limit of them (100, or up to 500); next, the seq to ask
-// for after; newest, the seq of the newest change: if it is less than after, the database is an older copy than the reader has read
-// of; oldest, the seq of the oldest change that is kept, or would be if there were one: if it is greater than after + 1, a
-// reader that was away for long may have missed some; and mirror, which is the part before the dash of each [Message.ID]: if it is not
-// what it was, the mirror was started over, and all that the reader knows belongs to another one. With wait, at most 10s, an answer
-// without events is held back until there are some or the time is over. Where many changes follow that are left out, it comes after
-// about 2 seconds all the same, and next has moved on.
+// The answer is a JSON object:
+//
+//   - events are the CloudEvents after a seq, at most limit of them (100, or up to 500).
+//   - next is the seq to ask for after.
+//   - oldest is the seq of the oldest change that is kept, or would be if there were one. If it is greater than after + 1, a reader that
+//     was away for long may have missed some.
+//   - newest is the seq of the newest change. If it is less than after, the database is an older copy than the reader has read of.
+//   - mirror is the part before the dash of each [Message.ID]. If it is not what it was, the mirror was started over, and all that the
+//     reader knows belongs to another one.
+//
+// With wait, at most 10s, an answer without events is held back until there are some or the time is over. Where many changes follow that
+// are left out, it comes after about 2 seconds all the same, and next has moved on.
 //
 // However many read at once, two connections of the mirror's pool are used for it at a time.
 func NewPull(cfg PullConfig) http.Handler {
@@ -123,13 +128,8 @@ func parsePull(values url.Values) (q pullQuery, err error) {
 // read reads one answer, and waits for changes if it is asked to.
 func (p *pull) read(ctx context.Context, q pullQuery) (answer, error) {
 	e := newEncoder(p.Mirror)
-	made := make(chan struct{}, 1)
-	defer p.Mirror.Watch(func(c clerksync.Commit) {
-		select {
-		case made <- struct{}{}:
-		default:
-		}
-	})()
+	woken := make(chan struct{}, 1)
+	defer p.Mirror.Watch(func(clerksync.Commit) { wake(woken) })()
 	a := answer{Events: []jsontext.Value{}, Next: q.after, Mirror: e.born}
 	for over := time.Now().Add(q.wait); ; {
 		due, err := p.add(ctx, e, &a, q.limit)
@@ -140,13 +140,7 @@ func (p *pull) read(ctx context.Context, q pullQuery) (answer, error) {
 		if due || left <= 0 {
 			break
 		}
-		timer := time.NewTimer(min(left, pollTime))
-		select {
-		case <-made:
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-		timer.Stop()
+		wait(ctx, min(left, pollTime), woken)
 	}
 	end, err := p.turn(ctx)
 	if err != nil {

@@ -118,16 +118,16 @@ func (r *Receiver) publish(ctx context.Context, m feed.Message) error {
 		}
 		return fmt.Errorf("the NATS server cannot be reached: %w", err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("publishing: the stream does not answer in time: %w", r.silent(err))
+		return fmt.Errorf("publishing: the stream does not answer in time: %w", r.reconnect(err))
 	case err != nil:
 		return fmt.Errorf("publishing: %w", err)
 	}
 	return nil
 }
 
-// silent begins another connection, since this one may be dead without a word, as when a NAT forgot it, or the server may have refused the
-// subscription to answers, which it would not take of itself once it may. It returns why no answer came, if the server has told that.
-func (r *Receiver) silent(err error) error {
+// reconnect begins another connection after a silence: this one may be dead without a word, as when a NAT forgot it, or the server may have
+// refused the subscription to answers, which nobody asks for again once it is allowed. It returns why no answer came, if the server told.
+func (r *Receiver) reconnect(err error) error {
 	if last := r.conn.LastError(); errors.Is(last, nats.ErrPermissionViolation) {
 		err = last
 	}
