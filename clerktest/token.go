@@ -48,7 +48,7 @@ type grant struct {
 	userID, sessionID string
 	status            string                     // of the session, "active" or "pending"
 	actor             json.RawMessage            // nil unless somebody impersonates the user
-	claims            map[string]json.RawMessage // over those that tokens have by themselves
+	extra             map[string]json.RawMessage // claims, over those that tokens have by themselves
 	organization      *organization              // the active one, nil if there is none
 	role              string                     // in it
 	permissions       []string                   // of that role, by their keys
@@ -58,15 +58,15 @@ type grant struct {
 func (t *tokenKey) sign(issuer string, g grant, now time.Time) string {
 	t.ready()
 	encode := base64.RawURLEncoding.EncodeToString
-	var head, claims writer
+	var head, body writer
 	head.open("", '{').str("alg", "RS256").str("cat", "cl_B7d4PD111AAA").str("kid", t.kid).str("typ", "JWT").close('}')
-	all := g.all(issuer, now)
-	claims.open("", '{')
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		claims.raw(name, string(all[name]))
+	claims := g.claims(issuer, now)
+	body.open("", '{')
+	for _, name := range slices.Sorted(maps.Keys(claims)) {
+		body.raw(name, string(claims[name]))
 	}
-	claims.close('}')
-	text := encode(head.buf) + "." + encode(claims.buf)
+	body.close('}')
+	text := encode(head.buf) + "." + encode(body.buf)
 	sum := sha256.Sum256([]byte(text))
 	signature, err := rsa.SignPKCS1v15(nil, t.key, crypto.SHA256, sum[:])
 	if err != nil {
@@ -75,8 +75,8 @@ func (t *tokenKey) sign(issuer string, g grant, now time.Time) string {
 	return text + "." + encode(signature)
 }
 
-// all are the claims of a token that is made now.
-func (g grant) all(issuer string, now time.Time) map[string]json.RawMessage {
+// claims are those of a token that is made now.
+func (g grant) claims(issuer string, now time.Time) map[string]json.RawMessage {
 	own := Fields{
 		"exp": now.Add(tokenLifetime).Unix(), "fva": []int{0, -1}, "iat": now.Unix(), "iss": issuer, "nbf": now.Add(-10 * time.Second).Unix(),
 		"sid": g.sessionID, "sts": g.status, "sub": g.userID, "v": 2,
@@ -99,7 +99,7 @@ func (g grant) all(issuer string, now time.Time) map[string]json.RawMessage {
 	if err != nil {
 		panic(err) // texts and numbers have a JSON form
 	}
-	maps.Copy(all, g.claims)
+	maps.Copy(all, g.extra)
 	return all
 }
 
@@ -158,7 +158,7 @@ func (c *Clerk) SessionToken(userID string) string {
 // grant is what a token of a session says that was made while it was open. The
 // caller holds mu.
 func (c *Clerk) grant(s *session) grant {
-	g := grant{userID: s.userID, sessionID: s.id, status: "active", actor: s.actor, claims: s.claims}
+	g := grant{userID: s.userID, sessionID: s.id, status: "active", actor: s.actor, extra: s.claims}
 	if s.status == "pending" {
 		g.status = "pending"
 	}
