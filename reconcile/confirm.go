@@ -25,8 +25,8 @@ type confirmation struct {
 	*leg
 	answers []clerksync.Sighting // what Clerk told and is not applied yet; guarded by the pass's mu, as is the rest
 	settled int                  // candidates about which it told
-	doubts  int                  // those about which it could not
-	doubt   error                // why, the first time: of one that was asked about, if there is any
+	doubts  int                  // those about which it was asked, and could not tell
+	doubt   error                // why, the first time: of one of those, if there is any
 }
 
 // confirm deletes those candidates that Clerk, asked for each one, answers with a 404. Those that it has after all are applied.
@@ -102,24 +102,29 @@ func (c *confirmation) ask(ctx context.Context, id string) error {
 	}
 	e, err := c.reader.Get(ctx, c.kind, id)
 	if err != nil {
-		c.mu.Lock()
-		defer c.mu.Unlock()
 		if _, skewed := c.mirror.Skew(); skewed {
 			return nil // no 404 proves anything now, which the skew metric tells; this pass has done what it can
 		}
-		never := errors.Is(err, clerksync.ErrNotFound)
-		if !never { // or those of which Clerk can never be asked would keep all others for ever
-			c.doubts++
-		}
-		if c.doubt == nil || !never && errors.Is(c.doubt, clerksync.ErrNotFound) {
-			c.doubt = err
-		}
+		c.noteDoubt(err)
 		return ctx.Err()
 	}
 	c.mu.Lock()
 	c.answers = append(c.answers, clerksync.Sighting{ID: id, Updated: clerksync.Never, Evidence: e})
 	c.mu.Unlock()
 	return c.apply(ctx, clerksync.Batch)
+}
+
+// noteDoubt notes why Clerk did not tell of a candidate.
+func (c *confirmation) noteDoubt(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	asked := !errors.Is(err, clerksync.ErrNotFound)
+	if asked { // or those about which it can never be asked would keep all others for ever
+		c.doubts++
+	}
+	if c.doubt == nil || asked && errors.Is(c.doubt, clerksync.ErrNotFound) {
+		c.doubt = err
+	}
 }
 
 // apply applies the answers, if there are at least so many: a transaction about one costs about as much as one about a hundred.
