@@ -39,12 +39,17 @@ type KindHooks struct {
 }
 
 // Hook is called in the transaction of a change, after the merge and before the commit, with a savepoint set. It may be called by several
-// goroutines at once, for different objects. It must use tx alone, since another connection of a pool that has no more to give is waited
-// for in vain; close the rows that it reads; neither commit nor roll back; and return when ctx ends: all hooks of a transaction together
-// have 3 seconds, on SQLite 10, and are made in several transactions where that is too little for all of them; in an erasure, to which
-// thousands may belong, each 20 of them have. One that goes on for another second is left behind, and may hold the transaction's
-// connection for as long. It runs on a goroutine of its own, and must not call [Mirror.Apply] or [Mirror.Erase] of its mirror, which would
-// wait for it and, with the hook's context, fail at once.
+// goroutines at once, for different objects, and runs on a goroutine of its own. It must
+//
+//   - use tx alone, since another connection of a pool that has no more to give is waited for in vain
+//   - close the rows that it reads
+//   - neither commit nor roll back
+//   - not call [Mirror.Apply] or [Mirror.Erase] of its mirror, which would wait for it and, with the hook's context, fail at once
+//   - return when ctx ends
+//
+// All hooks of a transaction together have 3 seconds, on SQLite 10, and where that is too little for all of them, they are called in
+// several transactions. In an erasure, to which thousands may belong, each 20 of them have. One that goes on for another second is left
+// behind, and may hold the transaction's connection for as long.
 //
 // If it returns an error or panics, nothing of the object's change is committed, nor of the event that told it, while all else in the
 // transaction is. The event waits in quarantine and is tried again by itself, first after 10 seconds and in the end every hour; what
