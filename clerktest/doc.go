@@ -24,9 +24,9 @@
 // clerksync.Config.ReadMargin = -1 (CLERKSYNC_READ_MARGIN=0) a deletion right
 // after a sign-up is believed at once. The client's RateLimit = -1 takes off
 // Clerk's rate limit. A Clock that is advanced is not shared any more: see there
-// what a mirror makes of that. Nor is that of a bubble of testing/synctest, since
-// the mirror's database has the real one: whoever signs up in the year 2000 is
-// older than the mirror to it.
+// what a mirror makes of that. Nor does the mirror's database share the clock of
+// a bubble of testing/synctest, which begins in the year 2000: whoever signs up
+// in it is older than the mirror.
 //
 // # What a test has in its hands
 //

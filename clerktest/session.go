@@ -47,10 +47,10 @@ type SessionOptions struct {
 	// Session tokens tell it as "o" as long as the user is a member. See
 	// SwitchOrganization.
 	OrganizationID string
-	// Claims are further claims of its tokens: the "azp" of a frontend, such as
-	// "https://app.example.com", and what the instance adds by its settings, of
-	// which tokens have none without it. One that tokens have by themselves is
-	// replaced, such as "fva" or "iss".
+	// Claims are further claims of its tokens, which have none of these
+	// otherwise: the "azp" of a frontend, such as "https://app.example.com", and
+	// what the instance's settings add. They replace those that tokens have by
+	// themselves, such as "fva" or "iss".
 	Claims Fields
 	// Pending makes a session that waits for a task. It is announced as
 	// session.pending.

@@ -9,8 +9,8 @@ import (
 	clerksync "github.com/clerksync/clerksync/sync"
 )
 
-// The pages of a delta pass. The first one is small, since it usually is the only one. The others overlap with a whole one
-// before them, since users that are deleted meanwhile move the rest up.
+// The pages of a delta pass. The first one is small, since it usually is the only one. Each later one overlaps with the one before,
+// if that was whole, since users that are deleted meanwhile move the rest up.
 const (
 	firstDelta   = 100
 	deltaOverlap = 10

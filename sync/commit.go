@@ -34,10 +34,7 @@ func (m *Mirror) commitTimeout() time.Duration {
 // that piece stands alone, so that it cannot fail its neighbours; alone, it is quarantined. What a hook refuses is known at once. A batch
 // for which hooks have no time is split, too.
 func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
-	err := errCrowded
-	if !m.crowds(batch) {
-		err = m.commitPastHooks(ctx, batch)
-	}
+	err := m.commitPastHooks(ctx, batch)
 	if violated(err) {
 		agreed, renumberErr := m.renumber(ctx, func(k *kind) []string { return unsettled(batch, k) })
 		switch {
@@ -77,8 +74,11 @@ func (m *Mirror) commitAll(ctx context.Context, batch []*request) {
 	}
 }
 
-// commitPastHooks commits a batch less what its hooks refuse.
+// commitPastHooks commits a batch less what its hooks refuse. Its error is errCrowded where they are to be called in several transactions.
 func (m *Mirror) commitPastHooks(ctx context.Context, batch []*request) error {
+	if m.crowds(batch) {
+		return errCrowded
+	}
 	err := m.tryCommit(ctx, batch)
 	tooLate := 0
 	for failed := (hookFailures)(nil); errors.As(err, &failed); failed = nil {

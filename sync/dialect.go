@@ -7,9 +7,9 @@ import (
 
 // dialect is what differs between the two databases. Their statements are otherwise the same.
 //
-// PostgreSQL looks in the schema public, too, where others may make functions and operators, and takes one that fits better than its own,
-// with the rights of whoever asks. So what takes any type, or converts what it is given, is called by its full name, and operands of two
-// types are cast to those of an operator.
+// PostgreSQL prefers a function or operator of the schema public, where others may make some, if it fits better than its own, and runs it
+// with the rights of whoever asks. So functions that take any type, or convert what they are given, are called by their full names, and
+// operands are cast to the types of their operator.
 type dialect struct {
 	postgres bool
 	schema   string

@@ -246,7 +246,7 @@ func (o *object) project() string {
 }
 
 // digest is a fingerprint of an object's JSON as it came. A list that shows the same bytes again has nothing to tell.
-// What is kept of them is part of it, so that another configuration, or a row from before less of the kind was kept, has them read anew.
+// What is kept of them is part of it, so that another configuration, or another revision of the kind, has them read anew.
 // It need not withstand forgery: whoever could find two texts alike would have to write Clerk's updated_at in them, and would hide his own
 // profile's change from his own team.
 func (k *kind) digest(raw []byte, keep keeping) int64 {

@@ -32,14 +32,11 @@ func (m *Mirror) mostCalls() int { return m.pace.fits(m.hookTimeout() / 2) }
 
 // crowds reports whether a batch has more of them, and can be divided.
 func (m *Mirror) crowds(batch []*request) bool {
-	if len(m.cfg.Hooks) == 0 || !divisible(batch) {
-		return false
-	}
 	calls := 0
 	for _, r := range batch {
 		calls += r.calls
 	}
-	return calls > m.mostCalls()
+	return calls > m.mostCalls() && divisible(batch)
 }
 
 func divisible(batch []*request) bool { return len(batch) > 1 || len(batch[0].apart()) > 1 }
