@@ -109,8 +109,11 @@ func TestLargeTokens(t *testing.T) {
 			left <- struct{}{}
 		}
 	}
-	done := make(chan error, 1)
-	go func() { done <- site.Serve(listener) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = site.Serve(listener) // ends with Close
+	}()
 	defer func() {
 		<-left
 		site.Close()
