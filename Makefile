@@ -27,6 +27,7 @@ form: ## the part of make check that takes seconds: formatting, and whether depe
 check: need form ## what a release needs beyond make test: formatting, linters, known vulnerabilities, tests that need more software
 	$(lint) run ./...
 	go build -o bin/clerksync ./cmd/clerksync && bin/clerksync version --sbom >bin/sbom.json
+	for system in darwin freebsd windows; do CGO_ENABLED=0 GOOS=$$system go build -o /dev/null ./cmd/clerksync || exit 1; done
 	go test $(race) -tags check -timeout 30m ./...
 	for site in chi echo gin; do (cd examples/$$site && go vet ./... && go test -count=1 ./...) || exit 1; done
 	PGTEST_ROLE=clerk_daemon go test -count=1 $(rooms)
