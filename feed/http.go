@@ -179,8 +179,8 @@ func judge(resp *http.Response) error {
 
 // asked returns how long a Retry-After asks to wait, which has seconds or a date.
 func asked(text string) time.Duration {
-	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		return time.Duration(max(min(seconds, math.MaxInt32), 0)) * time.Second // bounded first, since there are not as many nanoseconds
+	if pause, ok := outward.RetryAfter(text, math.MaxInt32*time.Second); ok {
+		return pause
 	}
 	if at, err := http.ParseTime(text); err == nil {
 		return time.Until(at)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/clerksync/clerksync/internal/outward"
 )
 
 // transport sends a call's request, again if that may help, and keeps the answer in the call. It sits below the SDK, which has
@@ -109,11 +111,8 @@ func (t *transport) judge(resp *http.Response, c *call) error {
 // retryAfter reads the header of that name, which Clerk gives in seconds. An answer without one means a second, one with an
 // absurd one a minute.
 func retryAfter(h http.Header) time.Duration {
-	n, err := strconv.ParseInt(h.Get("Retry-After"), 10, 64)
-	if err != nil && !errors.Is(err, strconv.ErrRange) { // of a number that is too large it is the largest
-		n = 1
-	}
-	return time.Duration(max(min(n, 60), 1)) * time.Second // bounded before, since there are not as many nanoseconds
+	pause, _ := outward.RetryAfter(h.Get("Retry-After"), time.Minute)
+	return max(pause, time.Second)
 }
 
 // admit waits until the rate limit allows another request.

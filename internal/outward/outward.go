@@ -1,4 +1,4 @@
-// Package outward makes the transports of requests to other machines.
+// Package outward makes the transports of requests to other machines, and reads how long an answer asks to wait.
 package outward
 
 import (
